@@ -1,0 +1,84 @@
+"""A client of the paper exchange that dies: its orders live on, and exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.conftest import ACCOUNT, OPEN, open_desk
+from tradeflow_core.brokers.base import BrokerOrderStatus, Leg, OrderIntent, UnknownOrder
+
+REPO = Path(__file__).resolve().parents[2]
+MARCH = 20240300
+
+DIES_AFTER_SUBMIT = """
+import os, signal, sys
+from pathlib import Path
+from tests.brokers.conftest import open_desk
+from tests.brokers.test_killed_client import intent
+open_desk(Path(sys.argv[1])).broker.submit(intent("only"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+SUBMITS_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from tests.brokers.conftest import open_desk
+from tests.brokers.test_killed_client import intent
+broker = open_desk(Path(sys.argv[1])).broker
+print("ready", flush=True)
+for number in range(100000):
+    broker.submit(intent(f"r{number}"))
+"""
+
+
+def intent(ref: str) -> OrderIntent:
+    """A calendar spread, so that a half-written fill would show."""
+    return OrderIntent(ref, ACCOUNT, "SP500_micro", (Leg(MARCH, -1), Leg(20240600, 1)))
+
+
+def start(script: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", script, str(folder)], cwd=REPO, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_client_killed_between_submit_and_poll_has_exactly_one_order(tmp_path):
+    open_desk(tmp_path).broker.close()
+    child = start(DIES_AFTER_SUBMIT, tmp_path)
+    assert child.wait(timeout=60) == -signal.SIGKILL
+    broker = open_desk(tmp_path).broker
+    assert broker.order_state("only").status == BrokerOrderStatus.FILLED
+    assert broker.submit(intent("only")).broker_id == "1"
+    assert [(fill.contract, fill.quantity) for fill in broker.executions(ACCOUNT)] == [(MARCH, -1), (20240600, 1)]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.1])
+def test_a_client_killed_at_any_moment_leaves_whole_orders_and_can_submit_again(tmp_path, delay):
+    open_desk(tmp_path).broker.close()
+    child = start(SUBMITS_UNTIL_KILLED, tmp_path)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(delay)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(timeout=60)
+    broker = open_desk(tmp_path, OPEN).broker
+    known = 0
+    while True:
+        try:
+            state = broker.order_state(f"r{known}")
+        except UnknownOrder:
+            break
+        assert state.filled in ((0, 0), (-1, 1))
+        known += 1
+    for number in range(known + 2):
+        broker.submit(intent(f"r{number}"))
+    assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -(known + 2), ("SP500_micro", 20240600): known + 2}
+    executions = broker.executions(ACCOUNT)
+    assert len({fill.exec_id for fill in executions}) == len(executions) == 2 * (known + 2)

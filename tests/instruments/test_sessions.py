@@ -1,0 +1,199 @@
+"""Markets open and close by the clock on their own wall, in every season, across midnight, and not on holidays."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.instruments import Sessions, load_instruments, load_sessions
+
+INSTRUMENTS = load_instruments()
+SESSIONS = load_sessions(INSTRUMENTS)
+SESSION_NAMES = sorted({i.session for i in INSTRUMENTS.values() if i.session})
+HEADER = "Session,Zone,Calendar,Days,Open,Close"
+
+
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
+
+
+def home(folder: Path, *lines: str) -> Path:
+    (folder / "sessions.csv").write_text("\n".join((HEADER, *lines)) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_chicago_opens_at_five_in_the_evening_before_and_after_the_clocks_change() -> None:
+    # Summer time began in Chicago on Sunday 12 March 2023, and ended on Sunday 5 November.
+    opens = [SESSIONS.session_bounds("US10", day)[0][0] for day in (date(2023, 3, 10), date(2023, 3, 13), date(2023, 11, 6))]
+    assert opens == [utc(2023, 3, 9, 23), utc(2023, 3, 12, 22), utc(2023, 11, 5, 23)]
+    assert {instant.astimezone(ZoneInfo("America/Chicago")).hour for instant in opens} == {17}
+
+
+def test_berlin_opens_at_ten_past_one_before_and_after_the_clocks_change() -> None:
+    opens = [SESSIONS.session_bounds("BUND", day)[0][0] for day in (date(2023, 3, 24), date(2023, 3, 27), date(2023, 10, 30))]
+    assert opens == [utc(2023, 3, 24, 0, 10), utc(2023, 3, 26, 23, 10), utc(2023, 10, 30, 0, 10)]
+
+
+@pytest.mark.parametrize("name", SESSION_NAMES)
+def test_every_session_shows_the_same_local_hours_all_year(name: str) -> None:
+    session = SESSIONS.session_of(name)
+    days = [day.date() for day in SESSIONS.trading_days(name, date(2023, 1, 1), date(2023, 12, 31))]
+    assert 240 <= len(days) <= 262
+    hours = {
+        tuple(
+            (o.astimezone(session.zone).time(), c.astimezone(session.zone).time()) for o, c in SESSIONS.session_bounds(name, day)
+        )
+        for day in days
+    }
+    assert len(hours) == 1
+
+
+def test_the_sydney_night_session_is_not_empty_and_crosses_midnight() -> None:
+    _, night = SESSIONS.session_bounds("SPI200", date(2023, 8, 31))
+    assert night == (utc(2023, 8, 31, 7, 10), utc(2023, 8, 31, 21))
+    assert SESSIONS.is_open("SPI200", utc(2023, 8, 31, 15)) and SESSIONS.is_open("SPI200", utc(2023, 8, 31, 2))
+
+
+def test_the_friday_night_session_of_osaka_runs_into_saturday() -> None:
+    assert SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, 20, 59))
+    assert not SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, 21))
+    assert SESSIONS.next_open("NIKKEI", utc(2023, 9, 1, 21)) == utc(2023, 9, 3, 23, 45)
+
+
+def test_chicago_is_open_on_sunday_evening_and_closed_on_friday_evening() -> None:
+    assert SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, 22))
+    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, 21, 59))
+    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 8, 22))
+
+
+def test_grains_rest_between_the_night_and_the_day() -> None:
+    rest = utc(2023, 8, 31, 13)
+    assert (
+        not SESSIONS.is_open("CORN", rest)
+        and SESSIONS.closes_at("CORN", rest) is None
+        and SESSIONS.hours_until_close("CORN", rest) == 0
+    )
+    assert SESSIONS.next_open("CORN", rest) == utc(2023, 8, 31, 13, 30)
+    assert SESSIONS.closes_at("CORN", utc(2023, 8, 31, 13, 30)) == utc(2023, 8, 31, 18, 20)
+    assert SESSIONS.hours_until_close("CORN", utc(2023, 8, 31, 17, 50)) == 0.5
+
+
+@pytest.mark.parametrize("name", SESSION_NAMES)
+def test_christmas_is_closed_everywhere_but_in_tokyo(name: str) -> None:
+    christmas = date(2023, 12, 25)
+    in_tokyo = SESSIONS.session_of(name).zone.key == "Asia/Tokyo"
+    assert SESSIONS.is_business_day(name, christmas) is in_tokyo
+    assert bool(SESSIONS.session_bounds(name, christmas)) is in_tokyo
+
+
+def test_on_christmas_eve_the_evening_that_belongs_to_christmas_does_not_open() -> None:
+    assert not SESSIONS.is_open("GOLD_micro", utc(2023, 12, 24, 23, 30))
+    assert SESSIONS.next_open("GOLD_micro", utc(2023, 12, 24, 23, 30)) == utc(2023, 12, 25, 23)
+
+
+def test_trading_days_are_the_business_days_and_nothing_else() -> None:
+    days = SESSIONS.trading_days("NIKKEI", date(2023, 4, 28), date(2023, 5, 9))
+    assert list(days) == [pd.Timestamp(d) for d in ("2023-04-28", "2023-05-01", "2023-05-02", "2023-05-08", "2023-05-09")]
+    every = pd.date_range("2023-04-28", "2023-05-09")
+    assert [d for d in every if SESSIONS.is_business_day("OSE_INDEX", d)] == list(days)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([code for code, i in INSTRUMENTS.items() if i.session != "KRX"]),
+    st.datetimes(datetime(2021, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC)),
+)
+def test_a_closed_market_opens_next_when_it_says_and_stays_open_until_it_says(code: str, instant: datetime) -> None:
+    opens = SESSIONS.next_open(code, instant)
+    closes = SESSIONS.closes_at(code, opens)
+    assert instant <= opens and closes is not None
+    last = closes - timedelta(microseconds=1)
+    assert SESSIONS.is_open(code, last) and not SESSIONS.is_open(code, closes)
+    if not SESSIONS.is_open(code, instant) and opens > instant:
+        assert not SESSIONS.is_open(code, instant + (opens - instant) / 2)
+        assert not SESSIONS.is_open(code, opens - timedelta(microseconds=1))
+
+
+def test_an_instant_without_a_zone_is_refused_and_a_zone_of_its_own_is_understood() -> None:
+    with pytest.raises(DataError, match="has no time zone"):
+        SESSIONS.is_open("CORN", datetime(2023, 8, 31, 14))
+    tokyo = pd.Timestamp("2023-08-31 23:00", tz="Asia/Tokyo")
+    assert SESSIONS.closes_at("CORN", tokyo) == utc(2023, 8, 31, 18, 20)
+
+
+def test_an_unknown_instrument_is_answered_with_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError, match="nearest known is SP500_micro"):
+        SESSIONS.is_open("SP500_mico", utc(2023, 8, 31))
+
+
+def test_an_instrument_without_hours_says_how_to_give_it_some(tmp_path: Path) -> None:
+    header = "Instrument,Description,Pointsize,Currency,AssetClass,PerBlock,Percentage,PerTrade,Region"
+    (tmp_path / "instrumentconfig.csv").write_text(f"{header}\nTEA,Tea,1,USD,Ags,0,0,0,ASIA\n", encoding="utf-8")
+    sessions = load_sessions(load_instruments(tmp_path))
+    with pytest.raises(ConfigError, match="trading hours of TEA are unknown: give it a Session"):
+        sessions.is_open("TEA", utc(2023, 8, 31))
+
+
+def test_dates_beyond_the_recorded_holidays_are_refused_by_name() -> None:
+    with pytest.raises(
+        DataError, match=r"OSE_INDEX: the holidays of calendar XTKS are known from 1997-01-01 to .*, not on 1996-12-31"
+    ):
+        SESSIONS.is_business_day("NIKKEI", date(1996, 12, 31))
+    with pytest.raises(DataError, match="not on 1995-01-02"):
+        SESSIONS.trading_days("NIKKEI", date(1995, 1, 1), date(2000, 1, 1))
+
+
+def test_a_home_may_give_an_exchange_other_hours_and_no_holidays(tmp_path: Path) -> None:
+    sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,none,Mon-Fri,10:00,16:00"))
+    assert sessions.session_bounds("SPI200", date(2023, 12, 25)) == [(utc(2023, 12, 24, 23), utc(2023, 12, 25, 5))]
+    assert not sessions.is_business_day("SPI200", date(2023, 12, 24))
+    assert sessions.session_bounds("CORN", date(2023, 8, 31)) == SESSIONS.session_bounds("CORN", date(2023, 8, 31))
+
+
+def test_on_the_very_day_that_the_clocks_change_a_market_keeps_its_local_hours(tmp_path: Path) -> None:
+    # A market that trades on Sundays; the clocks of Sydney went back at three in the morning of 2 April 2023.
+    sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,none,Sun-Thu,18:00-1d,16:00"))
+    assert sessions.session_bounds("SPI200", date(2023, 4, 2)) == [(utc(2023, 4, 1, 7), utc(2023, 4, 2, 6))]
+    assert sessions.hours_until_close("SPI200", utc(2023, 4, 1, 7)) == 23
+
+
+def test_a_market_that_never_opens_says_so_instead_of_searching_for_ever(tmp_path: Path) -> None:
+    sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,XASX,Sun,10:00,16:00"))
+    with pytest.raises(DataError, match="ASX_INDEX does not open in the 30 days"):
+        sessions.next_open("SPI200", utc(2023, 8, 31))
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "words"),
+    [
+        ("X,Australia/Sidney,none,Mon-Fri,10:00,16:00", "Zone", "IANA"),
+        ("X,Australia/Sydney,none,Mon-Fri,22:00,03:00", "Close", r"write 03:00\+1d, or open at 22:00-1d"),
+        ("X,Australia/Sydney,none,Mon-Fri,9:00,16:00", "Open", "HH:MM"),
+        ("X,Australia/Sydney,none,Weekdays,09:00,16:00", "Days", "Mon-Fri"),
+        ("X,Australia/Sydney,none,Mon-Fri,09:00-1d,16:00", "Close", "longer than a day"),
+        ("ONE,Asia/Tokyo,none,Mon-Fri,10:00,16:00", "Zone", "differs from line 2"),
+        ("ONE,UTC,none,Mon-Fri,10:00,16:00", "Open", "opens before the one before it closes"),
+    ],
+)
+def test_a_wrong_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, words: str) -> None:
+    home(tmp_path, "ONE,UTC,none,Mon-Fri,09:00,12:00", line)
+    with pytest.raises(ConfigError, match=rf"sessions\.csv, line 3, column {column}: .*{words}"):
+        load_sessions(INSTRUMENTS, tmp_path)
+
+
+def test_an_unknown_calendar_is_refused_when_its_holidays_are_asked_for(tmp_path: Path) -> None:
+    sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,SYDNEY,Mon-Fri,10:00,16:00"))
+    with pytest.raises(ConfigError, match="'SYDNEY' is no calendar"):
+        sessions.is_business_day("SPI200", date(2023, 8, 31))
+
+
+def test_an_instrument_cannot_name_a_session_that_is_not_in_the_table() -> None:
+    with pytest.raises(ConfigError, match="unknown session 'CBOT_GRAINS'"):
+        Sessions({"CORN": INSTRUMENTS["CORN"]}, {})

@@ -1,0 +1,198 @@
+"""The `Broker` interface: everything that the business asks of a broker, its types and its errors.
+
+Every call is synchronous and has a deadline. A failure is a typed error, never an empty answer: `BrokerUnavailable` (no
+answer; the state of the world is unknown), `NoData` (the broker has none for what was asked), and an empty frame (it has
+data, but none in the window) are three different outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+import pandas as pd
+
+from tradeflow_core.errors import TradeflowError
+
+BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]
+"""Columns of a frame of bars: contract int64, frequency text `D` or `H`, start and end `datetime64[us, UTC]`, the rest float64."""
+
+
+class BrokerError(TradeflowError):
+    """Root of what can go wrong at the broker."""
+
+
+class BrokerUnavailable(BrokerError):
+    """No answer in time, or no connection. After `submit` this means: outcome unknown, find the order by its reference."""
+
+
+class UnknownContract(BrokerError):
+    """The broker does not know the contract."""
+
+
+class NoData(BrokerError):
+    """The broker holds no data at all for what was asked."""
+
+
+class NoQuote(BrokerError):
+    """There is no usable bid and ask now: market closed, no quotes, or one side missing."""
+
+
+class OrderRejected(BrokerError):
+    """The broker refused the order; it does not exist there."""
+
+
+class UnknownOrder(BrokerError):
+    """The broker has never seen an order with this reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractSpec:
+    """One listed contract: `expiry` is its last trading date."""
+
+    instrument: str
+    contract: int
+    expiry: date
+    currency: str
+    point_size: float
+    tick: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask with their sizes (contracts) at `time`."""
+
+    instrument: str
+    contract: int
+    time: datetime
+    bid: float
+    ask: float
+    bid_size: int
+    ask_size: int
+
+    @property
+    def mid(self) -> float:
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """What the account is worth at `time`, by currency: net liquidation value and excess liquidity."""
+
+    account: str
+    time: datetime
+    net_liquidation: dict[str, Decimal]
+    excess_liquidity: dict[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """`quantity` contracts of one contract: positive buys, negative sells."""
+
+    contract: int
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """What we want the broker to do. `client_ref` is ours, unique for ever: submitting the same one twice makes one order.
+
+    `limit_price` of a spread is the price of the first leg minus that of the second.
+    """
+
+    client_ref: str
+    account: str
+    instrument: str
+    legs: tuple[Leg, ...]
+    order_type: str = "market"
+    limit_price: float | None = None
+
+
+class BrokerOrderStatus(StrEnum):
+    """Where an order stands at the broker."""
+
+    WORKING = "working"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """What the broker says of one order: `filled` contracts of each leg, in the order of the legs."""
+
+    client_ref: str
+    broker_id: str
+    status: BrokerOrderStatus
+    filled: tuple[int, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One fill of one leg. `exec_id` is the broker's and unique; `quantity` is signed; `commission` None until it is known."""
+
+    exec_id: str
+    client_ref: str
+    account: str
+    instrument: str
+    contract: int
+    quantity: int
+    price: float
+    time: datetime
+    commission: Decimal | None
+    currency: str
+
+
+class Broker(Protocol):
+    """The world outside. Implementations: a simulated market, a replay of a past one, Interactive Brokers."""
+
+    name: str
+
+    def connect(self) -> None:
+        """Open the session; raises BrokerUnavailable."""
+
+    def close(self) -> None:
+        """End the session; orders that work at the broker go on working."""
+
+    def server_time(self) -> datetime:
+        """The broker's time (UTC)."""
+
+    def account_snapshot(self, account: str) -> AccountSnapshot: ...
+
+    def positions(self, account: str) -> dict[tuple[str, int], int]:
+        """Contracts held now by (instrument, contract), without zeros; an empty dictionary means flat, for sure."""
+
+    def contract(self, instrument: str, contract: int) -> ContractSpec:
+        """Facts of one contract; raises UnknownContract."""
+
+    def contracts(self, instrument: str, since: date | None = None) -> list[ContractSpec]:
+        """Listed contracts in order of expiry; those that expired on or after `since` too, if given."""
+
+    def bars(self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """Complete bars (`BAR_COLUMNS`) that end in (start, end], sorted; raises UnknownContract, NoData, BrokerUnavailable."""
+
+    def fx_rates(self, currency: str, start: datetime, end: datetime) -> pd.Series:
+        """Daily closing rates, US dollars for one unit of `currency`, by instant (UTC) of the close in (start, end]."""
+
+    def is_open(self, instrument: str) -> bool:
+        """Whether the market trades now."""
+
+    def quote(self, instrument: str, contract: int) -> Quote:
+        """Current quote; raises NoQuote where there is no usable one."""
+
+    def submit(self, intent: OrderIntent) -> OrderState:
+        """Place the order, once for each `client_ref`; raises OrderRejected, or BrokerUnavailable when the outcome is unknown."""
+
+    def cancel(self, client_ref: str) -> None:
+        """Ask for a cancellation; `order_state` tells the outcome. Raises UnknownOrder."""
+
+    def order_state(self, client_ref: str) -> OrderState:
+        """Where the order stands; raises UnknownOrder when the broker has never seen it."""
+
+    def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Execution]:
+        """Fills of the account in order of time; only those of the given references if given."""

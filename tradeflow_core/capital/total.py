@@ -1,0 +1,105 @@
+"""Account values to capital: total capital is a fold over the values that the broker told, strategy capital a share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import pandas as pd
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError
+from tradeflow_core.ledger import account_value_history, capital_event_history, record_account_value
+from tradeflow_core.prices import latest_rate, stored_fx
+
+
+class CapitalJump(DataError):
+    """The account value moved more in one step than is believed without a person's word."""
+
+
+def poll_account(desk: Desk) -> pd.DataFrame:
+    """Ask the broker for the account's value, record it, and return the history (index time UTC; value, excess in base currency)."""
+    snapshot = desk.broker.account_snapshot(desk.account)
+    fx, base = stored_fx(desk), desk.settings.base_currency
+    with desk.ledger.begin() as tx:
+        for currency, value in snapshot.net_liquidation.items():
+            excess = snapshot.excess_liquidity.get(currency, Decimal(0))
+            record_account_value(tx, desk.account, snapshot.time, currency, value, excess, latest_rate(fx, currency, base))
+    with desk.ledger.read() as view:
+        return account_value_history(view, desk.account)
+
+
+def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, max_change: float) -> pd.DataFrame:
+    """Total capital out of account values.
+
+    `values`: account value in base currency by time (UTC), increasing; `events`: columns time, kind, amount (`flow`: deposit or withdrawal,
+    not a profit; `accept`: the change that ends at or before this time is right). Returns, by time, `capital` (what is traded with),
+    `maximum` (high-water mark), `accumulated` (profit and loss since the beginning), `broker` (the account value). Methods: full: profits
+    are added to capital; half: they only make up for earlier losses; fixed: capital stays. Raises CapitalJump where the profit or loss of one
+    step exceeds `max_change` of the value before and nobody accepted it.
+    """
+    rows: list[tuple[float, float, float, float]] = []
+    capital = maximum = accumulated = previous = 0.0
+    before: pd.Timestamp | None = None
+    for time, value in values.items():
+        assert isinstance(time, pd.Timestamp)
+        if before is None:
+            capital = maximum = value
+        else:
+            between = events[(events["time"] > before) & (events["time"] <= time)]
+            flow = float(between.loc[between["kind"] == "flow", "amount"].sum())
+            profit = value - previous - flow
+            accepted = ((events["kind"] == "accept") & (events["time"] >= time)).any()
+            if abs(profit) > max_change * abs(previous) and not accepted:
+                raise CapitalJump(
+                    f"the account value went from {previous:,.0f} to {value:,.0f} at {time:%Y-%m-%d %H:%M} UTC, more than {max_change:.0%}; "
+                    "if that is right say `tradeflow capital accept`, if it was a deposit or withdrawal `tradeflow capital flow AMOUNT`"
+                )
+            accumulated += profit
+            if method == "full":
+                capital = max(capital + profit, 0.0)
+                maximum = capital
+            elif method == "half":
+                capital = max(min(capital + profit, maximum), 0.0)
+            else:
+                maximum = capital
+        rows.append((capital, maximum, accumulated, value))
+        previous, before = value, time
+    return pd.DataFrame(rows, columns=["capital", "maximum", "accumulated", "broker"], index=values.index)
+
+
+def update_total_capital(desk: Desk) -> pd.DataFrame:
+    """Fold the recorded account values and store the result as the dataset total_capital. Raises DataError without any value."""
+    with desk.ledger.read() as view:
+        values, events = account_value_history(view, desk.account), capital_event_history(view)
+    if values.empty:
+        raise DataError("no account value is recorded yet; materialize the asset account_values")
+    rules = desk.settings.capital_rules
+    capital = fold_capital(values["value"], events, rules.method, rules.max_change)
+    desk.store.write("total_capital", "total", capital)
+    return capital
+
+
+def allocate(capital: float, weights: Mapping[str, float]) -> dict[str, float]:
+    """Capital of each strategy: its weight over the sum of weights. Raises DataError when every weight is zero."""
+    total = sum(weights.values())
+    if total <= 0:
+        raise DataError("every strategy has weight 0; give at least one a positive weight in tradeflow.toml")
+    return {name: capital * weight / total for name, weight in weights.items()}
+
+
+def update_strategy_capital(desk: Desk) -> pd.DataFrame:
+    """Share the newest total capital among the strategies; stored by strategy as the dataset strategy_capital (time, capital)."""
+    total = desk.store.read("total_capital", "total")
+    now = pd.Timestamp(desk.now()).as_unit("us")
+    shares = allocate(float(total["capital"].iloc[-1]), {name: s.weight for name, s in desk.settings.strategies.items()})
+    for name, amount in shares.items():
+        row = pd.DataFrame({"capital": [amount]}, index=pd.DatetimeIndex([now], name="time"))
+        old = desk.store.read("strategy_capital", name) if desk.store.exists("strategy_capital", name) else row.iloc[:0]
+        desk.store.write("strategy_capital", name, pd.concat([old[old.index < now], row]) if len(old) else row)
+    return pd.DataFrame({"strategy": list(shares), "capital": list(shares.values())})
+
+
+def strategy_capital(desk: Desk, strategy: str) -> float:
+    """The newest capital of a strategy in base currency. Raises StateError where it has none yet."""
+    return float(desk.store.read("strategy_capital", strategy)["capital"].iloc[-1])

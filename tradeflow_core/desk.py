@@ -1,0 +1,114 @@
+"""A desk at work: a home with its ledger, store, broker and clock opened. Every step of the day takes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tradeflow_core.alerts import Alerts
+from tradeflow_core.brokers import Broker, ReplayBroker, SimulatedBroker
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.home import Home
+from tradeflow_core.instruments import Instrument, find_instrument, load_simulated_fx, load_simulated_market
+from tradeflow_core.ledger import Ledger
+from tradeflow_core.settings import Settings
+from tradeflow_core.store import Store
+
+if TYPE_CHECKING:
+    from tradeflow_core.clock import Clock
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything that a step of the day needs, opened when it is first asked for."""
+
+    home: Home
+
+    @property
+    def settings(self) -> Settings:
+        return self.home.settings
+
+    @property
+    def clock(self) -> Clock:
+        return self.home.clock
+
+    @property
+    def account(self) -> str:
+        return self.settings.account
+
+    @property
+    def universe(self) -> list[str]:
+        return self.home.universe
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger.open(self.home.database_url)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.home.data_url)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.home.path / "logs", self.settings.alerts)
+
+    @cached_property
+    def broker(self) -> Broker:
+        """The broker of this home's market, connected. Raises ConfigError where the market has none."""
+        broker = open_broker(self.home)
+        broker.connect()
+        return broker
+
+    def now(self) -> datetime:
+        """The present instant of this desk (UTC)."""
+        return self.clock.now()
+
+    def today(self) -> date:
+        """The present date in the desk's time zone."""
+        return self.home.local_day(self.now())
+
+    def instrument(self, code: str) -> Instrument:
+        """The instrument of that code. Raises ConfigError, naming the nearest, for an unknown one."""
+        return find_instrument(self.home.instruments, code)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "broker" in self.__dict__:
+            self.broker.close()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+
+
+def open_broker(home: Home) -> Broker:
+    """The broker of the home's market, not yet connected."""
+    settings = home.settings
+    book = f"sqlite:///{home.path / 'market' / 'book.sqlite'}"
+    if settings.market == "simulated":
+        return SimulatedBroker(
+            instruments=home.instruments,
+            sessions=home.sessions,
+            parameters=load_simulated_market(home.path / "config"),
+            fx=load_simulated_fx(home.path / "config"),
+            clock=home.clock,
+            book_url=book,
+            account=settings.account,
+            base_currency=settings.base_currency,
+            capital=settings.capital,
+            seed=settings.simulated.seed,
+            first_day=settings.simulated.first_day.replace(year=settings.simulated.first_day.year - settings.simulated.history_years),
+            broken=settings.simulated.broken,
+        )
+    if settings.market == "replay" and settings.replay is not None:
+        from tradeflow_core.store.tape import Tape
+
+        return ReplayBroker(
+            tape=Tape.open(settings.replay.tape),
+            clock=home.clock,
+            book_url=book,
+            account=settings.account,
+            base_currency=settings.base_currency,
+            capital=settings.capital,
+        )
+    raise ConfigError(f"market {settings.market}: this version trades simulated and replayed markets only; set `market` to one of them")

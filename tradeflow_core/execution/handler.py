@@ -1,0 +1,189 @@
+"""The stack handler: looks at the world, books what happened, sends what is due, again and again until its session ends.
+
+All its state is in the ledger, so that it may be killed at any instant and started again. A lease makes sure that only one works.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
+from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import StateError
+from tradeflow_core.execution.fills import poll_orders
+from tradeflow_core.execution.reconcile import reconcile
+from tradeflow_core.execution.rolls import generate_roll_orders
+from tradeflow_core.execution.send import close_at_last_price, send_orders
+from tradeflow_core.execution.spawn import spawn_contract_orders
+from tradeflow_core.instruments import display
+from tradeflow_core.ledger import (
+    ROLLS,
+    active_stop,
+    add_contract_order,
+    add_instrument_order,
+    close_all_orders,
+    live_broker_orders,
+    open_contract_orders,
+    open_instrument_orders,
+    positions_by_strategy,
+    release_lease,
+    take_lease,
+)
+
+LEASE = "stack_handler"
+LEASE_SECONDS = 120
+POLL_SECONDS = 5
+CANCEL_SECONDS = 60
+
+
+@dataclass
+class Pass:
+    """What one pass, or a whole session, did."""
+
+    spawned: int = 0
+    rolls: int = 0
+    sent: int = 0
+    fills: int = 0
+    waiting: int = 0
+
+    def __add__(self, other: Pass) -> Pass:
+        return Pass(self.spawned + other.spawned, self.rolls + other.rolls, self.sent + other.sent, self.fills + other.fills, other.waiting)
+
+
+class StackHandler:
+    """Works the order stack of one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.owner = f"pid {os.getpid()} {uuid.uuid4().hex[:8]}"
+
+    def step(self) -> Pass:
+        """One pass: fills of orders at work, positions against the broker's, new contract and roll orders, new broker orders, their fills.
+
+        A broker that does not answer ends the pass; what was recorded stays, nothing is assumed.
+        """
+        desk, done = self.desk, Pass()
+        try:
+            done.fills = poll_orders(desk)
+            with desk.ledger.read() as view:
+                stopped = active_stop(view)
+                idle = not open_instrument_orders(view) and not live_broker_orders(view)
+            if stopped:
+                self.cancel_at_work()
+                return done
+            if not idle:
+                reconcile(desk)
+            done.spawned = spawn_contract_orders(desk)
+            done.rolls = generate_roll_orders(desk)
+            done.sent, _ = send_orders(desk)
+            if done.sent:
+                done.fills += poll_orders(desk)
+        except BrokerUnavailable as error:
+            desk.alerts.send("broker", f"the broker does not answer ({error}); nothing is assumed, the next pass looks again", desk.now())
+        with desk.ledger.read() as view:
+            done.waiting = len(open_contract_orders(view))
+        return done
+
+    def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
+        """Pass after pass until `until` (UTC), then end the day's orders. A simulated clock moves a tick a pass, and straight to the end
+        when nothing is left to do. Raises StateError if another handler is at work.
+        """
+        desk, total = self.desk, Pass()
+        tick = timedelta(minutes=desk.settings.day.tick_minutes)
+        self._hold_lease()
+        try:
+            reconcile(desk)
+            while desk.now() < until:
+                self._hold_lease()
+                done = self.step()
+                total = total + done
+                if on_pass:
+                    on_pass(done)
+                with desk.ledger.read() as view:
+                    over = not open_instrument_orders(view) or active_stop(view) is not None
+                self._wait(until if over else min(desk.now() + tick, until), until)
+            total.fills += self.end_of_day()
+        finally:
+            with desk.ledger.begin() as tx:
+                release_lease(tx, LEASE, self.owner)
+        return total
+
+    def end_of_day(self) -> int:
+        """Cancel what is at work, book its last fills, close every order. Nothing survives the night; returns the fills booked."""
+        desk = self.desk
+        fills = poll_orders(desk)
+        self.cancel_at_work()
+        deadline = desk.now() + timedelta(seconds=CANCEL_SECONDS)
+        fills += poll_orders(desk)
+        while self._at_work() and desk.now() < deadline:
+            self._wait(desk.now() + timedelta(seconds=POLL_SECONDS), deadline)
+            fills += poll_orders(desk)
+        if left := self._at_work():
+            message = f"{', '.join(left)} could not be cancelled within {CANCEL_SECONDS} s; check the broker, then run the stack handler again"
+            desk.alerts.send("orders at work after the end of day", message, desk.now())
+            raise StateError(message)
+        with desk.ledger.begin() as tx:
+            close_all_orders(tx, desk.now())
+        reconcile(desk)
+        return fills
+
+    def cancel_at_work(self) -> None:
+        """Ask the broker to cancel every order at work."""
+        with self.desk.ledger.read() as view:
+            orders = live_broker_orders(view)
+        for order in orders:
+            try:
+                self.desk.broker.cancel(order.client_ref)
+            except UnknownOrder:
+                continue  # poll_orders decides whether it is lost
+
+    def _at_work(self) -> list[str]:
+        with self.desk.ledger.read() as view:
+            return [order.client_ref for order in live_broker_orders(view)]
+
+    def _hold_lease(self) -> None:
+        # A simulated clock jumps by whole ticks: the lease must outlast the largest jump.
+        seconds = LEASE_SECONDS + 60 * self.desk.settings.day.tick_minutes
+        with self.desk.ledger.begin() as tx:
+            take_lease(tx, LEASE, self.owner, self.desk.now(), seconds)
+
+    def _wait(self, until: datetime, limit: datetime) -> None:
+        clock = self.desk.clock
+        if isinstance(clock, SimulatedClock):
+            clock.advance_to(until)
+        else:
+            clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
+
+
+def close_rolled_contract(desk: Desk, code: str, contract: int, position: int) -> str:
+    """Close what is left of a contract that a tape has rolled out of, at its last price, for the strategies that hold it.
+
+    Returns a line for the report of the day.
+    """
+    with desk.ledger.begin() as tx:
+        holders = {name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS}
+        shares: list[tuple[str, int]] = []
+        left = position
+        for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
+            if held * left > 0:
+                part = held if abs(held) <= abs(left) else left
+                shares.append((name, part))
+                left -= part
+        if left:
+            shares.append((next(iter(sorted(holders)), ROLLS), left))
+        parents = set()
+        for name, part in shares:
+            order = add_instrument_order(tx, name, code, -part if name != ROLLS else 0, "balance", desk.today(), desk.now(), contract)
+            add_contract_order(tx, order, code, "balance", [(contract, -part)], desk.now())
+            parents.add(order)
+    with desk.ledger.read() as view:
+        children = [child for child in open_contract_orders(view) if child.instrument_order_id in parents]
+    for child in children:
+        close_at_last_price(desk, child)
+    poll_orders(desk)
+    return f"{code}: {position} of {display(contract)} closed at the last price, since the tape rolled"

@@ -1,0 +1,129 @@
+"""Broker orders from contract orders: sized, recorded as an intent, and only then sent."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+
+from tradeflow_core.brokers import BrokerUnavailable, Leg, NoQuote, OrderIntent, OrderRejected, OrderState, Quote, UnknownContract
+from tradeflow_core.desk import Desk
+from tradeflow_core.ledger import (
+    ContractOrder,
+    active_stop,
+    add_broker_order,
+    live_broker_orders,
+    locked_instruments,
+    open_contract_orders,
+    set_broker_status,
+    tradeable_now,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A contract order that was not sent now, and why."""
+
+    order: ContractOrder
+    why: str
+
+
+def cut_to_caps(quantities: tuple[int, ...], caps: tuple[int, ...]) -> tuple[int, ...]:
+    """The largest trade in the same whole-number ratio in which no leg exceeds its cap; zeros where there is none.
+
+    Exact integer arithmetic: the legs are multiples of a smallest unit (their greatest common divisor), and as many units are kept
+    as every cap allows.
+    """
+    unit = math.gcd(*quantities)
+    if unit == 0:
+        return quantities
+    units = min(min(cap // (abs(quantity) // unit) for quantity, cap in zip(quantities, caps, strict=True) if quantity), unit)
+    return tuple(quantity // unit * max(units, 0) for quantity in quantities)
+
+
+def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
+    """Send what can be sent now: for each open contract order without a broker order at work, as much as limits and the quoted size allow.
+
+    Returns the number of orders sent and those that were held back. Nothing is sent while trading is stopped, to a closed market or in a
+    locked instrument. The intent is durable before the broker hears of it; when the broker does not answer, the order stays `sending` and is
+    found again by its reference (`fills.poll_orders`).
+    """
+    sent, blocked = 0, []
+    with desk.ledger.read() as view:
+        orders = open_contract_orders(view)
+        at_work = {order.contract_order_id for order in live_broker_orders(view)}
+    for order in orders:
+        if order.id in at_work or not any(leg.remaining for leg in order.legs):
+            continue
+        why = _send(desk, order)
+        sent += not why
+        if why:
+            blocked.append(Blocked(order, why))
+    return sent, blocked
+
+
+def _send(desk: Desk, order: ContractOrder) -> str:
+    """Size and send one contract order; returns why it was not sent, or nothing."""
+    if desk.settings.market == "ib_live" and not desk.settings.live_trading:
+        return "live trading is switched off; set live_trading = true in tradeflow.toml to allow it"
+    try:
+        if not desk.broker.is_open(order.instrument):
+            return "market closed"
+        quotes = [desk.broker.quote(order.instrument, leg.contract) for leg in order.legs]
+    except (NoQuote, UnknownContract, BrokerUnavailable) as error:
+        return str(error)
+    wanted = tuple(leg.remaining for leg in order.legs)
+    sizes = tuple(_offside_size(quote, quantity) for quote, quantity in zip(quotes, wanted, strict=True))
+    now, reference = desk.now(), f"tf-{uuid.uuid4().hex[:16]}"
+    with desk.ledger.begin() as tx:
+        if stop := active_stop(tx):
+            return f"trading is stopped ({stop.why})"
+        if order.instrument in (locked := locked_instruments(tx)):
+            return f"locked ({locked[order.instrument]})"
+        room = tradeable_now(tx, order.strategy, order.instrument, now)
+        caps = sizes if room is None else tuple(min(size, room) for size in sizes)
+        quantities = cut_to_caps(wanted, caps)
+        if not any(quantities):
+            return "trade limit reached" if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted))) else "no size quoted"
+        legs = [(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity]
+        broker_order = add_broker_order(
+            tx, order.id, reference, desk.account, order.instrument, "market", legs, now, quotes[0].bid, quotes[0].ask
+        )
+    intent = OrderIntent(reference, desk.account, order.instrument, tuple(Leg(contract, quantity) for contract, quantity in legs))
+    submit_intent(desk, broker_order, intent)
+    return ""
+
+
+def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
+    """Hand a recorded intent to the broker and record its answer. No answer leaves the order `sending`, to be found by its reference."""
+    try:
+        state: OrderState | None = desk.broker.submit(intent)
+        problem = ""
+    except OrderRejected as error:
+        state, problem = None, str(error)
+    except BrokerUnavailable as error:
+        desk.alerts.send(f"order {intent.client_ref}", f"{intent.instrument}: no answer to the order ({error}); it will be looked for", desk.now())
+        return
+    with desk.ledger.begin() as tx:
+        if state is None:
+            set_broker_status(tx, broker_order, "rejected", desk.now(), reason=problem)
+        else:
+            set_broker_status(tx, broker_order, "working", desk.now(), broker_id=state.broker_id)
+    if state is None:
+        desk.alerts.send(f"order rejected {intent.instrument}", problem, desk.now())
+
+
+def close_at_last_price(desk: Desk, order: ContractOrder) -> None:
+    """Close a contract order at the last price of its contract, market open or not. Only a replay's paper exchange can do that."""
+    now, reference = desk.now(), f"tf-{uuid.uuid4().hex[:16]}"
+    legs = [(leg.contract, leg.remaining) for leg in order.legs]
+    with desk.ledger.begin() as tx:
+        broker_order = add_broker_order(tx, order.id, reference, desk.account, order.instrument, "last", legs, now)
+    intent = OrderIntent(reference, desk.account, order.instrument, tuple(Leg(*leg) for leg in legs), order_type="last")
+    submit_intent(desk, broker_order, intent)
+
+
+def _offside_size(quote: Quote, quantity: int) -> int:
+    """Contracts on offer on the side that a trade of `quantity` would hit."""
+    return quote.ask_size if quantity > 0 else quote.bid_size
+

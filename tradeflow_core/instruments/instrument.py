@@ -1,0 +1,48 @@
+"""What is traded: one `Instrument` per futures market, with its money facts, costs and roll rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tradeflow_core.instruments.contracts import RollRule
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Trading costs of one instrument.
+
+    `spread_cost`: half of the usual bid-ask spread, in price points (paid once per fill).
+    The commission of a fill is the **maximum** of the three others, in the instrument's currency:
+    `per_block` per contract, `percentage` as a fraction of the traded value, `per_trade` flat.
+    """
+
+    spread_cost: float = 0.0
+    per_block: float = 0.0
+    percentage: float = 0.0
+    per_trade: float = 0.0
+
+    def commission(self, quantity: float, price: float, point_size: float) -> float:
+        """Commission in instrument currency of a fill of `quantity` contracts at `price`."""
+        blocks = abs(quantity)
+        return max(self.per_block * blocks, self.percentage * blocks * abs(price) * point_size, self.per_trade)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A futures market.
+
+    `point_size`: value, in `currency`, of a move of 1.0 in the price of one contract.
+    `region`: US, EMEA or ASIA. `session`: key of its trading hours in the sessions table
+    (None where hours are unknown). `tick`: smallest price step (0 where unknown).
+    """
+
+    code: str
+    description: str
+    asset_class: str
+    region: str
+    currency: str
+    point_size: float
+    costs: Costs
+    roll_rule: RollRule | None
+    session: str | None = None
+    tick: float = 0.0

@@ -1,0 +1,279 @@
+"""When markets trade: local opening hours from a table, holidays from exchange calendars, answers in UTC.
+
+A session (`sessions.csv`) is one or more daily windows in the time zone of its exchange. Days are *trade dates*: the
+window `17:00-1d` to `16:00` of Monday opens on Sunday evening, `17:15` to `03:00+1d` of Friday closes on Saturday morning. The
+hours are local, so summer time moves them in UTC and never on the exchange's clock. A holiday closes every window of its
+trade date; early closes of half days are not known here.
+
+Columns: Session, Zone (IANA name), Calendar (a name of exchange_calendars, or `none` for a market that closes on weekends
+only), Days (`Mon-Fri`, `Sun-Thu`, `Mon`), Open, Close.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.instruments.instrument import Instrument
+from tradeflow_core.instruments.tables import Row, find_instrument, places, read_first, unknown
+
+NO_CALENDAR = "none"
+
+_COLUMNS = ("Session", "Zone", "Calendar", "Days", "Open", "Close")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)([+-]1d)?")
+_SEARCH_DAYS = 30
+_EARLIEST, _LATEST = date(1990, 1, 1), date(2049, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One daily window: `weekdays` of its trade dates (Monday is 0), opening and closing as distances from local midnight."""
+
+    weekdays: frozenset[int]
+    open: timedelta
+    close: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The trading hours of an exchange or of a group of its products; `windows` in the order of opening."""
+
+    name: str
+    zone: ZoneInfo
+    calendar: str
+    windows: tuple[Window, ...]
+
+
+class Sessions:
+    """The opening hours of a set of instruments.
+
+    `instruments` by code, `sessions` by name. Instants go in and come out as UTC; a naive instant is a DataError. Unknown
+    instruments and sessions, and an instrument whose hours are unknown, are ConfigErrors. A date for which the holidays
+    of the exchange are not recorded is a DataError.
+    """
+
+    def __init__(self, instruments: Mapping[str, Instrument], sessions: Mapping[str, Session]) -> None:
+        self._instruments = dict(instruments)
+        self._sessions = dict(sessions)
+        for instrument in self._instruments.values():
+            if instrument.session is not None and instrument.session not in self._sessions:
+                problem = unknown(instrument.session, self._sessions, "session")
+                raise ConfigError(f"instrument {instrument.code}: {problem}; correct its Session or add it to sessions.csv")
+        self._bounds: dict[tuple[str, date], tuple[tuple[datetime, datetime], ...]] = {}
+
+    def session_of(self, name: str) -> Session:
+        """The session of that name, or of the instrument of that code."""
+        if name in self._sessions:
+            return self._sessions[name]
+        session = find_instrument(self._instruments, name).session
+        if session is None:
+            raise ConfigError(
+                f"the trading hours of {name} are unknown: give it a Session in an instruments.csv of the home's config folder"
+            )
+        return self._sessions[session]
+
+    def is_business_day(self, name: str, day: date) -> bool:
+        """Whether `day` is a trade date of a session (or of an instrument's session): one of its weekdays and no holiday."""
+        return _is_trade_date(self.session_of(name), _plain(day))
+
+    def session_bounds(self, name: str, day: date) -> list[tuple[datetime, datetime]]:
+        """(open, close) in UTC of every window of trade date `day`, in order; empty on a holiday or weekend."""
+        return list(self._windows_of(self.session_of(name), _plain(day)))
+
+    def trading_days(self, name: str, start: date, end: date) -> pd.DatetimeIndex:
+        """The trade dates from `start` to `end`, both included, as naive midnights."""
+        session = self.session_of(name)
+        days = pd.date_range(_plain(start), _plain(end), freq="D", name="date")
+        days = days[days.day_of_week.isin(sorted(_weekdays(session)))]
+        if session.calendar == NO_CALENDAR or days.empty:
+            return days
+        calendar = _calendar(session.calendar)
+        calendar.require(session.name, days[0].date(), days[-1].date())
+        return days[days.isin(calendar.days)]
+
+    def is_open(self, instrument: str, instant: datetime) -> bool:
+        """Whether the market trades at `instant`: the open belongs to the window, the close does not."""
+        return self.closes_at(instrument, instant) is not None
+
+    def closes_at(self, instrument: str, instant: datetime) -> datetime | None:
+        """When the window that is open at `instant` closes (UTC); None where the market is closed."""
+        session, moment = self.session_of(instrument), _utc(instant)
+        local = moment.astimezone(session.zone).date()
+        for shift in (-1, 0, 1):
+            for opens, closes in self._windows_of(session, local + timedelta(days=shift)):
+                if opens <= moment < closes:
+                    return closes
+        return None
+
+    def hours_until_close(self, instrument: str, instant: datetime) -> float:
+        """Hours left of the window that is open at `instant`; 0 where the market is closed."""
+        closes = self.closes_at(instrument, instant)
+        return 0.0 if closes is None else (closes - _utc(instant)).total_seconds() / 3600
+
+    def next_open(self, instrument: str, instant: datetime) -> datetime:
+        """The first opening of a window at or after `instant` (UTC). DataError where there is none in the next 30 days."""
+        session, moment = self.session_of(instrument), _utc(instant)
+        local = moment.astimezone(session.zone).date()
+        for shift in range(-1, _SEARCH_DAYS + 1):
+            for opens, _ in self._windows_of(session, local + timedelta(days=shift)):
+                if opens >= moment:
+                    return opens
+        raise DataError(
+            f"{instrument}: session {session.name} does not open in the {_SEARCH_DAYS} days after {moment}; check its calendar"
+        )
+
+    def _windows_of(self, session: Session, day: date) -> tuple[tuple[datetime, datetime], ...]:
+        key = (session.name, day)
+        if key not in self._bounds:
+            windows = [w for w in session.windows if day.weekday() in w.weekdays] if _is_trade_date(session, day) else []
+            self._bounds[key] = tuple(
+                (_instant(day, w.open, session.zone), _instant(day, w.close, session.zone)) for w in windows
+            )
+        return self._bounds[key]
+
+
+def load_sessions(instruments: Mapping[str, Instrument], *folders: str | Path) -> Sessions:
+    """The opening hours of `instruments`: the packaged sessions, each folder's `sessions.csv` replaces those of a name."""
+    sessions: dict[str, Session] = {}
+    for place in places(folders):
+        _, rows = read_first(place, ("sessions.csv",), _COLUMNS)
+        grouped: dict[str, list[Row]] = {}
+        for row in rows:
+            grouped.setdefault(row.code("Session"), []).append(row)
+        sessions.update({name: _session(name, lines) for name, lines in grouped.items()})
+    return Sessions(instruments, sessions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """The trade dates of an exchange, and the years for which its holidays are recorded."""
+
+    name: str
+    first: date
+    last: date
+    days: pd.DatetimeIndex
+    dates: frozenset[date]
+
+    def require(self, session: str, start: date, end: date) -> None:
+        """Raise DataError where a date lies outside the recorded years."""
+        if start < self.first or end > self.last:
+            day = start if start < self.first else end
+            known = f"from {self.first} to {self.last}"
+            raise DataError(
+                f"session {session}: the holidays of calendar {self.name} are known {known}, not on {day}; "
+                f"ask for other dates, upgrade exchange_calendars, or write the calendar {NO_CALENDAR} in the home's sessions.csv"
+            )
+
+
+@cache
+def _calendar(name: str) -> _Calendar:
+    # Imported here: a command that never asks for holidays does not pay 0.1 s for the import.
+    from exchange_calendars import get_calendar
+    from exchange_calendars.errors import InvalidCalendarName
+
+    try:
+        # Any recorded year will do: the class tells its own limits and its rule of business days.
+        calendar = get_calendar(name, start="2015-01-01", end="2015-12-31")
+    except InvalidCalendarName:
+        raise ConfigError(
+            f"sessions.csv, column Calendar: {name!r} is no calendar of exchange_calendars; see its list, or write none"
+        ) from None
+    low, high = calendar.bound_min(), calendar.bound_max()
+    first = _EARLIEST if low is None else max(_EARLIEST, low.date())
+    last = _LATEST if high is None else min(_LATEST, high.date())
+    days = pd.date_range(first, last, freq=calendar.day)
+    return _Calendar(name, first, last, days, frozenset(days.date))
+
+
+def _is_trade_date(session: Session, day: date) -> bool:
+    if day.weekday() not in _weekdays(session):
+        return False
+    if session.calendar == NO_CALENDAR:
+        return True
+    calendar = _calendar(session.calendar)
+    calendar.require(session.name, day, day)
+    return day in calendar.dates
+
+
+def _weekdays(session: Session) -> frozenset[int]:
+    return frozenset().union(*(window.weekdays for window in session.windows))
+
+
+def _instant(day: date, clock: timedelta, zone: ZoneInfo) -> datetime:
+    # Naive addition keeps the wall clock of the exchange; converting afterwards applies the summer time of that very day.
+    return (datetime.combine(day, time()) + clock).replace(tzinfo=zone).astimezone(UTC)
+
+
+def _utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise DataError(f"the instant {instant} has no time zone; pass an aware UTC instant")
+    if isinstance(instant, pd.Timestamp):
+        instant = instant.to_pydatetime(warn=False)
+    return instant.astimezone(UTC)
+
+
+def _plain(day: date) -> date:
+    return day.date() if isinstance(day, datetime) else day
+
+
+def _session(name: str, rows: list[Row]) -> Session:
+    for row in rows[1:]:
+        for column in ("Zone", "Calendar"):
+            if row.cells[column] != rows[0].cells[column]:
+                raise row.error(
+                    column, f"{row.cells[column]} differs from line {rows[0].line} of the same session; make them equal"
+                )
+    pairs = sorted(((_window(row), row) for row in rows), key=lambda pair: pair[0].open)
+    for (before, _), (after, row) in pairwise(pairs):
+        if before.close > after.open and before.weekdays & after.weekdays:
+            raise row.error("Open", f"this window of session {name} opens before the one before it closes; shorten one of them")
+    return Session(name, _zone(rows[0]), rows[0].text("Calendar"), tuple(window for window, _ in pairs))
+
+
+def _zone(row: Row) -> ZoneInfo:
+    text = row.text("Zone")
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise row.error("Zone", f"{text!r} is not a time zone; write an IANA name such as Europe/Berlin") from None
+
+
+def _window(row: Row) -> Window:
+    opens, closes = _clock(row, "Open"), _clock(row, "Close")
+    if closes <= opens:
+        late, early = row.cells["Close"], row.cells["Open"]
+        raise row.error(
+            "Close", f"{late} is not after the opening at {early}; across midnight write {late[:5]}+1d, or open at {early[:5]}-1d"
+        )
+    if closes - opens > timedelta(days=1):
+        raise row.error("Close", "the window is longer than a day; write one window for each trade date")
+    return Window(_days(row), opens, closes)
+
+
+def _clock(row: Row, column: str) -> timedelta:
+    text = row.text(column)
+    if not (found := _CLOCK.fullmatch(text)):
+        raise row.error(
+            column, f"{text!r} is not a time; write HH:MM, HH:MM-1d for the evening before or HH:MM+1d for the next day"
+        )
+    hours, minutes, shift = found.groups()
+    return timedelta(days=int(shift[:2]) if shift else 0, hours=int(hours), minutes=int(minutes))
+
+
+def _days(row: Row) -> frozenset[int]:
+    text = row.text("Days")
+    first, _, last = text.partition("-")
+    if first not in _WEEKDAYS or (last or first) not in _WEEKDAYS:
+        raise row.error("Days", f"{text!r} is not a span of days; write Mon-Fri, Sun-Thu or one of {', '.join(_WEEKDAYS)}")
+    start, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last or first)
+    return frozenset((start + n) % 7 for n in range((end - start) % 7 + 1))

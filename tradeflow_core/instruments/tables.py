@@ -1,0 +1,364 @@
+"""The tables of what can be traded: read, checked line by line, and laid over each other.
+
+The package brings tables of some fifty liquid futures. A folder (a home's own config folder, or the `csvconfig` folder of
+a pysystemtrade installation) may bring tables of the same kinds; a row there replaces the row of the same code here.
+
+| table | file here | file of pysystemtrade |
+|---|---|---|
+| money facts, region, session | instruments.csv | instrumentconfig.csv |
+| roll rules | rolls.csv | rollconfig.csv |
+| half spreads, in price points | spreadcosts.csv | spreadcosts.csv |
+| currencies | fx.csv | |
+| the simulated market | simulated_market.csv, simulated_fx.csv | |
+
+Every error is a ConfigError that names the file, the line, the column and what to write instead.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.instruments.contracts import MONTH_LETTERS, RollRule
+from tradeflow_core.instruments.instrument import Costs, Instrument
+
+REGIONS = ("US", "EMEA", "ASIA")
+
+INSTRUMENT_FILES = ("instruments.csv", "instrumentconfig.csv")
+ROLL_FILES = ("rolls.csv", "rollconfig.csv")
+SPREAD_FILES = ("spreadcosts.csv",)
+
+_INSTRUMENT_COLUMNS = (
+    "Instrument",
+    "Description",
+    "Pointsize",
+    "Currency",
+    "AssetClass",
+    "PerBlock",
+    "Percentage",
+    "PerTrade",
+    "Region",
+)
+_ROLL_COLUMNS = ("Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FxPair:
+    """How a currency is priced against the US dollar.
+
+    `code`: our name, e.g. `JPYUSD`, US dollars for one unit of `currency`. `broker_pair`: the pair that the broker
+    quotes, e.g. `USD.JPY`. `invert`: true where our rate is one over the broker's.
+    """
+
+    code: str
+    currency: str
+    broker_pair: str
+    invert: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedMarket:
+    """What the simulated market knows of one instrument.
+
+    `price`: starting level in quote units. `annual_vol`: fraction of price a year. `carry`: roll yield of a long position,
+    fraction of price a year (negative in contango). `factor`, `loading`: the common factor of its asset class and the
+    correlation with it. `daily_volume`: contracts a day in the busiest contract.
+    """
+
+    instrument: str
+    price: float
+    annual_vol: float
+    carry: float
+    factor: str
+    loading: float
+    daily_volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFx:
+    """What the simulated market knows of one currency: `rate` in US dollars a unit, `annual_vol` a fraction a year."""
+
+    currency: str
+    rate: float
+    annual_vol: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table; its readers turn cells into values and name the cell when they cannot."""
+
+    file: str
+    line: int
+    cells: Mapping[str, str]
+
+    def error(self, column: str, problem: str) -> ConfigError:
+        """The error to raise about a cell of this line; `problem` says what is wrong and what to write."""
+        return ConfigError(f"{self.file}, line {self.line}, column {column}: {problem}")
+
+    def has(self, column: str) -> bool:
+        """Whether the table has such a column."""
+        return column in self.cells
+
+    def text(self, column: str) -> str:
+        """A text that is not empty."""
+        if not (text := self.cells[column]):
+            raise self.error(column, "is empty; fill it in")
+        return text
+
+    def code(self, column: str) -> str:
+        """A name that can also be a file name and a partition key."""
+        text = self.text(column)
+        if not _CODE.fullmatch(text):
+            raise self.error(column, f"{text!r} is not a code; use letters, digits, '_', '-' and '.' only (no comma, no space)")
+        return text
+
+    def currency(self, column: str) -> str:
+        """A currency of three capital letters."""
+        text = self.text(column)
+        if not _CURRENCY.fullmatch(text):
+            raise self.error(column, f"{text!r} is not a currency; write three capital letters such as EUR")
+        return text
+
+    def number(self, column: str, low: float = -math.inf, high: float = math.inf) -> float:
+        """A finite number between `low` and `high`, both included."""
+        text = self.text(column)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.error(column, f"{text!r} is not a number; write one such as 2.5")
+        if not low <= value <= high:
+            raise self.error(column, f"{text} is out of range; it must lie between {low:g} and {high:g}")
+        return value
+
+    def positive(self, column: str) -> float:
+        """A finite number above zero."""
+        value = self.number(column)
+        if value <= 0:
+            raise self.error(column, f"{self.cells[column]} must be above zero")
+        return value
+
+    def cost(self, column: str) -> float:
+        """A cost, not below zero; an empty cell or NaN means that it is not charged."""
+        return 0.0 if self.cells[column].lower() in ("", "nan") else self.number(column, low=0.0)
+
+    def whole(self, column: str) -> int:
+        """A whole number."""
+        text = self.text(column)
+        try:
+            return int(text)
+        except ValueError:
+            raise self.error(column, f"{text!r} is not a whole number; write one such as -5") from None
+
+    def cycle(self, column: str) -> str:
+        """Letters of delivery months."""
+        text = self.text(column)
+        if set(text) - set(MONTH_LETTERS):
+            raise self.error(column, f"{text!r} is not a cycle; write month letters of {MONTH_LETTERS}, such as HMUZ")
+        return text
+
+    def choice(self, column: str, choices: Sequence[str]) -> str:
+        """One of a few words."""
+        text = self.text(column)
+        if text not in choices:
+            raise self.error(column, f"{text!r} is unknown; write one of {', '.join(choices)}")
+        return text
+
+
+def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, Instrument]:
+    """Every known instrument by code, in the order of codes.
+
+    The packaged tables, overlaid by the tables in each of `folders` in turn: a row there replaces the row of the same code,
+    table by table, so a folder with a `rolls.csv` of one line changes one roll rule. The columns Session and Tick may be
+    missing: they then stay as they were, or unknown. An instrument without roll row has `roll_rule` None, one without spread row
+    costs nothing in spread. `packaged=False` starts from nothing (a backtest on foreign data alone).
+    Raises ConfigError for a missing folder and for every malformed line.
+    """
+    instruments: dict[str, Instrument] = {}
+    rules: dict[str, RollRule] = {}
+    spreads: dict[str, float] = {}
+    rows: list[Row] = []
+    for place in places(folders, packaged):
+        file, instrument_rows = read_first(place, INSTRUMENT_FILES, _INSTRUMENT_COLUMNS)
+        for code, row in by_code(instrument_rows).items():
+            instruments[code] = _instrument(row, instruments.get(code))
+        roll_file, roll_rows = read_first(place, ROLL_FILES, _ROLL_COLUMNS)
+        _, spread_rows = read_first(place, SPREAD_FILES, ("Instrument", "SpreadCost"))
+        rules.update({code: _roll_rule(row) for code, row in by_code(roll_rows).items()})
+        spreads.update({code: row.cost("SpreadCost") for code, row in by_code(spread_rows).items()})
+        # The tables of pysystemtrade hold roll rules and spreads of markets that it does not describe.
+        if INSTRUMENT_FILES[1] != file and ROLL_FILES[1] != roll_file:
+            rows += [*roll_rows, *spread_rows]
+    for row in rows:
+        if (code := row.cells["Instrument"]) not in instruments:
+            raise row.error("Instrument", f"{unknown(code, instruments)}; add it to {INSTRUMENT_FILES[0]} or remove this line")
+    return {code: _with_rule_and_spread(instruments[code], rules, spreads) for code in sorted(instruments)}
+
+
+def load_fx_table(*folders: str | Path) -> dict[str, FxPair]:
+    """The currencies that can be converted, by code (`EURUSD`); each folder's `fx.csv` overlays the packaged one."""
+    return _load(folders, "fx.csv", ("Code", "Currency", "BrokerPair", "Invert"), "Code", _fx_pair)
+
+
+def load_simulated_market(*folders: str | Path) -> dict[str, SimulatedMarket]:
+    """The simulated market's parameters by instrument; each folder's `simulated_market.csv` overlays the packaged one."""
+    columns = ("Instrument", "Price", "AnnualVol", "Carry", "Factor", "Loading", "DailyVolume")
+    return _load(folders, "simulated_market.csv", columns, "Instrument", _simulated_market)
+
+
+def load_simulated_fx(*folders: str | Path) -> dict[str, SimulatedFx]:
+    """The simulated market's parameters by currency; each folder's `simulated_fx.csv` overlays the packaged one."""
+    return _load(folders, "simulated_fx.csv", ("Currency", "Rate", "AnnualVol"), "Currency", _simulated_fx)
+
+
+def default_universe() -> list[str]:
+    """The codes of all packaged instruments, sorted."""
+    return list(load_instruments())
+
+
+def find_instrument(instruments: Mapping[str, Instrument], code: str) -> Instrument:
+    """The instrument of that code. Raises ConfigError, naming the nearest known code, where there is none."""
+    if code not in instruments:
+        raise ConfigError(f"{unknown(code, instruments)}; add it to an instruments.csv in the home's config folder")
+    return instruments[code]
+
+
+def unknown(code: str, known: Mapping[str, Any], what: str = "instrument") -> str:
+    """The words for a name that is not among `known`, with the nearest that is."""
+    nearest = get_close_matches(code, known, n=1, cutoff=0.0)
+    return f"unknown {what} {code!r}" + (f", the nearest known is {nearest[0]}" if nearest else "")
+
+
+def places(folders: Sequence[str | Path], packaged: bool = True) -> list[Traversable]:
+    """Where to look for tables, later ones overlaying earlier ones: the package, then `folders`."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"{folder} is not a folder; create it or name the folder that holds the tables")
+    own = [files(__package__) / "tables"] if packaged else []
+    return [*own, *(Path(folder) for folder in folders)]
+
+
+def read_first(place: Traversable, names: Sequence[str], columns: Sequence[str]) -> tuple[str | None, list[Row]]:
+    """The one of `names` that lies in `place` (None where none does) and its lines, each with at least `columns`."""
+    found = [name for name in names if (place / name).is_file()]
+    if len(found) > 1:
+        raise ConfigError(f"{place} holds {' and '.join(found)}, two tables of the same kind; remove one of them")
+    return (found[0], read_table(place / found[0], columns)) if found else (None, [])
+
+
+def read_table(table: Traversable, columns: Sequence[str]) -> list[Row]:
+    """The lines of a CSV file with a header, cells stripped, blank lines left out."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{table}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in next(reader, [])]
+    for column in columns:
+        if column not in header:
+            raise ConfigError(f"{table}, line 1: column {column} is missing; the header needs {','.join(columns)}")
+    rows = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise ConfigError(
+                f"{table}, line {reader.line_num}: has {len(cells)} cells, the header has {len(header)} columns from "
+                f"{header[0]} to {header[-1]}; codes hold no comma, and a text with a comma goes in double quotes"
+            )
+        rows.append(Row(str(table), reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+    return rows
+
+
+def by_code(rows: Sequence[Row], column: str = "Instrument") -> dict[str, Row]:
+    """The lines of one table by code; a code that occurs twice is an error."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        code = row.code(column)
+        if code in found:
+            raise row.error(column, f"{code} is already on line {found[code].line}; keep one of the two lines")
+        found[code] = row
+    return found
+
+
+def _load(folders: Sequence[str | Path], name: str, columns: Sequence[str], key: str, build: Callable[[Row], T]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for place in places(folders):
+        _, rows = read_first(place, (name,), columns)
+        found.update({code: build(row) for code, row in by_code(rows, key).items()})
+    return dict(sorted(found.items()))
+
+
+def _instrument(row: Row, before: Instrument | None) -> Instrument:
+    session, tick = (before.session, before.tick) if before else (None, 0.0)
+    if row.has("Session"):
+        session = row.cells["Session"] or None
+    if row.has("Tick"):
+        tick = row.cost("Tick")
+    return Instrument(
+        code=row.code("Instrument"),
+        description=row.text("Description"),
+        asset_class=row.text("AssetClass"),
+        region=row.choice("Region", REGIONS),
+        currency=row.currency("Currency"),
+        point_size=row.positive("Pointsize"),
+        costs=Costs(per_block=row.cost("PerBlock"), percentage=row.cost("Percentage"), per_trade=row.cost("PerTrade")),
+        roll_rule=None,
+        session=session,
+        tick=tick,
+    )
+
+
+def _with_rule_and_spread(instrument: Instrument, rules: Mapping[str, RollRule], spreads: Mapping[str, float]) -> Instrument:
+    code = instrument.code
+    return replace(instrument, roll_rule=rules.get(code), costs=replace(instrument.costs, spread_cost=spreads.get(code, 0.0)))
+
+
+def _roll_rule(row: Row) -> RollRule:
+    if (carry := row.whole("CarryOffset")) not in (-1, 1):
+        raise row.error("CarryOffset", f"{carry} is not possible; write -1 (the priced contract before) or 1 (the one after)")
+    return RollRule(
+        hold=row.cycle("HoldRollCycle"),
+        priced=row.cycle("PricedRollCycle"),
+        roll_offset=row.whole("RollOffsetDays"),
+        carry_offset=carry,
+        expiry_offset=row.whole("ExpiryOffset"),
+    )
+
+
+def _fx_pair(row: Row) -> FxPair:
+    code, currency = row.code("Code"), row.currency("Currency")
+    if code != f"{currency}USD":
+        raise row.error("Code", f"{code} does not belong to {currency}; write {currency}USD")
+    return FxPair(code, currency, row.code("BrokerPair"), row.choice("Invert", ("yes", "no")) == "yes")
+
+
+def _simulated_market(row: Row) -> SimulatedMarket:
+    return SimulatedMarket(
+        instrument=row.code("Instrument"),
+        price=row.positive("Price"),
+        annual_vol=row.positive("AnnualVol"),
+        carry=row.number("Carry", low=-1.0, high=1.0),
+        factor=row.code("Factor"),
+        loading=row.number("Loading", low=0.0, high=1.0),
+        daily_volume=row.positive("DailyVolume"),
+    )
+
+
+def _simulated_fx(row: Row) -> SimulatedFx:
+    return SimulatedFx(row.currency("Currency"), row.positive("Rate"), row.positive("AnnualVol"))

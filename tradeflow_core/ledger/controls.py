@@ -1,0 +1,179 @@
+"""What a person, or a watchful part of the system, says about trading: stops, locks, overrides, limits; and the lease
+that makes sure that only one stack handler works at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.schema import fills, leases, locks, overrides, position_limits, trade_limits, trading_stops
+
+ANY = ""
+"""Strategy or instrument of a control that holds for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Trading is stopped: since when, who said so and why."""
+
+    since: datetime
+    who: str
+    why: str
+
+
+def active_stop(view: Connection) -> Stop | None:
+    """The stop in force, or None when trading is allowed."""
+    row = view.execute(
+        select(trading_stops.c.recorded_at, trading_stops.c.who, trading_stops.c.why)
+        .where(trading_stops.c.lifted_at.is_(None))
+        .order_by(trading_stops.c.id)
+    ).first()
+    return None if row is None else Stop(row.recorded_at, row.who, row.why)
+
+
+def stop_trading(tx: Connection, now: datetime, who: str, why: str) -> None:
+    """Stop trading until `lift_stop`. Saying it again while it is in force changes nothing."""
+    if active_stop(tx) is None:
+        tx.execute(insert(trading_stops).values(who=who, why=why, recorded_at=now))
+
+
+def lift_stop(tx: Connection, now: datetime, who: str) -> bool:
+    """Allow trading again; False if it was not stopped."""
+    changed = tx.execute(update(trading_stops).where(trading_stops.c.lifted_at.is_(None)).values(lifted_at=now, lifted_by=who))
+    return changed.rowcount > 0
+
+
+def lock_instrument(tx: Connection, instrument: str, owner: str, now: datetime, why: str, who: str = "tradeflow") -> bool:
+    """Forbid new risk in an instrument; True if this owner had not locked it yet. Each owner holds a lock of its own."""
+    held = tx.execute(select(locks.c.why).where(locks.c.instrument == instrument, locks.c.owner == owner)).first()
+    if held is None:
+        tx.execute(insert(locks).values(instrument=instrument, owner=owner, who=who, why=why, recorded_at=now))
+    elif held.why != why:
+        tx.execute(update(locks).where(locks.c.instrument == instrument, locks.c.owner == owner).values(why=why))
+    return held is None
+
+
+def unlock_instrument(tx: Connection, instrument: str, owner: str) -> bool:
+    """Lift the lock of this owner, and no other; True if there was one."""
+    return tx.execute(delete(locks).where(locks.c.instrument == instrument, locks.c.owner == owner)).rowcount > 0
+
+
+def locked_instruments(view: Connection) -> dict[str, str]:
+    """Locked instruments with the reasons, `owner: why`, of all their locks."""
+    reasons: dict[str, list[str]] = {}
+    for row in view.execute(select(locks).order_by(locks.c.instrument, locks.c.owner)):
+        reasons.setdefault(row.instrument, []).append(f"{row.owner}: {row.why}")
+    return {instrument: "; ".join(parts) for instrument, parts in reasons.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """How much of a desired position may be held: a fraction of it, or only reductions, or no trading at all."""
+
+    kind: str = "fraction"
+    fraction: float = 1.0
+    why: str = ""
+
+    def __mul__(self, other: Override) -> Override:
+        """Both at once: no trading dominates, then a fraction of zero (close), then reduce only, else the product."""
+        why = "; ".join(part for part in (self.why, other.why) if part)
+        kinds = {self.kind, other.kind}
+        if "no_trading" in kinds:
+            return Override("no_trading", 0.0, why)
+        if 0.0 in (self.fraction, other.fraction):
+            return Override("fraction", 0.0, why)
+        if "reduce_only" in kinds:
+            return Override("reduce_only", 1.0, why)
+        return Override("fraction", self.fraction * other.fraction, why)
+
+
+def override_for(view: Connection, strategy: str, instrument: str) -> Override:
+    """Every override that touches the strategy, the instrument or both, combined."""
+    combined = Override()
+    rows = view.execute(select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument))))
+    for row in rows:
+        combined = combined * Override(row.kind, row.fraction, row.why)
+    return combined
+
+
+def set_override(tx: Connection, strategy: str, instrument: str, override: Override, now: datetime, who: str) -> None:
+    """Put an override in force, in place of the former one of the same strategy and instrument."""
+    if override.kind not in ("fraction", "reduce_only", "no_trading") or not 0 <= override.fraction <= 1:
+        raise StateError(f"override {override.kind} {override.fraction}: use fraction with a value from 0 to 1, reduce_only or no_trading")
+    tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument))
+    tx.execute(
+        insert(overrides).values(
+            strategy=strategy, instrument=instrument, kind=override.kind, fraction=override.fraction, who=who, why=override.why, recorded_at=now
+        )
+    )
+
+
+def clear_override(tx: Connection, strategy: str, instrument: str) -> bool:
+    """Remove the override of exactly this strategy and instrument; True if there was one."""
+    return tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument)).rowcount > 0
+
+
+def position_limit(view: Connection, strategy: str, instrument: str) -> int | None:
+    """Largest absolute position (contracts) of the strategy (`ANY`: of all together) in the instrument; None: no limit."""
+    return view.execute(
+        select(position_limits.c.contracts).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument)
+    ).scalar()
+
+
+def set_position_limit(tx: Connection, strategy: str, instrument: str, contracts: int | None, now: datetime, who: str, why: str) -> None:
+    """Set, change or (None) remove a position limit. Raises StateError for a negative one."""
+    tx.execute(delete(position_limits).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument))
+    if contracts is None:
+        return
+    if contracts < 0:
+        raise StateError(f"a position limit of {contracts} contracts makes no sense; give 0 or more")
+    tx.execute(
+        insert(position_limits).values(strategy=strategy, instrument=instrument, contracts=contracts, who=who, why=why, recorded_at=now)
+    )
+
+
+def set_trade_limit(tx: Connection, strategy: str, instrument: str, days: int, contracts: int, now: datetime, who: str, why: str) -> None:
+    """Allow at most `contracts` to be traded in any `days` days. Raises StateError for values that make no sense."""
+    if contracts < 0 or days < 1:
+        raise StateError(f"a trade limit of {contracts} contracts in {days} days makes no sense; give 0 or more contracts, 1 or more days")
+    key = (trade_limits.c.strategy == strategy, trade_limits.c.instrument == instrument, trade_limits.c.days == days)
+    tx.execute(delete(trade_limits).where(*key))
+    tx.execute(
+        insert(trade_limits).values(strategy=strategy, instrument=instrument, days=days, contracts=contracts, who=who, why=why, recorded_at=now)
+    )
+
+
+def tradeable_now(view: Connection, strategy: str, instrument: str, now: datetime) -> int | None:
+    """Contracts that the trade limits still allow at `now`; None: no limit applies. What counts is what was filled in the period."""
+    room: int | None = None
+    rows = view.execute(select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument))
+    for limit in rows:
+        used = select(func.coalesce(func.sum(func.abs(fills.c.quantity)), 0)).where(
+            fills.c.instrument == instrument, fills.c.time > now - timedelta(days=limit.days)
+        )
+        if limit.strategy != ANY:
+            used = used.where(fills.c.strategy == limit.strategy)
+        left = max(limit.contracts - view.execute(used).scalar_one(), 0)
+        room = left if room is None else min(room, left)
+    return room
+
+
+def take_lease(tx: Connection, name: str, owner: str, now: datetime, seconds: float) -> None:
+    """Take or prolong the lease `name` for `owner`. Raises StateError while somebody else holds it and it has not run out."""
+    row = tx.execute(select(leases).where(leases.c.name == name)).first()
+    expires = now + timedelta(seconds=seconds)
+    if row is None:
+        tx.execute(insert(leases).values(name=name, owner=owner, acquired_at=now, expires_at=expires))
+    elif row.owner == owner or row.expires_at <= now:
+        acquired = row.acquired_at if row.owner == owner else now
+        tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, acquired_at=acquired, expires_at=expires))
+    else:
+        raise StateError(f"{name} is running already ({row.owner}, until {row.expires_at:%H:%M:%S} UTC unless prolonged); stop that one first")
+
+
+def release_lease(tx: Connection, name: str, owner: str) -> None:
+    """Give the lease back, if it is this owner's."""
+    tx.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))

@@ -1,0 +1,378 @@
+"""Orders at three levels, fills and positions. What moves together moves in one transaction.
+
+A fill moves the leg of the broker order and of the contract order, the instrument order, the position in the contract and that of
+the strategy. Roll orders belong to the pseudo strategy `ROLLS`, whose position is zero whenever no roll is half done; so the
+positions of all strategies in an instrument always add up to those in its contracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+import pandas as pd
+from sqlalchemy import Connection, Table, and_, func, insert, select, update
+
+from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.schema import (
+    broker_order_legs,
+    broker_orders,
+    contract_order_legs,
+    contract_orders,
+    contract_positions,
+    fills,
+    instrument_orders,
+    strategy_positions,
+)
+
+ROLLS = "_rolls"
+"""Pseudo strategy that owns roll orders."""
+
+LIVE = ("sending", "working")
+"""Statuses of a broker order that may still fill."""
+
+
+class Overfill(StateError):
+    """A fill would exceed what was ordered; nothing was booked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLeg:
+    """One leg of an order: signed `quantity` of `contract`, of which `filled` is done."""
+
+    contract: int
+    quantity: int
+    filled: int = 0
+
+    @property
+    def remaining(self) -> int:
+        return self.quantity - self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class ContractOrder:
+    """An open contract order with its legs and the strategy that it works for."""
+
+    id: int
+    instrument_order_id: int
+    strategy: str
+    instrument: str
+    order_type: str
+    legs: tuple[OrderLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOrder:
+    """A broker order that may still fill."""
+
+    id: int
+    contract_order_id: int
+    client_ref: str
+    instrument: str
+    status: str
+    sent_at: datetime
+    legs: tuple[OrderLeg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution as it is booked; the same `exec_id` is booked once. `quantity` is signed."""
+
+    exec_id: str
+    client_ref: str
+    contract: int
+    quantity: int
+    price: float
+    time: datetime
+    commission: Decimal | None
+    currency: str
+
+
+# --- making orders -------------------------------------------------------------------------------------------------------
+
+
+def add_instrument_order(
+    tx: Connection,
+    strategy: str,
+    instrument: str,
+    quantity: int,
+    order_type: str,
+    day: date,
+    now: datetime,
+    reference_contract: int | None = None,
+    reference_price: float | None = None,
+    reference_time: datetime | None = None,
+) -> int:
+    """Put an instrument order on the stack; returns its id."""
+    return _insert(
+        tx,
+        instrument_orders,
+        strategy=strategy,
+        instrument=instrument,
+        quantity=quantity,
+        filled=0,
+        order_type=order_type,
+        status="open",
+        day=day,
+        reference_contract=reference_contract,
+        reference_price=reference_price,
+        reference_time=reference_time,
+        created_at=now,
+    )
+
+
+def add_contract_order(
+    tx: Connection,
+    parent: int,
+    instrument: str,
+    order_type: str,
+    legs: Sequence[tuple[int, int]],
+    now: datetime,
+    reference_price: float | None = None,
+) -> int:
+    """Put a contract order with legs (contract, quantity) below an instrument order; the legs are sorted together by contract."""
+    order = _insert(
+        tx,
+        contract_orders,
+        instrument_order_id=parent,
+        instrument=instrument,
+        order_type=order_type,
+        status="open",
+        reference_price=reference_price,
+        created_at=now,
+    )
+    _insert_legs(tx, contract_order_legs, "contract_order_id", order, sorted(legs))
+    return order
+
+
+def add_broker_order(
+    tx: Connection,
+    parent: int,
+    client_ref: str,
+    account: str,
+    instrument: str,
+    order_type: str,
+    legs: Sequence[tuple[int, int]],
+    now: datetime,
+    bid: float | None = None,
+    ask: float | None = None,
+) -> int:
+    """Record the intent to send an order, as `sending`, before it is sent. The legs keep their order."""
+    if tx.execute(
+        select(broker_orders.c.id).where(broker_orders.c.contract_order_id == parent, broker_orders.c.status.in_(LIVE))
+    ).first():
+        raise StateError(f"contract order {parent} has a broker order at work already; a second one could double the trade")
+    order = _insert(
+        tx,
+        broker_orders,
+        contract_order_id=parent,
+        client_ref=client_ref,
+        account=account,
+        instrument=instrument,
+        order_type=order_type,
+        status="sending",
+        bid=bid,
+        ask=ask,
+        created_at=now,
+        sent_at=now,
+        reason="",
+    )
+    _insert_legs(tx, broker_order_legs, "broker_order_id", order, legs)
+    return order
+
+
+def _insert(tx: Connection, table: Table, **values: object) -> int:
+    key = tx.execute(insert(table).values(**values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _insert_legs(tx: Connection, table: Table, key: str, order: int, legs: Sequence[tuple[int, int]]) -> None:
+    tx.execute(
+        insert(table),
+        [{key: order, "leg": leg, "contract": int(contract), "quantity": int(quantity), "filled": 0} for leg, (contract, quantity) in enumerate(legs)],
+    )
+
+
+# --- what happened to them -----------------------------------------------------------------------------------------------
+
+
+def set_broker_status(tx: Connection, order: int, status: str, now: datetime, broker_id: str | None = None, reason: str = "") -> None:
+    """Record where a broker order stands: working, filled, cancelled, rejected or lost."""
+    values: dict[str, object] = {"status": status, "reason": reason}
+    if broker_id is not None:
+        values["broker_id"] = broker_id
+    if status not in LIVE:
+        values["closed_at"] = now
+    tx.execute(update(broker_orders).where(broker_orders.c.id == order).values(**values))
+
+
+def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
+    """Book a fill at all three levels and in both positions; False if it was booked before, or is not of an order of ours.
+
+    Raises Overfill, with nothing booked, when it exceeds what was ordered.
+    """
+    if tx.execute(select(fills.c.id).where(fills.c.exec_id == fill.exec_id)).first() is not None:
+        return False
+    order = tx.execute(
+        select(
+            broker_orders.c.id,
+            broker_orders.c.account,
+            broker_orders.c.instrument,
+            broker_orders.c.contract_order_id,
+            contract_orders.c.instrument_order_id,
+            instrument_orders.c.strategy,
+        )
+        .select_from(broker_orders.join(contract_orders).join(instrument_orders))
+        .where(broker_orders.c.client_ref == fill.client_ref)
+    ).first()
+    if order is None:
+        return False
+    leg = _fill_leg(tx, broker_order_legs, "broker_order_id", order.id, fill)
+    _fill_leg(tx, contract_order_legs, "contract_order_id", order.contract_order_id, fill)
+    tx.execute(
+        insert(fills).values(
+            exec_id=fill.exec_id,
+            broker_order_id=order.id,
+            leg=leg,
+            account=order.account,
+            strategy=order.strategy,
+            instrument=order.instrument,
+            contract=fill.contract,
+            quantity=fill.quantity,
+            price=fill.price,
+            time=fill.time,
+            commission=fill.commission,
+            currency=fill.currency,
+            recorded_at=now,
+        )
+    )
+    if order.strategy != ROLLS:
+        tx.execute(
+            update(instrument_orders)
+            .where(instrument_orders.c.id == order.instrument_order_id)
+            .values(filled=instrument_orders.c.filled + fill.quantity)
+        )
+    _move(tx, contract_positions, fill.quantity, account=order.account, instrument=order.instrument, contract=fill.contract)
+    _move(tx, strategy_positions, fill.quantity, strategy=order.strategy, instrument=order.instrument)
+    return True
+
+
+def _fill_leg(tx: Connection, table: Table, key: str, order: int, fill: Fill) -> int:
+    row = tx.execute(
+        select(table.c.leg, table.c.quantity, table.c.filled).where(table.c[key] == order, table.c.contract == fill.contract)
+    ).first()
+    if row is None:
+        raise Overfill(f"fill {fill.exec_id} is in contract {fill.contract}, which {key.removesuffix('_id')} {order} does not have; check it at the broker")
+    filled = row.filled + fill.quantity
+    if abs(filled) > abs(row.quantity) or filled * row.quantity < 0:
+        raise Overfill(f"fill {fill.exec_id} of {fill.quantity} would make {filled} of {row.quantity} ordered; check the order at the broker")
+    tx.execute(update(table).where(table.c[key] == order, table.c.leg == row.leg).values(filled=filled))
+    return int(row.leg)
+
+
+def _move(tx: Connection, table: Table, quantity: int, **key: object) -> None:
+    where = and_(*(table.c[name] == value for name, value in key.items()))
+    if tx.execute(update(table).where(where).values(quantity=table.c.quantity + quantity)).rowcount == 0:
+        tx.execute(insert(table).values(quantity=quantity, **key))
+
+
+def complete_orders(tx: Connection, now: datetime) -> int:
+    """Close what is done: contract orders whose legs are all filled and whose broker orders are at rest, then instrument orders all of
+    whose trade is done. Returns the number of instrument orders closed."""
+    at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE))
+    unfilled = select(contract_order_legs.c.contract_order_id).where(contract_order_legs.c.filled != contract_order_legs.c.quantity)
+    tx.execute(
+        update(contract_orders)
+        .where(contract_orders.c.status == "open", contract_orders.c.id.not_in(at_work), contract_orders.c.id.not_in(unfilled))
+        .values(status="completed", closed_at=now)
+    )
+    open_children = select(contract_orders.c.instrument_order_id).where(contract_orders.c.status == "open")
+    children = select(contract_orders.c.instrument_order_id)
+    done = update(instrument_orders).where(
+        instrument_orders.c.status == "open",
+        instrument_orders.c.filled == instrument_orders.c.quantity,
+        instrument_orders.c.id.in_(children),
+        instrument_orders.c.id.not_in(open_children),
+    )
+    return tx.execute(done.values(status="completed", closed_at=now)).rowcount
+
+
+def close_all_orders(tx: Connection, now: datetime) -> int:
+    """End of day: cancel every open instrument and contract order. No broker order may be at work; raises StateError otherwise."""
+    at_work = tx.execute(select(broker_orders.c.client_ref).where(broker_orders.c.status.in_(LIVE))).scalars().all()
+    if at_work:
+        raise StateError(f"broker orders {', '.join(at_work)} are still at work; cancel them first (`tradeflow stop` does)")
+    tx.execute(update(contract_orders).where(contract_orders.c.status == "open").values(status="cancelled", closed_at=now))
+    closed = update(instrument_orders).where(instrument_orders.c.status == "open").values(status="cancelled", closed_at=now)
+    return tx.execute(closed).rowcount
+
+
+# --- questions -----------------------------------------------------------------------------------------------------------
+
+
+def open_instrument_orders(view: Connection, unspawned: bool = False) -> list[dict[str, object]]:
+    """Open instrument orders as dictionaries of their columns, in order; only those without contract orders if `unspawned`."""
+    query = select(instrument_orders).where(instrument_orders.c.status == "open").order_by(instrument_orders.c.id)
+    if unspawned:
+        query = query.where(instrument_orders.c.id.not_in(select(contract_orders.c.instrument_order_id)))
+    return [dict(row) for row in view.execute(query).mappings()]
+
+
+def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
+    """What open instrument orders of a strategy still want to trade, net, by instrument."""
+    o = instrument_orders.c
+    rows = view.execute(
+        select(o.instrument, func.sum(o.quantity - o.filled)).where(o.strategy == strategy, o.status == "open").group_by(o.instrument)
+    )
+    return {instrument: int(quantity) for instrument, quantity in rows}
+
+
+def open_contract_orders(view: Connection) -> list[ContractOrder]:
+    """Open contract orders with their legs, in order."""
+    rows = view.execute(
+        select(contract_orders, instrument_orders.c.strategy)
+        .select_from(contract_orders.join(instrument_orders))
+        .where(contract_orders.c.status == "open")
+        .order_by(contract_orders.c.id)
+    ).all()
+    legs = _legs(view, contract_order_legs, "contract_order_id", [row.id for row in rows])
+    return [ContractOrder(row.id, row.instrument_order_id, row.strategy, row.instrument, row.order_type, legs[row.id]) for row in rows]
+
+
+def live_broker_orders(view: Connection) -> list[BrokerOrder]:
+    """Broker orders that may still fill, in order."""
+    rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE)).order_by(broker_orders.c.id)).all()
+    legs = _legs(view, broker_order_legs, "broker_order_id", [row.id for row in rows])
+    return [
+        BrokerOrder(row.id, row.contract_order_id, row.client_ref, row.instrument, row.status, row.sent_at, legs[row.id]) for row in rows
+    ]
+
+
+def _legs(view: Connection, table: Table, key: str, orders: Sequence[int]) -> dict[int, tuple[OrderLeg, ...]]:
+    found: dict[int, list[OrderLeg]] = {order: [] for order in orders}
+    for row in view.execute(select(table).where(table.c[key].in_(orders)).order_by(table.c[key], table.c.leg)):
+        found[getattr(row, key)].append(OrderLeg(row.contract, row.quantity, row.filled))
+    return {order: tuple(legs) for order, legs in found.items()}
+
+
+def positions_by_contract(view: Connection, account: str) -> dict[tuple[str, int], int]:
+    """Contracts held according to the ledger, by (instrument, contract), without zeros."""
+    p = contract_positions.c
+    rows = view.execute(select(p.instrument, p.contract, p.quantity).where(p.account == account, p.quantity != 0))
+    return {(row.instrument, row.contract): row.quantity for row in rows}
+
+
+def positions_by_strategy(view: Connection) -> dict[tuple[str, str], int]:
+    """Contracts held by (strategy, instrument), without zeros."""
+    p = strategy_positions.c
+    rows = view.execute(select(p.strategy, p.instrument, p.quantity).where(p.quantity != 0))
+    return {(row.strategy, row.instrument): row.quantity for row in rows}
+
+
+def table_of(view: Connection, table: Table, *where: object) -> pd.DataFrame:
+    """Rows of a ledger table as a frame, in order of its key."""
+    rows = view.execute(select(table).where(*where).order_by(*table.primary_key.columns)).mappings().all()  # type: ignore[arg-type]
+    return pd.DataFrame(rows, columns=[column.name for column in table.columns])

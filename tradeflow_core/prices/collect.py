@@ -1,0 +1,249 @@
+"""From the broker to the store: which contracts are followed, and their bars.
+
+Bars are facts: a stored one is never changed. New ones are appended; a batch of one contract and frequency that shows a spike is
+refused as a whole; a refresh of the whole history adds what is missing and keeps what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.brokers import BAR_COLUMNS, NoData, UnknownContract
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError
+from tradeflow_core.instruments import RollRule, display
+from tradeflow_core.ledger import RollEvent, append_roll_events, contracts_of, current_roll, marks_of, record_contract
+from tradeflow_core.prices.bars import Spike, clean_bars, find_spike
+from tradeflow_core.prices.calendars import build_roll_calendar
+from tradeflow_core.prices.multiple import events_from_calendar
+from tradeflow_core.prices.sampling import sampling_chain
+
+DATASET = "contract_prices"
+FREQUENCIES = ("H", "D")
+PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
+
+
+class PriceSpike(DataError):
+    """A batch of new bars was refused, since a price moves more than is plausible."""
+
+
+@dataclass
+class Collected:
+    """What one instrument's download brought: bars added by frequency, contracts without data, batches refused."""
+
+    added: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FREQUENCIES, 0))
+    without_data: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def roll_rule_of(desk: Desk, code: str) -> RollRule:
+    """The roll rule of an instrument. Raises DataError where the tables have none."""
+    rule = desk.instrument(code).roll_rule
+    if rule is None:
+        raise DataError(f"{code}: no roll rule; add a row for it to {desk.home.path / 'config' / 'rolls.csv'}")
+    return rule
+
+
+def stored_bars(desk: Desk, code: str) -> pd.DataFrame:
+    """All stored bars of an instrument (`BAR_COLUMNS`), sorted by contract, frequency and start; empty where there are none."""
+    if desk.store.exists(DATASET, code):
+        return desk.store.read(DATASET, code)
+    stamp = pd.Series([], dtype="datetime64[us, UTC]")
+    frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS}).assign(start=stamp, end=stamp, frequency="")
+    return frame.astype({"contract": "int64"})
+
+
+# --- which contracts -----------------------------------------------------------------------------------------------------
+
+
+def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
+    """Bring the contract table of an instrument up to date; returns the contracts to sample, in order.
+
+    The chain reaches from 100 days behind to one priced contract beyond the furthest current one; expiries are the broker's. Sampling ends
+    for a contract that has expired, has left the chain, or that the broker does not know.
+    """
+    rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
+    with desk.ledger.read() as view:
+        current = current_roll(view, code)
+        known = contracts_of(view, code)
+    assert current is not None
+    chain = sampling_chain((current.price_contract, current.forward_contract, current.carry_contract), rule, now)
+    followed = sorted(set(chain) | set(known.index[known["sampling"]]))
+    expiries: dict[int, tuple[date, bool]] = {}
+    for contract in followed:
+        try:
+            expiry = desk.broker.contract(code, contract).expiry
+            expiries[contract] = (expiry, contract in chain and expiry >= today)
+        except UnknownContract:
+            expiry = known["expiry"].get(contract, rule.approximate_expiry(contract))
+            expiries[contract] = (expiry, False)
+    with desk.ledger.begin() as tx:
+        for contract, (expiry, sampling) in expiries.items():
+            record_contract(tx, code, contract, expiry, sampling, now)
+    for role, contract in (("priced", current.price_contract), ("forward", current.forward_contract)):
+        if contract in expiries and expiries[contract][0] < today:
+            desk.alerts.send(f"expired contract {code}", f"{code}: the {role} contract {display(contract)} has expired; roll now", now)
+    return [contract for contract, (_, sampling) in expiries.items() if sampling]
+
+
+def seed_instrument(desk: Desk, code: str) -> int:
+    """Fetch the daily history of an instrument that has none and derive its roll events; returns the number of events.
+
+    Rolls lie where the roll rule puts them, moved to the nearest day on which both contracts have prices; only those that are due by now.
+    An instrument that has roll events already is left as it is.
+    """
+    with desk.ledger.read() as view:
+        if current_roll(view, code, required=False) is not None:
+            return 0
+    rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
+    specs = desk.broker.contracts(code, since=date(1970, 1, 1))
+    collected = collect_bars(desk, code, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
+    if collected.refused:
+        raise PriceSpike(f"{code}: its history is not usable: {'; '.join(collected.refused)}")
+    prices = contract_prices(desk, code)
+    calendar = build_roll_calendar(prices, rule)
+    due = np.array([rule.desired_roll_date(int(contract)) <= today for contract in calendar["current_contract"]], dtype=bool)
+    if not due.any():
+        raise DataError(f"{code}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files")
+    events = events_from_calendar(calendar[due], rule)
+    rows = [
+        RollEvent(code, row.after.to_pydatetime(), int(row.price_contract), int(row.forward_contract), int(row.carry_contract), "calendar")
+        for row in events.itertuples()
+    ]
+    with desk.ledger.begin() as tx:
+        append_roll_events(tx, rows, now, "tradeflow", "seeded from the price history")
+        for spec in specs:
+            record_contract(tx, code, spec.contract, spec.expiry, False, now)
+    return len(rows)
+
+
+# --- their bars ----------------------------------------------------------------------------------------------------------
+
+
+def collect_bars(
+    desk: Desk,
+    code: str,
+    contracts: Sequence[int],
+    frequencies: Sequence[str] = FREQUENCIES,
+    full_refresh: bool = False,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Collected:
+    """Fetch new bars of the contracts, check them, and write the instrument's file once.
+
+    Normally each contract and frequency goes on after its last stored bar; `full_refresh` asks for everything from `start` on (default:
+    the beginning) and adds what is missing. A broker that does not answer raises and nothing is written; a batch with a spike is refused and
+    reported, the others are written.
+    """
+    now = desk.now()
+    stored = stored_bars(desk, code)
+    last = stored.groupby(["contract", "frequency"], observed=True)["end"].max().to_dict()
+    report, batches = Collected(), []
+    for contract in contracts:
+        for frequency in frequencies:
+            since = _since(desk, last.get((contract, frequency)), frequency, full_refresh, start)
+            try:
+                fetched = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
+            except (NoData, UnknownContract):
+                report.without_data.append(contract)
+                continue
+            batch = _clean(desk, check_bars(fetched, code, contract, frequency, now), frequency, now)
+            if full_refresh and len(batch):
+                old = stored.loc[(stored["contract"] == contract) & (stored["frequency"] == frequency), "start"]
+                batch = batch[~batch["start"].isin(old)]
+            if not len(batch):
+                continue
+            if spike := _spike(desk, stored, batch, contract, frequency):
+                what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
+                report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
+                continue
+            report.added[frequency] += len(batch)
+            batches.append(batch)
+    if batches:
+        merged = pd.concat([stored, *batches] if len(stored) else batches)
+        desk.store.write(DATASET, code, merged.sort_values(["contract", "frequency", "start"], ignore_index=True))
+    return report
+
+
+def check_bars(bars: pd.DataFrame, code: str, contract: int, frequency: str, now: datetime) -> pd.DataFrame:
+    """The bars in order of start, proven usable: right columns, UTC stamps, finite prices, each start once, ended by `now`.
+
+    Raises DataError naming the first offending bar. A missing VOLUME counts as unknown (NaN); OPEN, HIGH and LOW may be missing.
+    """
+    where = f"{code} {display(contract)} {frequency} bars from the broker"
+    if missing := [name for name in ("start", "end", "FINAL") if name not in bars]:
+        raise DataError(f"{where}: no column {', '.join(missing)}; nothing was stored")
+    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequency)
+    for name in ("start", "end"):
+        if not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
+            raise DataError(f"{where}: {name} has no time zone; nothing was stored")
+        frame[name] = frame[name].astype("datetime64[us, UTC]")
+    try:
+        frame = frame.astype(dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], "float64"))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: a price or volume is not a number ({error}); nothing was stored") from error
+    frame = frame.sort_values("start", kind="stable", ignore_index=True)
+    for wrong, what in (
+        (~np.isfinite(frame["FINAL"]), "FINAL is not a finite number"),
+        (np.isinf(frame[PRICE_COLUMNS]).any(axis=1), "a price is infinite"),
+        (frame["start"].duplicated(), "the start occurs twice"),
+        (frame["end"] < frame["start"], "it ends before it starts"),
+    ):
+        if wrong.any():
+            raise DataError(f"{where}: the bar of {frame.loc[wrong, 'start'].iloc[0]:%Y-%m-%d %H:%M} UTC: {what}; nothing was stored")
+    return frame[frame["end"] <= now]
+
+
+def _since(desk: Desk, last: pd.Timestamp | None, frequency: str, full_refresh: bool, start: datetime | None) -> datetime:
+    if full_refresh or start is not None:
+        return start or datetime(1970, 1, 1, tzinfo=desk.now().tzinfo)
+    if last is not None:
+        return last.to_pydatetime()
+    return desk.now() - timedelta(days=desk.settings.prices.intraday_history_days if frequency == "H" else 366)
+
+
+def _clean(desk: Desk, bars: pd.DataFrame, frequency: str, now: datetime) -> pd.DataFrame:
+    rules = desk.settings.prices
+    cleaned = clean_bars(
+        bars.set_index("end", drop=False),
+        pd.Timestamp(now) + pd.Timedelta(microseconds=1),
+        ignore_zero_volumes=rules.drop_zero_volume_intraday if frequency == "H" else rules.drop_zero_volume_daily,
+        ignore_zero_prices=rules.drop_zero_prices,
+        ignore_negative_prices=rules.drop_negative_prices,
+    )
+    return cleaned.reset_index(drop=True)
+
+
+def _spike(desk: Desk, stored: pd.DataFrame, batch: pd.DataFrame, contract: int, frequency: str) -> Spike | None:
+    old = stored.loc[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
+    both = pd.concat([frame.set_index("end")["FINAL"] for frame in (old, batch) if len(frame)]).sort_index()
+    return find_spike(both, batch["end"].min() if len(old) else None, desk.settings.prices.max_price_spike)
+
+
+# --- what derives from them ----------------------------------------------------------------------------------------------
+
+
+def contract_prices(desk: Desk, code: str) -> pd.DataFrame:
+    """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
+
+    A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
+    lie over the bars: a price replaces or adds one, a rejection removes it.
+    """
+    bars = stored_bars(desk, code)
+    with desk.ledger.read() as view:
+        marks = marks_of(view, code)
+    daily = (bars["frequency"] == "D").to_numpy()
+    frame = pd.DataFrame(
+        {"contract": bars["contract"], "date": bars["end"].where(daily, bars["start"]), "price": bars["FINAL"], "rank": daily.astype("int8")}
+    )
+    if len(marks):
+        marked = pd.DataFrame({"contract": marks["contract"], "date": marks["time"], "price": marks["price"], "rank": np.int8(2)})
+        frame = pd.concat([frame, marked], ignore_index=True)
+    frame = frame.sort_values(["contract", "date", "rank"], kind="stable", ignore_index=True)
+    last = ~frame.duplicated(["contract", "date"], keep="last")
+    return frame.loc[last & frame["price"].notna(), ["contract", "date", "price"]].reset_index(drop=True)

@@ -1,0 +1,138 @@
+"""The chain of one instrument: sampled contracts, contract prices, multiple prices, adjusted prices.
+
+An instrument that fails keeps its last good files, is locked against new risk (owner `prices`) until it is good again, and never
+stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError, TradeflowError
+from tradeflow_core.instruments import display
+from tradeflow_core.ledger import contracts_of, lock_instrument, roll_events_of, unlock_instrument
+from tradeflow_core.prices.adjusted import back_adjust
+from tradeflow_core.prices.collect import DATASET, PriceSpike, collect_bars, contract_prices, seed_instrument, stored_bars, update_sampled_contracts
+from tradeflow_core.prices.multiple import build_from_events
+
+STAGES = ("sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices")
+LOCK_OWNER = "prices"
+
+
+class StalePrices(DataError):
+    """The newest price is older than the settings allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceWindow:
+    """What to fetch: normally what is new; `full_refresh` everything from `start` to `end` (default: all there is)."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    full_refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What one stage made of one instrument; `facts` are for people, `values` draw a small picture."""
+
+    stage: str
+    instrument: str
+    rows: int
+    facts: dict[str, str | int | float] = field(default_factory=dict)
+    values: np.ndarray | None = None
+
+
+def update_instrument(
+    desk: Desk, code: str, stages: Sequence[str] = STAGES, window: PriceWindow = PriceWindow()
+) -> Iterator[StageResult]:
+    """Run the stages of one instrument in order, yielding what each made.
+
+    Raises TradeflowError, after locking the instrument, at the first stage that fails; the files of the failed and of later stages stay as
+    they were. When all goes well the lock is lifted.
+    """
+    try:
+        if "sampled_contracts" in stages or "contract_prices" in stages:
+            seed_instrument(desk, code)
+            sampled = update_sampled_contracts(desk, code)
+            if "sampled_contracts" in stages:
+                yield _sampled(code, sampled)
+        if "contract_prices" in stages:
+            yield _collect(desk, code, sampled, window)
+        if "multiple_prices" in stages:
+            yield _multiple(desk, code)
+        if "adjusted_prices" in stages:
+            yield _adjusted(desk, code)
+    except TradeflowError as error:
+        with desk.ledger.begin() as tx:
+            lock_instrument(tx, code, LOCK_OWNER, desk.now(), str(error))
+        raise
+    if "adjusted_prices" in stages:
+        with desk.ledger.begin() as tx:
+            unlock_instrument(tx, code, LOCK_OWNER)
+
+
+def _sampled(code: str, sampled: list[int]) -> StageResult:
+    return StageResult("sampled_contracts", code, len(sampled), {"contracts": ", ".join(display(contract) for contract in sampled)})
+
+
+def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> StageResult:
+    contracts = list(sampled)
+    if window.full_refresh:
+        with desk.ledger.read() as view:
+            contracts = list(contracts_of(view, code).index)
+    report = collect_bars(desk, code, contracts, full_refresh=window.full_refresh, start=window.start, end=window.end)
+    if report.refused:
+        raise PriceSpike(f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`")
+    bars = stored_bars(desk, code)
+    facts: dict[str, str | int | float] = {f"added_{frequency}": added for frequency, added in report.added.items()}
+    if len(bars):
+        facts["last_bar"] = f"{bars['end'].max():%Y-%m-%d %H:%M} UTC"
+        facts["contracts"] = int(bars["contract"].nunique())
+    return StageResult(DATASET, code, len(bars), facts)
+
+
+def _multiple(desk: Desk, code: str) -> StageResult:
+    with desk.ledger.read() as view:
+        events = roll_events_of(view, code)
+    if not len(events):
+        raise DataError(f"{code}: no roll event is recorded; run the asset sampled_contracts first")
+    prices = build_from_events(contract_prices(desk, code), events)
+    desk.store.write("multiple_prices", code, prices)
+    last = events.iloc[-1]
+    facts: dict[str, str | int | float] = {
+        "priced": display(int(last["price_contract"])),
+        "forward": display(int(last["forward_contract"])),
+        "rolls": len(events) - 1,
+    }
+    return StageResult("multiple_prices", code, len(prices), facts)
+
+
+def _adjusted(desk: Desk, code: str) -> StageResult:
+    adjusted = back_adjust(desk.store.read("multiple_prices", code))
+    known = adjusted.dropna()
+    if known.empty:
+        raise DataError(f"{code}: not one price in its adjusted series; check its contract prices")
+    desk.store.write("adjusted_prices", code, adjusted.rename("price").to_frame())
+    last = known.index[-1]
+    age = business_days_between(desk.home.local_day(last.to_pydatetime()), desk.today())
+    if age > desk.settings.prices.stale_after_business_days:
+        raise StalePrices(f"{code}: its newest price is of {last:%Y-%m-%d %H:%M} UTC, {age} business days ago; check the market and the download")
+    facts: dict[str, str | int | float] = {"last_price": float(known.iloc[-1]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
+    return StageResult("adjusted_prices", code, len(adjusted), facts, known.to_numpy()[-500:])
+
+
+def business_days_between(first: date, last: date) -> int:
+    """Mondays to Fridays after `first` up to `last`, both dates in the desk's time zone."""
+    return int(np.busday_count(first, last))
+
+
+def adjusted_prices(desk: Desk, code: str) -> pd.Series:
+    """The stored adjusted prices of an instrument by instant (UTC)."""
+    return desk.store.read("adjusted_prices", code)["price"]

@@ -1,0 +1,63 @@
+"""`tradeflow check`: every invariant of the ledger and the store, each broken one as a sentence."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import TradeflowError
+from tradeflow_core.execution import position_breaks
+from tradeflow_core.ledger import ledger_problems
+
+
+def check_desk(desk: Desk) -> list[str]:
+    """All problems of the ledger, of the stored series and against the broker's positions; empty when everything holds."""
+    with desk.ledger.read() as view:
+        problems = ledger_problems(view)
+    problems += store_problems(desk)
+    try:
+        problems += [
+            f"{found.instrument} {found.contract}: the ledger holds {found.ledger}, the broker {found.broker}" for found in position_breaks(desk)
+        ]
+    except TradeflowError as error:
+        problems.append(f"positions could not be compared with the broker's: {error}")
+    return problems
+
+
+def store_problems(desk: Desk) -> list[str]:
+    """Stored series that cannot be read, are not sorted, hold a time twice, or reach into the future."""
+    problems = []
+    now = pd.Timestamp(desk.now())
+    for dataset in ("multiple_prices", "adjusted_prices", "spot_fx", "total_capital"):
+        for name in desk.store.names(dataset):
+            try:
+                index = pd.DatetimeIndex(desk.store.read(dataset, name).index)
+            except TradeflowError as error:
+                problems.append(str(error))
+                continue
+            problems += _index_problems(index, f"{dataset} of {name}", now)
+    for name in desk.store.names("contract_prices"):
+        try:
+            bars = desk.store.read("contract_prices", name)
+        except TradeflowError as error:
+            problems.append(str(error))
+            continue
+        if bars.duplicated(["contract", "frequency", "start"]).any():
+            problems.append(f"contract_prices of {name}: a bar is stored twice")
+        keys = bars[["contract", "frequency", "start"]]
+        if not keys.equals(keys.sort_values(["contract", "frequency", "start"], kind="stable", ignore_index=True)):
+            problems.append(f"contract_prices of {name}: bars are not in order")
+        if len(bars) and bars["end"].max() > now:
+            problems.append(f"contract_prices of {name}: a bar ends in the future, at {bars['end'].max()}")
+    return problems
+
+
+def _index_problems(index: pd.DatetimeIndex, what: str, now: pd.Timestamp) -> list[str]:
+    problems = []
+    if not index.is_unique:
+        problems.append(f"{what}: the time {index[index.duplicated()][0]} occurs twice")
+    if not index.is_monotonic_increasing:
+        problems.append(f"{what}: times are not in order")
+    if len(index) and index.max() > now + pd.Timedelta(seconds=2):
+        problems.append(f"{what}: a time lies in the future, {index.max()}")
+    return problems

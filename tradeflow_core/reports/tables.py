@@ -1,0 +1,108 @@
+"""What people want to see of a desk, as data frames: orders, fills, positions, capital, freshness. Rendering is done elsewhere."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+from sqlalchemy import select
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.instruments import display
+from tradeflow_core.ledger import locked_instruments, positions_by_contract, positions_by_strategy
+from tradeflow_core.ledger.schema import fills, instrument_orders
+from tradeflow_core.prices import adjusted_prices, business_days_between
+
+
+def orders_of_day(desk: Desk, day: date) -> pd.DataFrame:
+    """Instrument orders made for `day`: id, strategy, instrument, quantity, filled, type, status."""
+    o = instrument_orders.c
+    query = select(o.id, o.strategy, o.instrument, o.quantity, o.filled, o.order_type, o.status).where(o.day == day).order_by(o.id)
+    with desk.ledger.read() as view:
+        return pd.DataFrame(view.execute(query).all(), columns=["id", "strategy", "instrument", "quantity", "filled", "type", "status"])
+
+
+def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
+    """Fills whose time is on `day` in the desk's time zone: time (local), strategy, instrument, contract, quantity, price, commission, currency."""
+    start = pd.Timestamp(day, tz=desk.settings.time_zone)
+    f = fills.c
+    query = (
+        select(f.time, f.strategy, f.instrument, f.contract, f.quantity, f.price, f.commission, f.currency)
+        .where(f.time >= start.to_pydatetime(), f.time < (start + pd.DateOffset(days=1)).to_pydatetime())
+        .order_by(f.time, f.id)
+    )
+    columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency"]
+    with desk.ledger.read() as view:
+        frame = pd.DataFrame(view.execute(query).all(), columns=columns)
+    frame["time"] = pd.to_datetime(frame["time"], utc=True).dt.tz_convert(desk.settings.time_zone)
+    frame["contract"] = [display(int(contract)) for contract in frame["contract"]]
+    return frame.astype({"commission": "float64"})
+
+
+def positions_against_optimal(desk: Desk) -> pd.DataFrame:
+    """A row for each strategy and instrument that is held or wanted: position, lower, upper, optimal, price, and why no order was made."""
+    with desk.ledger.read() as view:
+        held = positions_by_strategy(view)
+    frames = []
+    for strategy in desk.settings.strategies:
+        wanted = _stored(desk, "optimal_positions", strategy)
+        decided = _stored(desk, "instrument_orders", strategy)
+        if wanted is not None:
+            wanted = wanted[wanted["day"] == wanted["day"].max()]
+            frame = wanted[["notional_position", "lower", "upper", "reference_price"]].rename(
+                columns={"notional_position": "optimal", "reference_price": "price"}
+            )
+        else:
+            frame = pd.DataFrame(columns=["optimal", "lower", "upper", "price"], dtype="float64")
+        codes = sorted(set(frame.index) | {code for name, code in held if name == strategy})
+        frame = frame.reindex(codes)
+        frame.insert(0, "position", [held.get((strategy, code), 0) for code in codes])
+        reasons = {} if decided is None else decided.set_index("instrument")["reason"].to_dict()
+        frame["last_decision"] = [reasons.get(code, "") for code in codes]
+        frames.append(frame.rename_axis("instrument").reset_index().assign(strategy=strategy))
+    every = pd.concat(frames, ignore_index=True)
+    return every[["strategy", "instrument", "position", "optimal", "lower", "upper", "price", "last_decision"]]
+
+
+def contract_positions(desk: Desk) -> pd.DataFrame:
+    """What is held, by contract: instrument, contract, quantity."""
+    with desk.ledger.read() as view:
+        held = positions_by_contract(view, desk.account)
+    rows = [(code, display(contract), quantity) for (code, contract), quantity in sorted(held.items())]
+    return pd.DataFrame(rows, columns=["instrument", "contract", "quantity"])
+
+
+def capital_history(desk: Desk) -> pd.DataFrame:
+    """Total capital by time (UTC): capital, maximum, accumulated, broker; empty before the first account value."""
+    stored = _stored(desk, "total_capital", "total")
+    return pd.DataFrame(columns=["capital", "maximum", "accumulated", "broker"], dtype="float64") if stored is None else stored
+
+
+def freshness(desk: Desk) -> pd.DataFrame:
+    """The newest price of every instrument: instrument, last_time (UTC), age in business days, lock (why it is locked, or empty)."""
+    with desk.ledger.read() as view:
+        locked = locked_instruments(view)
+    stored, rows = set(desk.store.names("adjusted_prices")), []
+    for code in desk.universe:
+        known = adjusted_prices(desk, code).dropna() if code in stored else None
+        last = None if known is None or known.empty else known.index[-1]
+        age = None if last is None else business_days_between(desk.home.local_day(last.to_pydatetime()), desk.today())
+        rows.append((code, last, age, locked.get(code, "")))
+    return pd.DataFrame(rows, columns=["instrument", "last_time", "age", "lock"])
+
+
+def profit_of_day(desk: Desk, day: date) -> float | None:
+    """Change of accumulated profit over `day` (desk's time zone) in base currency; None before the second account value."""
+    history = capital_history(desk)["accumulated"]
+    if len(history) < 2:
+        return None
+    local = pd.DatetimeIndex(history.index).tz_convert(desk.settings.time_zone).date
+    before, upto = history[local < day], history[local <= day]
+    if upto.empty:
+        return None
+    start = before.iloc[-1] if len(before) else upto.iloc[0]
+    return float(upto.iloc[-1] - start)
+
+
+def _stored(desk: Desk, dataset: str, name: str) -> pd.DataFrame | None:
+    return desk.store.read(dataset, name) if desk.store.exists(dataset, name) else None

@@ -1,0 +1,254 @@
+"""The settings of a home: one validated object, read from `tradeflow.toml` and overlaid by TRADEFLOW_* variables.
+
+Nothing else in the code reads the environment. A nested key is named with two underscores: `TRADEFLOW_DAY__TICK_MINUTES=15`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tradeflow_core.errors import ConfigError
+
+SETTINGS_FILE = "tradeflow.toml"
+HOME_VERSION = 1
+"""Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
+
+NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_SHARED", "TRADEFLOW_HOME_VERSION"}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedMarketSettings(_Model):
+    """The built-in market: its random seed, its first trading day (a Monday) and the history that lies before it."""
+
+    seed: int = 7
+    first_day: date = date(2024, 1, 8)
+    history_years: int = Field(default=3, ge=1, le=30)
+    broken: tuple[str, ...] = Field(default=(), description="instruments for which the market sends unusable bars: a fault to practise with")
+
+    @field_validator("broken", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+
+
+class ReplaySettings(_Model):
+    """A replay: the tape that plays the market, first and last day."""
+
+    tape: str
+    start: date
+    end: date
+
+
+class DaySettings(_Model):
+    """The business day, in the desk's time zone: when it begins, when the stack handler ends, how often it looks."""
+
+    start: time = time(0, 5)
+    session_end: time = time(19, 45)
+    tick_minutes: int = Field(default=30, ge=1, le=240)
+
+
+class PriceSettings(_Model):
+    """How bars are collected and checked (defaults of the field: a spike is 8 times the average change)."""
+
+    max_price_spike: float = Field(default=8.0, gt=0)
+    drop_zero_volume_daily: bool = False
+    drop_zero_volume_intraday: bool = True
+    drop_zero_prices: bool = True
+    drop_negative_prices: bool = False
+    stale_after_business_days: int = Field(default=3, ge=1)
+    intraday_history_days: int = Field(default=30, ge=1)
+
+
+class CapitalSettings(_Model):
+    """How account values become capital: compounding method, and the change in one step that needs a person's word."""
+
+    method: Literal["full", "half", "fixed"] = "full"
+    max_change: float = Field(default=0.10, gt=0, lt=1)
+
+
+class RollSettings(_Model):
+    """Who decides rolls, and by which rules.
+
+    `decide`: `auto` (the rules below decide), `tape` (a replay rolls when its tape did) or `person`; None takes auto in a simulated
+    market, tape in a replay, person elsewhere. In a replay new risk goes to the forward contract from `passive_days` business days
+    before the tape's roll, and what is left is rolled with spread orders from `force_days` before it. The others are the thresholds of
+    the automatic rules: forward volume relative to the priced contract's, and days to the desired roll date.
+    """
+
+    decide: Literal["auto", "tape", "person"] | None = None
+    passive_days: int = Field(default=10, ge=0)
+    force_days: int = Field(default=3, ge=0)
+    auto_roll_if_relative_volume_higher_than: float = Field(default=1.0, gt=0)
+    min_relative_volume: float = Field(default=0.01, ge=0)
+    min_absolute_volume: float = Field(default=100, ge=0)
+    near_expiry_days: int = Field(default=10, ge=0)
+    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive"] = "Force"
+
+
+class StrategySettings(_Model):
+    """One strategy: a packaged name or the path of a YAML file, and its weight in the capital."""
+
+    config: str = "static_trend_carry"
+    weight: float = Field(default=1.0, ge=0)
+
+
+class AlertSettings(_Model):
+    """Where alerts go besides the log. The password comes from TRADEFLOW_ALERTS__SMTP_PASSWORD, never from a file."""
+
+    email_to: str | None = None
+    email_from: str | None = None
+    smtp_server: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_password: str | None = Field(default=None, repr=False)
+
+
+class Settings(_Model):
+    """Everything that a desk may choose. See the README for an annotated `tradeflow.toml`."""
+
+    home_version: int = HOME_VERSION
+    market: Literal["simulated", "replay", "ib_paper", "ib_live"] = "simulated"
+    account: str = "SIM-1"
+    base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    capital: Decimal = Field(default=Decimal("10000000"), gt=0)
+    time_zone: str = "America/New_York"
+    universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
+    database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
+    data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
+    strategies: dict[str, StrategySettings] = Field(default_factory=lambda: {"trend_carry": StrategySettings()})
+    simulated: SimulatedMarketSettings = SimulatedMarketSettings()
+    replay: ReplaySettings | None = None
+    day: DaySettings = DaySettings()
+    prices: PriceSettings = PriceSettings()
+    capital_rules: CapitalSettings = CapitalSettings()
+    rolls: RollSettings = RollSettings()
+    alerts: AlertSettings = AlertSettings()
+    live_trading: bool = Field(default=False, description="must be true before a home with market ib_live sends any order")
+    keep_runs_days: int = Field(default=30, ge=1, description="age after which Dagster runs and backtest states are pruned")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Europe/London") from error
+        return value
+
+    @field_validator("universe", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+
+    @field_validator("universe")
+    @classmethod
+    def _clean_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [code for code in value if "," in code or "/" in code or not code.strip()]:
+            raise ValueError(f"instrument codes must have no comma, slash or blank: {bad}")
+        if len(set(value)) != len(value):
+            raise ValueError("an instrument is named twice")
+        return tuple(sorted(value))
+
+    @field_validator("strategies")
+    @classmethod
+    def _clean_names(cls, value: dict[str, StrategySettings]) -> dict[str, StrategySettings]:
+        if not value:
+            raise ValueError("at least one strategy is needed")
+        if bad := [name for name in value if name.startswith("_") or "/" in name]:
+            raise ValueError(f"strategy names must not begin with _ or hold a slash: {bad}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.market == "replay" and self.replay is None:
+            raise ValueError("market is replay, so [replay] with tape, start and end is needed")
+        if self.simulated.first_day.weekday() != 0:
+            raise ValueError("simulated.first_day must be a Monday")
+        if self.day.session_end <= self.day.start:
+            raise ValueError("day.session_end must be later than day.start")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether time in this home moves only when it is told to."""
+        return self.market in ("simulated", "replay")
+
+
+def load_settings(path: Path) -> Settings:
+    """Settings of the file at `path`, overlaid by TRADEFLOW_* variables. Raises ConfigError naming file and key."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; make a home with `tradeflow init`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from error
+    version = values.get("home_version", HOME_VERSION)
+    if isinstance(version, int) and version > HOME_VERSION:
+        raise ConfigError(
+            f"{path.parent} was made by a newer tradeflow (home version {version}, this one knows {HOME_VERSION}); upgrade tradeflow"
+        )
+    return validate_settings(values, os.environ, str(path))
+
+
+def validate_settings(values: Mapping[str, Any], environment: Mapping[str, str], source: str) -> Settings:
+    """A `Settings` of nested `values` under those of `environment`. Raises ConfigError naming `source` and the key."""
+    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    for name, text in environment.items():
+        if name.startswith("TRADEFLOW_") and name not in NOT_SETTINGS:
+            _put(merged, name.removeprefix("TRADEFLOW_").lower().split("__"), text, name)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem, source) for problem in error.errors())) from None
+
+
+def _put(values: dict[str, Any], keys: list[str], text: str, variable: str) -> None:
+    if keys[0] not in Settings.model_fields:
+        raise ConfigError(f"environment variable {variable}: no such setting{_nearest(keys[0], Settings.model_fields)}; unset it")
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"environment variable {variable}: {key} is a single value; unset the variable")
+        values = inner
+    values[keys[-1]] = text
+
+
+def _explain(problem: Any, source: str) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        model: Any = Settings
+        for part in problem["loc"][:-1]:
+            field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+            model = field.annotation if field else model
+        known = getattr(model, "model_fields", {})
+        return f"{source}: unknown key {where}{_nearest(str(problem['loc'][-1]), known)}; correct or remove it"
+    message = problem["msg"].removeprefix("Value error, ")
+    shown = f" (it is {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
+    return f"{source}: {where + ': ' if where else ''}{message}{shown}"
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (nearest: {close[0]})" if close else ""
+
+
+def environment_home() -> Path:
+    """The home that TRADEFLOW_HOME names, default `./var`."""
+    return Path(os.environ.get("TRADEFLOW_HOME", "var")).absolute()

@@ -1,0 +1,77 @@
+"""Parquet datasets: the store of record of time series and derived artifacts, one file per (dataset, name)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from tradeflow_core.errors import StateError
+
+
+class Store:
+    """Datasets below one root, a local folder or any fsspec URL.
+
+    A file is replaced as a whole: a local one is written beside, synced to disk and renamed over the old one, an object store
+    gets one put. So a reader sees the old artifact or the new one, never a part, whenever the writer dies.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = UPath(root)
+        self._local = self.root.protocol in ("", "file", "local")
+
+    def path(self, dataset: str, name: str) -> UPath:
+        return self.root / dataset / f"{name}.parquet"
+
+    def exists(self, dataset: str, name: str) -> bool:
+        return self.path(dataset, name).exists()
+
+    def names(self, dataset: str) -> list[str]:
+        """Names that the dataset holds, sorted; empty where there is no such dataset."""
+        folder = self.root / dataset
+        return sorted(file.stem for file in folder.glob("*.parquet")) if folder.exists() else []
+
+    def read(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The frame as it was written (index included). Raises StateError, naming what makes it, when it is not there."""
+        path = self.path(dataset, name)
+        try:
+            with path.open("rb") as file:
+                return pq.read_table(file, columns=list(columns) if columns else None).to_pandas()
+        except FileNotFoundError as error:
+            raise StateError(f"{dataset} of {name} has not been made yet; materialize the asset {dataset}, or run `tradeflow day`") from error
+        except pa.ArrowInvalid as error:
+            raise StateError(f"{path} is not a readable Parquet file ({error}); restore it or materialize {dataset} again") from error
+
+    def write(self, dataset: str, name: str, frame: pd.DataFrame) -> None:
+        """Replace the file of (dataset, name) with `frame`, atomically."""
+        table = pa.Table.from_pandas(frame)
+        path = self.path(dataset, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._local:
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression="zstd", compression_level=1)
+            path.write_bytes(sink.getvalue().to_pybytes())
+            return
+        temporary = path.parent / f".{path.name}.{os.getpid()}"
+        with open(temporary, "wb") as file:
+            pq.write_table(table, file, compression="zstd", compression_level=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(str(path.parent))
+
+    def delete(self, dataset: str, name: str) -> None:
+        """Remove the file if it is there."""
+        self.path(dataset, name).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,36 @@
+"""The SQL engine factory: SQLite by default, PostgreSQL by URL. One place knows how a transaction begins."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from tradeflow_core.errors import ConfigError
+
+
+def create_sql_engine(url: str) -> Engine:
+    """An engine whose transactions are durable and serial.
+
+    SQLite: write-ahead log, synchronous=FULL, foreign keys, 30 s busy timeout, and `BEGIN IMMEDIATE`, so that a transaction
+    holds the write lock from its first statement and cannot fail half-way for want of it. A connection with the execution
+    option `read_only` takes no lock. Raises ConfigError for other databases.
+    """
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return create_engine(parsed.set(drivername="postgresql+psycopg2"), isolation_level="SERIALIZABLE", pool_pre_ping=True)
+    if backend != "sqlite":
+        raise ConfigError(f"database: {backend} is not supported; use a sqlite:/// or postgresql:// URL")
+    engine = create_engine(parsed, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection, _record):  # type: ignore[no-untyped-def]
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection):  # type: ignore[no-untyped-def]
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,84 @@
+"""A tape: read-only history of a market (bars, rates, roll events, the tables of its instruments) that a replay plays back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.instruments import Instrument, find_instrument, load_instruments
+from tradeflow_core.store.parquet import Store
+
+MANIFEST = "tape.json"
+"""Written last: a folder without it is no tape, or a half-made one."""
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A tape in a folder: `tape.json`, `config/` (instrument tables), datasets `bars`, `fx` and `roll_events`.
+
+    `zone` is the time zone in which the history was recorded, `source` says where it came from.
+    """
+
+    path: Path
+    zone: str
+    source: str
+
+    @classmethod
+    def open(cls, path: str | Path) -> Tape:
+        """The tape at `path`. Raises ConfigError if there is none."""
+        path = Path(path).absolute()
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} is not a tape ({MANIFEST} is missing or unreadable); make one with `tradeflow import pysystemtrade`") from error
+        return cls(path, manifest["zone"], manifest["source"])
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(str(self.path))
+
+    @cached_property
+    def codes(self) -> list[str]:
+        """Instruments that have a price history, sorted."""
+        return self.store.names("bars")
+
+    @cached_property
+    def instruments(self) -> dict[str, Instrument]:
+        """The instruments of the tape by code."""
+        known = load_instruments(self.path / "config")
+        return {code: find_instrument(known, code) for code in self.codes}
+
+    @cached_property
+    def currencies(self) -> list[str]:
+        """Currencies with a rate against the dollar."""
+        return [name.removesuffix("USD") for name in self.store.names("fx")]
+
+    @lru_cache(maxsize=256)  # noqa: B019 - a tape lives as long as its replay
+    def bars(self, instrument: str) -> pd.DataFrame:
+        """Bars of all contracts, sorted by end. Raises StateError for an instrument that is not on the tape."""
+        return self.store.read("bars", instrument)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def fx(self, currency: str) -> pd.Series:
+        """US dollars for one unit of `currency`, by instant (UTC)."""
+        return self.store.read("fx", f"{currency}USD")["rate"]
+
+    def contracts(self, instrument: str) -> list[int]:
+        """Contracts with prices, sorted."""
+        return sorted(int(contract) for contract in self.bars(instrument)["contract"].unique())
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def roll_events(self, instrument: str) -> pd.DataFrame:
+        """Roll events in order: after (UTC, NaT first), price_contract, forward_contract, carry_contract, reason."""
+        return self.store.read("roll_events", instrument)
+
+    def first_and_last(self, instrument: str) -> tuple[datetime, datetime]:
+        """The first and the last instant at which a bar of the instrument ends."""
+        end = self.bars(instrument)["end"]
+        return end.min().to_pydatetime(), end.max().to_pydatetime()

@@ -1,0 +1,16 @@
+"""Backtests: strategies, their forecasts, positions and profit and loss."""
+
+from tradeflow_core.strategy.backtest import Backtest, run_backtest
+from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies, strategy_from_dict
+from tradeflow_core.strategy.data import BacktestData
+
+__all__ = [
+    "Backtest",
+    "BacktestData",
+    "StrategyConfig",
+    "load_strategy",
+    "packaged_strategies",
+    "run_backtest",
+    "strategy_from_dict",
+]

@@ -1,0 +1,127 @@
+"""Profit and loss of positions: gross, costs and net, in base currency by business day.
+
+A position decided with the prices of one day is filled at the close of the next, so it earns the change after that. Costs
+are negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.strategy.cash_costs import cash_costs
+from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.panel import Floats, Panel, by_business_day
+from tradeflow_core.strategy.sizing import Sizing, rate_at
+from tradeflow_core.strategy.sr_costs import cost_per_trade, daily_costs, turnover
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """P&L of `positions` (decided, rounded where they are whole contracts), by instrument and in total.
+
+    `average_position`: contracts of an average forecast, which Sharpe-ratio costs and turnover are measured in.
+    `rounded`: fills are whole contracts.
+    """
+
+    positions: Panel
+    average_position: Panel
+    sizing: Sizing
+    config: StrategyConfig
+    rounded: bool = True
+
+    @property
+    def codes(self) -> list[str]:
+        """Instruments, in order."""
+        return [str(code) for code in self.positions.values.columns]
+
+    @cached_property
+    def held(self) -> Panel:
+        """Contracts held at each close: those decided the day before."""
+        lagged = self.positions.map(lambda decided: decided.shift(1))
+        return lagged.like(np.round(lagged.array)) if self.rounded else lagged
+
+    @cached_property
+    def price(self) -> Panel:
+        """Adjusted price on the rows of the positions."""
+        return self.sizing.raw_data.daily_price.asof(self.positions.span)
+
+    @cached_property
+    def fx(self) -> Floats:
+        """Base currency for one unit of each instrument's currency, (days, instruments)."""
+        days = self.positions.index
+        raw = self.sizing.raw_data
+        return np.column_stack([rate_at(raw.fx(code, self.config.base_currency), days) for code in self.codes])
+
+    @cached_property
+    def gross(self) -> Panel:
+        """Change of price times contracts held since the close before, in base currency."""
+        held, price = self.held.ffill().values, self.price.ffill().values
+        points = (held.shift(1) * price.diff()).fillna(0.0)
+        return self.positions.like(points.to_numpy() * self.sizing.point_sizes * self.fx)
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Costs by instrument, negative; missing before the first and after the last one."""
+        costs_of = self._sr_costs if self.config.use_SR_costs else self._cash_costs
+        days = self.positions.index
+        return pd.DataFrame({code: costs_of(place).reindex(days) for place, code in enumerate(self.codes)}, index=days)
+
+    @cached_property
+    def net(self) -> pd.DataFrame:
+        """Gross plus costs; a day without costs has none."""
+        gross = self.gross.values
+        return (gross.fillna(0.0) + self.costs.fillna(0.0)).where(gross.notna() | self.costs.notna())
+
+    @cached_property
+    def by_instrument(self) -> pd.DataFrame:
+        """Columns (instrument, gross/costs/net)."""
+        parts = {"gross": self.gross.values, "costs": self.costs, "net": self.net}
+        joined = pd.concat(parts, axis=1, names=["part", "instrument"]).swaplevel(axis=1)
+        order = pd.MultiIndex.from_product([self.codes, list(parts)], names=["instrument", "part"])
+        return joined.reindex(columns=order)
+
+    @cached_property
+    def total(self) -> pd.DataFrame:
+        """Sum over instruments, on the days of any: columns gross, costs (missing before the first and after the last), net."""
+        days = self.positions.index[np.flatnonzero(self.positions.rows.any(axis=1))]
+        parts = {"gross": self.gross.values, "costs": self.costs, "net": self.net}
+        sums = pd.DataFrame({name: table.sum(axis=1) for name, table in parts.items()})
+        charged = self.costs.notna().any(axis=1)
+        sums["costs"] = sums["costs"].where(charged[::-1].cummax()[::-1] & charged.cummax())
+        return sums.loc[days]
+
+    @cached_property
+    def turnovers(self) -> pd.Series:
+        """Average positions traded a year, by instrument."""
+        return turnover(self.positions, self.average_position)
+
+    def _own(self, place: int) -> slice:
+        return slice(int(self.positions.span.first[place]), int(self.positions.span.last[place]) + 1)
+
+    def _cash_costs(self, place: int) -> pd.Series:
+        code, own, raw = self.codes[place], self._own(place), self.sizing.raw_data
+        instrument = raw.data.instrument(code)
+        costs = cash_costs(
+            days=self.positions.index[own],
+            held=self.held.array[own, place],
+            price=self.price.array[own, place],
+            instrument=instrument,
+            roll_multiplier=self.config.multiply_roll_costs_by,
+            deflated=self.config.vol_normalise_currency_costs,
+        )
+        return by_business_day(costs.index, costs.to_numpy() * rate_at(raw.fx(code, self.config.base_currency), costs.index))
+
+    def _sr_costs(self, place: int) -> pd.Series:
+        code, own, raw = self.codes[place], self._own(place), self.sizing.raw_data
+        instrument = raw.data.instrument(code)
+        vol = raw.daily_returns_volatility
+        per_trade = cost_per_trade(raw.daily_price.values[code], vol.values[code], instrument)
+        rolls = len(instrument.roll_rule.hold) if instrument.roll_rule else 0
+        per_year = per_trade * (float(self.turnovers[code]) + 2 * rolls)
+        points = daily_costs(per_year, self.average_position, vol, self.held, place)
+        money = points[own] * instrument.point_size * self.fx[own, place]
+        return pd.Series(np.nan_to_num(money), index=self.positions.index[own])

@@ -1,0 +1,94 @@
+"""Costs in money: every trade pays spread and commission, every roll twice the commission and once the spread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tradeflow_core.instruments import Instrument
+from tradeflow_core.strategy.panel import Floats, nanoseconds
+
+DEFLATOR_DAYS = 180
+
+
+def cash_costs(
+    *, days: pd.DatetimeIndex, held: Floats, price: Floats, instrument: Instrument, roll_multiplier: float, deflated: bool
+) -> pd.Series:
+    """Costs of holding `held` contracts on `days` at `price`: negative, instrument currency, by date of the fill.
+
+    Rolls may fall on weekends.
+
+    `deflated`: costs of the past are scaled by its volatility relative to today's, since today's spreads would not have
+    been those of a calmer or wilder market.
+    """
+    if not len(days):
+        return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
+    filled = pd.Series(price).ffill().to_numpy(dtype=np.float64)
+    trade_days, trades = _trades(held)
+    roll_dates, rolled = _rolls(days, held, len(instrument.roll_rule.hold) if instrument.roll_rule else 0)
+    rolled = rolled * roll_multiplier
+    stamps = np.concatenate([nanoseconds(days)[trade_days], roll_dates])
+    before = np.searchsorted(nanoseconds(days), roll_dates, side="left") - 1
+    roll_price = np.where(before >= 0, filled[np.maximum(before, 0)], np.nan)
+    money = np.concatenate(
+        [
+            fill_costs(trades, price[trade_days], instrument),
+            fill_costs(rolled, roll_price, instrument) + fill_costs(rolled, roll_price, instrument, spread=False),
+        ]
+    )
+    if deflated:
+        place = np.searchsorted(nanoseconds(days), stamps, side="right") - 1
+        money = money * _deflator(filled)[place]
+    return pd.Series(-money, index=pd.DatetimeIndex(stamps.astype("datetime64[ns]"))).sort_index(kind="stable")
+
+
+def fill_costs(quantity: Floats, price: Floats, instrument: Instrument, spread: bool = True) -> Floats:
+    """Cost, positive, of fills of `quantity` contracts: half the spread, plus the largest of the three commissions."""
+    costs, size = instrument.costs, np.abs(quantity)
+    value = np.nan_to_num(costs.percentage * size * price * instrument.point_size)
+    commission = np.maximum(np.maximum(size * costs.per_block, costs.per_trade), value)
+    slippage = size * costs.spread_cost * instrument.point_size if spread else 0.0
+    return np.asarray(commission + slippage, dtype=float)
+
+
+def _trades(held: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Rows with a trade, and its size. The first position that is held counts as already there."""
+    change = np.diff(held, prepend=np.nan)
+    rows = np.flatnonzero(~np.isnan(change) & (change != 0.0))
+    return rows.astype(np.int64), change[rows]
+
+
+def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray[np.int64], Floats]:
+    """Dates of rolls, evenly spread over each year, and the average number of contracts held since the roll before."""
+    nothing = np.array([], dtype=np.int64), np.array([], dtype=float)
+    if not per_year:
+        return nothing
+    years = np.arange(days[0].year, days[-1].year + 1)
+    gap = int(365.25 // per_year)
+    starts = _first_of_january(years) + gap // 2
+    dates = (starts[:, None] + gap * np.arange(per_year)).ravel()
+    first_of_year = np.arange(len(dates)) % per_year == 0
+    last_of_year_before = _first_of_january(years - 1) + gap // 2 + gap * (per_year - 1)
+    previous = np.where(first_of_year, np.repeat(last_of_year_before, per_year), dates - gap)
+    rows = nanoseconds(days) // (86_400 * 10**9)
+    known = ~np.isnan(held)
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, np.abs(held), 0.0))])
+    count = np.concatenate([[0], np.cumsum(known)])
+    low, high = np.searchsorted(rows, previous, side="left"), np.searchsorted(rows, dates, side="right")
+    counted = count[high] - count[low]
+    quantity = np.where(counted > 0, (total[high] - total[low]) / np.maximum(counted, 1), 0.0)
+    real = (dates <= rows[-1]) & (quantity > 0)
+    return dates[real] * (86_400 * 10**9), quantity[real]
+
+
+def _first_of_january(years: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Days since 1970-01-01."""
+    return (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+
+
+def _deflator(price: Floats) -> Floats:
+    """Volatility of the last 180 days, relative to that of the last day."""
+    vol = pd.Series(price).diff().rolling(DEFLATOR_DAYS, min_periods=3).std().ffill().to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(vol / vol[-1], dtype=float)

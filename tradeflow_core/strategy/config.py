@@ -1,0 +1,171 @@
+"""What a strategy is: rules, weights, sizing, buffers and costs, validated once and never changed."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from tradeflow_core.strategy.rules import RULES
+from tradeflow_core.strategy.volatility import ESTIMATORS
+
+Compat = Literal["pst", "fixed"]
+
+
+class Section(BaseModel):
+    """A part of a strategy file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RuleConfig(Section):
+    """One trading rule: `function` of the `data` items, with `other_args`.
+
+    An argument that starts with one underscore goes to the fetching of the first data item, with two to the second, and so on.
+    """
+
+    function: str
+    data: tuple[str, ...] = ("daily_price",)
+    other_args: dict[str, Any] = Field(default_factory=dict)
+    forecast_scalar: float | None = None
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _as_list(cls, data: Any) -> Any:
+        items = [data] if isinstance(data, str) else data
+        return items or ["daily_price"]
+
+    @field_validator("function")
+    @classmethod
+    def _known(cls, function: str) -> str:
+        if function not in RULES:
+            raise ValueError(f"{function} is not a trading rule; rules are {', '.join(RULES)}")
+        return function
+
+
+class VolatilityConfig(Section):
+    """How daily volatility is estimated: `func` of the returns item, times the multiplier; the rest goes to `func`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    func: str
+    name_returns_attr_in_rawdata: str
+    multiplier_to_get_daily_vol: float
+    days: PositiveInt | None = None
+    min_periods: PositiveInt | None = None
+    slow_vol_years: PositiveFloat | None = None
+    proportion_of_slow_vol: float | None = Field(None, ge=0, le=1)
+    vol_abs_min: float | None = Field(None, ge=0)
+    backfill: bool | None = None
+    vol_floor: bool | None = None
+    floor_min_quant: float | None = Field(None, ge=0, le=1)
+    floor_min_periods: PositiveInt | None = None
+    floor_days: PositiveInt | None = None
+
+    @field_validator("func")
+    @classmethod
+    def _known(cls, func: str) -> str:
+        if func not in ESTIMATORS:
+            raise ValueError(f"{func} is not a volatility estimator; estimators are {', '.join(ESTIMATORS)}")
+        return func
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments for the estimator."""
+        own = {"func", "name_returns_attr_in_rawdata", "multiplier_to_get_daily_vol"}
+        return self.model_dump(exclude=own, exclude_none=True)
+
+
+class ForecastMapping(Section):
+    """No position below `threshold`, then a steeper forecast, up to `a_param` times the cap (for small accounts)."""
+
+    threshold: float
+    a_param: float
+    b_param: float
+
+
+class ExcludedInstruments(Section):
+    """Instruments left out (`ignore_instruments`), or kept with data but not to be traded."""
+
+    ignore_instruments: tuple[str, ...] = ()
+    trading_restrictions: tuple[str, ...] = ()
+    bad_markets: tuple[str, ...] = ()
+
+
+class DuplicateInstruments(Section):
+    """Sizes of the same market: `exclude` names those that are left out."""
+
+    include: dict[str, str | list[str]] = Field(default_factory=dict)
+    exclude: dict[str, str | list[str]] = Field(default_factory=dict)
+
+    @property
+    def excluded(self) -> set[str]:
+        """Every excluded code."""
+        return {code for value in self.exclude.values() for code in ([value] if isinstance(value, str) else value)}
+
+
+class StrategyConfig(Section):
+    """A strategy. Percentages are percents a year, money is in `base_currency`, spans are business days."""
+
+    source: str = ""
+    compat: Compat
+    trading_rules: dict[str, RuleConfig] = Field(min_length=1)
+
+    instruments: tuple[str, ...] | None = None
+    duplicate_instruments: DuplicateInstruments = DuplicateInstruments()
+    exclude_instrument_lists: ExcludedInstruments = ExcludedInstruments()
+    start_date: date
+    base_currency: str = Field(pattern="^[A-Z]{3}$")
+    notional_trading_capital: PositiveFloat
+    percentage_vol_target: PositiveFloat
+    volatility_calculation: VolatilityConfig
+
+    forecast_scalar: float
+    forecast_scalars: dict[str, float] = Field(default_factory=dict)
+    forecast_cap: PositiveFloat
+    forecast_floor: float | None = None
+    average_absolute_forecast: PositiveFloat
+    forecast_weights: dict[str, Any] | None = None
+    forecast_weight_ewma_span: PositiveFloat
+    forecast_div_multiplier: PositiveFloat | dict[str, PositiveFloat]
+    forecast_mapping: dict[str, ForecastMapping] = Field(default_factory=dict)
+
+    long_only_instruments: tuple[str, ...]
+    instrument_weights: dict[str, Any] | None = None
+    instrument_weight_ewma_span: PositiveFloat
+    instrument_div_multiplier: PositiveFloat
+    allocate_zero_instrument_weights_to_these_instruments: tuple[str, ...]
+
+    buffer_method: Literal["forecast", "position", "none"]
+    buffer_size: float = Field(ge=0)
+    buffer_trade_to_edge: bool
+
+    use_SR_costs: bool
+    vol_normalise_currency_costs: bool
+    multiply_roll_costs_by: float = Field(ge=0)
+
+    @field_validator("buffer_method", mode="before")
+    @classmethod
+    def _none_is_a_method(cls, method: Any) -> Any:
+        return "none" if method is None else method
+
+    @model_validator(mode="after")
+    def _floor_below_cap(self) -> StrategyConfig:
+        if self.floor >= self.forecast_cap:
+            raise ValueError(f"forecast_floor {self.floor} must lie below forecast_cap {self.forecast_cap}")
+        return self
+
+    @property
+    def floor(self) -> float:
+        """Lowest forecast."""
+        return -self.forecast_cap if self.forecast_floor is None else self.forecast_floor
+
+    @property
+    def fixed(self) -> bool:
+        """True where known flaws of the reference are corrected."""
+        return self.compat == "fixed"
+
+    @property
+    def daily_cash_vol_target(self) -> float:
+        """Money at risk a day, one standard deviation."""
+        return self.notional_trading_capital * self.percentage_vol_target / 100.0 / 16.0

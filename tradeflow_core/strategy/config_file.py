@@ -1,0 +1,208 @@
+"""Strategy files: YAML over the packaged defaults, ours or pysystemtrade's, with errors that name file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Hashable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.raw_data import RawData
+from tradeflow_core.strategy.reference_names import (
+    DATA_ITEMS,
+    ESTIMATION_FLAGS,
+    IGNORED_KEYS,
+    RULE_FUNCTIONS,
+    VOLATILITY_FUNCTIONS,
+    by_ending,
+)
+from tradeflow_core.strategy.rules import RULES
+
+Tree = dict[str, Any]
+Place = Callable[[str], str]
+NO_CEILING = 999
+PACKAGE = resources.files("tradeflow_core.strategy")
+
+
+def load_strategy(path: str | Path) -> StrategyConfig:
+    """The strategy of a YAML file, laid over the defaults; mappings merge key by key, anything else replaces.
+
+    Takes our own files and pysystemtrade's unchanged. Raises ConfigError naming file, line and key for YAML that does not
+    parse, a key that is unknown or given twice, a value that is wrong, and settings that this engine cannot honour.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"strategy file {file} cannot be read: {error}") from None
+    tree, lines = _parse(text, str(file))
+    return _build(tree, lines, str(file))
+
+
+def strategy_from_dict(tree: Tree, source: str = "dictionary") -> StrategyConfig:
+    """The same from a mapping in memory, with the keys of a strategy file."""
+    return _build(tree, {}, source)
+
+
+def packaged_strategies() -> dict[str, Path]:
+    """The strategies that come with the package, by name."""
+    folder = Path(str(PACKAGE / "strategies"))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
+    def place(key: str) -> str:
+        return f"{source}, line {lines[key]}" if key in lines else source
+
+    tree = _without_nulls(given)
+    for key in tree:
+        if not _is_known(key):
+            near = difflib.get_close_matches(str(key), _valid_keys(), n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else f"; valid keys are {', '.join(_valid_keys())}"
+            raise ConfigError(f"{place(key)}: unknown key {key}{hint}")
+    _refuse_what_is_not_offered(tree, place)
+    ours = {key: value for key, value in tree.items() if key in StrategyConfig.model_fields}
+    defaults, _ = _parse((PACKAGE / "defaults.yaml").read_text(encoding="utf-8"), "defaults.yaml")
+    merged = _layer(_translated(ours), defaults)
+    try:
+        config = StrategyConfig.model_validate({**merged, "source": source})
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explained(one, place) for one in error.errors())) from None
+    _check_rules(config, place)
+    return config
+
+
+def _parse(text: str, source: str) -> tuple[Tree, dict[str, int]]:
+    """The mapping of a YAML text, and the line of each of its top-level keys."""
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{source}, line 1: a strategy file is a mapping of keys to values")
+        _refuse_doubled_keys(node, source)
+        lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+        return yaml.safe_load(text), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{source}{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not valid YAML: {error}") from None
+
+
+def _refuse_doubled_keys(node: yaml.Node, source: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Hashable, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{source}, line {line}: key {key.value} is given twice; first on line {seen[key.value]}")
+            if isinstance(key, yaml.ScalarNode):
+                seen[key.value] = line
+            _refuse_doubled_keys(value, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_doubled_keys(item, source)
+
+
+def _valid_keys() -> list[str]:
+    return [key for key in StrategyConfig.model_fields if key != "source"]
+
+
+def _is_known(key: Any) -> bool:
+    return key in _valid_keys() or key in IGNORED_KEYS or key in ESTIMATION_FLAGS or key in _LIMITED_KEYS
+
+
+_LIMITED_KEYS = ("use_attenuation", "risk_overlay", "capital_multiplier", "forecast_post_ceiling_cost_SR")
+
+
+def _refuse_what_is_not_offered(tree: Tree, place: Place) -> None:
+    def refuse(key: str, why: str) -> None:
+        raise ConfigError(f"{place(key)}: {key}: this engine version {why}")
+
+    for flag in ESTIMATION_FLAGS:
+        if str(tree.get(flag, False)).lower() not in ("false", "f", "0", "no"):
+            refuse(flag, "runs fixed weights only; set it to false and give fixed values")
+    if tree.get("use_attenuation"):
+        refuse("use_attenuation", "does not scale forecasts by volatility; leave the list empty")
+    if tree.get("risk_overlay"):
+        refuse("risk_overlay", "has no risk overlay; remove the key")
+    multiplier = tree.get("capital_multiplier", {"func": "fixed_capital"})
+    if not (isinstance(multiplier, dict) and str(multiplier.get("func")).endswith("fixed_capital")):
+        refuse("capital_multiplier", "runs on fixed capital only (func: fixed_capital)")
+    ceiling = tree.get("forecast_post_ceiling_cost_SR", NO_CEILING)
+    if not isinstance(ceiling, int | float) or ceiling < NO_CEILING:
+        refuse("forecast_post_ceiling_cost_SR", "does not drop rules by cost; leave expensive rules out of forecast_weights")
+
+
+def _without_nulls(tree: Tree) -> Tree:
+    """A key without value counts as absent."""
+    return {key: _without_nulls(value) if isinstance(value, dict) else value for key, value in tree.items() if value is not None}
+
+
+def _layer(upper: Tree, lower: Tree) -> Tree:
+    mappings = [key for key in upper if isinstance(upper[key], dict) and isinstance(lower.get(key), dict)]
+    return {**lower, **upper, **{key: _layer(upper[key], lower[key]) for key in mappings}}
+
+
+def _translated(tree: Tree) -> Tree:
+    """Our names for pysystemtrade's functions and data items."""
+    result = dict(tree)
+    if isinstance(tree.get("trading_rules"), dict):
+        result["trading_rules"] = {name: _translated_rule(rule) for name, rule in tree["trading_rules"].items()}
+    vol = tree.get("volatility_calculation")
+    if isinstance(vol, dict):
+        items = {name.removeprefix("rawdata."): ours for name, ours in DATA_ITEMS.items()}
+        names = {"func": VOLATILITY_FUNCTIONS, "name_returns_attr_in_rawdata": items}
+        translated = {key: by_ending(str(vol[key]), names[key]) for key in names if key in vol}
+        result["volatility_calculation"] = {**vol, **translated}
+    return result
+
+
+def _translated_rule(rule: Any) -> Any:
+    if isinstance(rule, str):
+        rule = {"function": rule}
+    elif isinstance(rule, list):
+        rule = dict(zip(("function", "data", "other_args"), rule, strict=False))
+    if not isinstance(rule, dict):
+        return rule
+    result = dict(rule)
+    if isinstance(rule.get("function"), str):
+        result["function"] = by_ending(rule["function"], RULE_FUNCTIONS)
+    if "data" in rule:
+        items = [rule["data"]] if isinstance(rule["data"], str) else rule["data"]
+        result["data"] = [DATA_ITEMS.get(item, item) for item in items]
+    return result
+
+
+def _explained(error: Any, place: Place) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    top = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "missing":
+        return f"{place(top)}: {path} is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{place(top)}: unknown key {path}"
+    message = error["msg"].removeprefix("Value error, ")
+    found = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
+    return f"{place(top)}: {path}: {message}{found}" if path else f"{place(top)}: {message}"
+
+
+def _check_rules(config: StrategyConfig, place: Place) -> None:
+    for name, rule in config.trading_rules.items():
+        where = f"{place('trading_rules')}: trading_rules.{name}"
+        for item in rule.data:
+            if item not in RawData.ITEMS:
+                near = difflib.get_close_matches(item, RawData.ITEMS, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]}?" if near else f"; items are {', '.join(RawData.ITEMS)}"
+                raise ConfigError(f"{where}: there is no data item {item}{hint}")
+        accepted = list(inspect.signature(RULES[rule.function]).parameters)[len(rule.data) :]
+        for argument in rule.other_args:
+            if not argument.startswith("_") and argument not in accepted:
+                takes = ", ".join(accepted) or "none"
+                raise ConfigError(f"{where}: {rule.function} has no argument {argument}; it takes {takes}")

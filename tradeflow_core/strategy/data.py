@@ -1,0 +1,95 @@
+"""What a backtest reads: prices, FX rates and the facts of instruments.
+
+Stamps are naive and stay as given. FX is quoted against the dollar: `EURUSD` is dollars for one euro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tradeflow_core.errors import DataError
+from tradeflow_core.instruments import Instrument
+from tradeflow_core.prices import back_adjust
+from tradeflow_core.strategy.csv_folder import CsvFolder, instruments_from_table
+from tradeflow_core.strategy.lazy import LazyMapping
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestData:
+    """Inputs of a backtest by instrument code; tables are read when first asked for.
+
+    `multiple_prices`: columns PRICE, CARRY, FORWARD and their _CONTRACT ids. `adjusted_prices`: one continuous series each.
+    `fx`: by pair, e.g. `EURUSD`.
+    """
+
+    multiple_prices: Mapping[str, pd.DataFrame]
+    adjusted_prices: Mapping[str, pd.Series]
+    fx: Mapping[str, pd.Series]
+    instruments: Mapping[str, Instrument]
+
+    @staticmethod
+    def from_pysystemtrade(folder: str | Path) -> BacktestData:
+        """Data in that system's CSV layout: csvconfig, fx_prices_csv, multiple_prices_csv, adjusted_prices_csv.
+
+        Raises ConfigError naming every folder or table that is missing, DataError for files that cannot be read.
+        """
+        files = CsvFolder.open(folder)
+        return BacktestData(files.multiple_prices(), files.adjusted_prices(), files.fx(), files.instruments())
+
+    @staticmethod
+    def from_frames(
+        multiple_prices: Mapping[str, pd.DataFrame],
+        fx: Mapping[str, pd.Series],
+        instruments: Mapping[str, Instrument] | pd.DataFrame,
+        adjusted_prices: Mapping[str, pd.Series] | None = None,
+    ) -> BacktestData:
+        """Data in memory.
+
+        `instruments`: objects by code, or one table indexed by code (or with a column Instrument) with the columns
+        Pointsize, Currency, AssetClass, PerBlock, Percentage, PerTrade, SpreadCost and, where known, HoldRollCycle.
+        Without `adjusted_prices` they are made by Panama back-adjustment, instrument by instrument, when first needed.
+        """
+        facts = instruments_from_table(instruments) if isinstance(instruments, pd.DataFrame) else instruments
+        adjusted = adjusted_prices
+        if adjusted is None:
+            adjusted = LazyMapping(list(multiple_prices), lambda code: _back_adjusted(multiple_prices[code]))
+        return BacktestData(multiple_prices, adjusted, fx, facts)
+
+    def instrument(self, code: str) -> Instrument:
+        """Facts of one instrument. Raises DataError where there are none."""
+        if code not in self.instruments:
+            raise DataError(f"instrument {code} has prices but no facts (point size, currency, costs): add it to the table")
+        return self.instruments[code]
+
+    def fx_rate(self, currency: str, base: str, code: str = "") -> pd.Series | None:
+        """Units of `base` for one unit of `currency`; None where they are the same and the rate is always 1.
+
+        Raises DataError naming the currency (and the instrument `code` that needs it) without a usable series.
+        """
+        if currency == base:
+            return None
+        if base == "USD":
+            return self._dollars(currency, code)
+        if currency == "USD":
+            return 1.0 / self._dollars(base, code)
+        ours, theirs = self._dollars(currency, code), self._dollars(base, code)
+        stamps = ours.index.union(theirs.index)
+        return ours.reindex(stamps).ffill() / theirs.reindex(stamps).ffill()
+
+    def _dollars(self, currency: str, code: str) -> pd.Series:
+        pair = f"{currency}USD"
+        series = self.fx.get(pair)
+        if series is None or not series.notna().any():
+            wanted = f" (needed by {code})" if code else ""
+            raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
+        return series if series.index.is_monotonic_increasing else series.sort_index()
+
+
+def _back_adjusted(multiple_prices: pd.DataFrame) -> pd.Series:
+    if not len(multiple_prices) or not multiple_prices["PRICE"].notna().any():
+        return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
+    return back_adjust(multiple_prices)

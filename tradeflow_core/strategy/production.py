@@ -1,0 +1,113 @@
+"""The nightly run of a strategy: live prices, rates and capital in, optimal positions out, its state kept as Parquet and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from tradeflow_core.capital import strategy_capital
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.prices import stored_fx
+from tradeflow_core.strategy.backtest import Backtest, run_backtest
+from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies
+from tradeflow_core.strategy.data import BacktestData
+
+KEPT_STAGES = ("combined_forecast", "notional_position", "subsystem_position", "instrument_weights", "buffers")
+"""Stages whose newest rows are kept with each day's run."""
+
+KEPT_ROWS = 260
+
+
+@dataclass(frozen=True)
+class StrategyRun:
+    """What one run of a strategy made: the backtest, and the optimal positions (index instrument) as they were stored."""
+
+    strategy: str
+    backtest: Backtest
+    optimal: pd.DataFrame
+
+
+def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
+    """The configuration of a strategy of this home, with the live capital and base currency put in."""
+    settings = desk.settings.strategies.get(strategy)
+    if settings is None:
+        raise ConfigError(f"no strategy {strategy!r} in this home; it has {', '.join(desk.settings.strategies)}")
+    packaged = packaged_strategies()
+    path = packaged.get(settings.config) or Path(settings.config)
+    if not path.is_absolute():
+        path = desk.home.path / path
+    config = load_strategy(path)
+    return config.model_copy(update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency})
+
+
+def production_data(desk: Desk) -> BacktestData:
+    """The desk's prices and rates as a backtest wants them: stamps naive, in the desk's time zone.
+
+    Instruments without prices are left out. Raises DataError when none has any.
+    """
+    zone = desk.settings.time_zone
+    available = set(desk.store.names("adjusted_prices")) & set(desk.store.names("multiple_prices"))
+    codes = [code for code in desk.universe if code in available]
+    if not codes:
+        raise DataError("no adjusted prices are stored; materialize the prices first")
+    multiple = {code: _local(desk.store.read("multiple_prices", code), zone) for code in codes}
+    adjusted = {code: _local(desk.store.read("adjusted_prices", code), zone)["price"] for code in codes}
+    fx = {code: _local(rates.to_frame(), zone)["rate"] for code, rates in stored_fx(desk).items()}
+    return BacktestData.from_frames(multiple, fx, {code: desk.instrument(code) for code in codes}, adjusted)
+
+
+def _local(frame: pd.DataFrame, zone: str) -> pd.DataFrame:
+    index = pd.DatetimeIndex(frame.index).tz_convert(zone).tz_localize(None)
+    local = frame.set_axis(index, axis=0)
+    # The hour that occurs twice when summer time ends keeps its later row.
+    return local[~index.duplicated(keep="last")]
+
+
+def run_strategy(desk: Desk, strategy: str) -> StrategyRun:
+    """Backtest a strategy on the desk's data with its live capital; nothing is stored."""
+    backtest = run_backtest(strategy_config(desk, strategy), production_data(desk))
+    return StrategyRun(strategy, backtest, backtest.latest())
+
+
+def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
+    """Store the optimal positions of `day` (dataset optimal_positions, one file a strategy, the same day replaced) and the state of the run
+    (dataset backtests, pruned after the retention of the settings). Returns the rows of this day, index instrument."""
+    now = pd.Timestamp(desk.now()).as_unit("us")
+    rows = run.optimal.assign(
+        reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"),
+        time=now,
+        day=pd.Timestamp(day).as_unit("us"),
+    )
+    rows["reference_time"] = rows["reference_time"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
+    dataset = "optimal_positions"
+    old = desk.store.read(dataset, run.strategy) if desk.store.exists(dataset, run.strategy) else None
+    kept = rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows])
+    desk.store.write(dataset, run.strategy, kept)
+    _save_state(desk, run, day)
+    return rows
+
+
+def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
+    """The newest stored optimal positions of a strategy, index instrument."""
+    stored = desk.store.read("optimal_positions", strategy)
+    return stored[stored["day"] == stored["day"].max()]
+
+
+def _save_state(desk: Desk, run: StrategyRun, day: date) -> None:
+    for stage in KEPT_STAGES:
+        frame = run.backtest.stage(stage).tail(KEPT_ROWS)
+        frame = frame.set_axis(["/".join(map(str, column)) if isinstance(column, tuple) else str(column) for column in frame.columns], axis=1)
+        desk.store.write(f"backtests/{run.strategy}/{day.isoformat()}", stage, frame)
+    folder = desk.store.root / "backtests" / run.strategy
+    (folder / day.isoformat() / "config.json").write_text(json.dumps(run.backtest.config.model_dump(mode="json"), indent=1))
+    oldest = day - timedelta(days=desk.settings.keep_runs_days)
+    for old in [child for child in folder.iterdir() if child.name < oldest.isoformat()]:
+        for file in old.iterdir():
+            file.unlink()
+        old.rmdir()

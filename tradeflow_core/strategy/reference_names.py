@@ -1,0 +1,117 @@
+"""Names of pysystemtrade's strategy files and what they are here, so that those files load unchanged."""
+
+from __future__ import annotations
+
+RULE_FUNCTIONS = {
+    "ewmac.ewmac": "ewmac",
+    "ewmac.ewmac_calc_vol": "ewmac_calc_vol",
+    "ewmac.ewmac_forecast_with_defaults": "ewmac_calc_vol",
+    "ewmac.ewmac_forecast_with_defaults_no_vol": "ewmac_with_defaults",
+    "breakout.breakout": "breakout",
+    "accel.accel": "accel",
+    "mr_wings.mr_wings": "mr_wings",
+    "carry.carry": "carry",
+    "carry.relative_carry": "relative_carry",
+    "cs_mr.cross_sectional_mean_reversion": "cross_sectional_mean_reversion",
+    "rel_mom.relative_momentum": "relative_momentum",
+    "long_bias.long_bias": "long_bias",
+    "short_bias.short_bias": "short_bias",
+}
+
+DATA_ITEMS = {
+    "data.daily_prices": "daily_price",
+    "rawdata.get_daily_prices": "daily_price",
+    "rawdata.daily_returns": "daily_returns",
+    "rawdata.daily_returns_volatility": "daily_returns_volatility",
+    "rawdata.annualised_returns_volatility": "annualised_returns_volatility",
+    "rawdata.daily_denominator_price": "daily_denominator_price",
+    "rawdata.get_daily_percentage_returns": "daily_percentage_returns",
+    "rawdata.get_daily_percentage_volatility": "daily_percentage_volatility",
+    "rawdata.get_daily_vol_normalised_returns": "daily_vol_normalised_returns",
+    "rawdata.get_cumulative_daily_vol_normalised_returns": "cumulative_daily_vol_normalised_returns",
+    "rawdata.normalised_price_for_asset_class": "normalised_price_for_asset_class",
+    "rawdata.daily_annualised_roll": "daily_annualised_roll",
+    "rawdata.raw_carry": "raw_carry",
+    "rawdata.smoothed_carry": "smoothed_carry",
+    "rawdata.median_carry_for_asset_class": "median_carry_for_asset_class",
+}
+
+VOLATILITY_FUNCTIONS = {
+    "mixed_vol_calc": "mixed_vol",
+    "robust_vol_calc": "robust_vol",
+    "simple_ewvol_calc": "simple_ewvol",
+    "simple_vol_calc": "simple_vol",
+}
+
+ESTIMATION_FLAGS = (
+    "use_forecast_scale_estimates",
+    "use_forecast_weight_estimates",
+    "use_forecast_div_mult_estimates",
+    "use_instrument_weight_estimates",
+    "use_instrument_div_mult_estimates",
+)
+
+# Known there, without effect on a backtest with fixed weights: groupings for reports, settings of estimates that are switched
+# off, of the optimising variant, and of production.
+IGNORED_KEYS = frozenset(
+    {
+        "rule_groups",
+        "style_groups",
+        "countries",
+        "asset_classes",
+        "instruments_with_threshold",
+        "description",
+        "forecast_scalar_estimate",
+        "forecast_weight_estimate",
+        "forecast_correlation_estimate",
+        "forecast_div_mult_estimate",
+        "forecast_cost_estimates",
+        "instrument_weight_estimate",
+        "instrument_correlation_estimate",
+        "instrument_div_mult_estimate",
+        "rule_variations",
+        "n_threads",
+        "instrument_returns_correlation",
+        "small_system",
+        "long_only_instruments_DO_ONLY",
+        "strategy_capital_allocation",
+        "backtest_store_directory",
+        "csv_backup_directory",
+        "mongo_dump_directory",
+        "echo_directory",
+        "ib_ipaddress",
+        "ib_port",
+        "ib_idoffset",
+        "broker_account",
+        "broker_factory_func",
+        "mongo_host",
+        "mongo_db",
+        "mongo_port",
+        "parquet_store",
+        "echo_extension",
+        "max_price_spike",
+        "GMT_offset_hours",
+        "ignore_future_prices",
+        "ignore_prices_with_zero_volumes_intraday",
+        "ignore_prices_with_zero_volumes_daily",
+        "ignore_zero_prices",
+        "ignore_negative_prices",
+        "intraday_frequency",
+        "production_capital_method",
+        "stale_instruments",
+        "stale_strategies",
+        "roll_status_auto_update",
+        "execution_algos",
+        "strategy_list",
+    }
+)
+
+
+def by_ending(name: str, table: dict[str, str]) -> str:
+    """Our name for a dotted name whose ending is in `table`; any other name unchanged."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        ending = ".".join(parts[start:])
+        if ending in table:
+            return table[ending]
+    return name

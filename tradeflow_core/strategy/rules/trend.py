@@ -1,0 +1,57 @@
+"""Rules on one instrument's own price: trend, breakout, acceleration, fading of extremes (Carver)."""
+
+from __future__ import annotations
+
+import math
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.volatility import Prices, ewma, robust_vol
+
+
+def ewmac(price: Prices, vol: Prices, Lfast: float = 32, Lslow: float = 128) -> Prices:
+    """Fast minus slow exponential average of price, in units of daily volatility; `Lfast`, `Lslow` are spans in days."""
+    return (ewma(price, Lfast) - ewma(price, Lslow)) / vol.ffill()
+
+
+def ewmac_calc_vol(
+    price: Prices, Lfast: float = 32, Lslow: float = 128, vol_days: int = 35, vol_of_changes: bool = False
+) -> Prices:
+    """`ewmac` on any cumulated series, with a volatility of its own.
+
+    `vol_of_changes`: divide by the volatility of the series' changes, as elsewhere; otherwise by the volatility of its
+    level, which is what pysystemtrade does.
+    """
+    changes = price.diff() if vol_of_changes else price
+    return ewmac(price, robust_vol(changes, days=vol_days), Lfast, Lslow)
+
+
+def ewmac_with_defaults(price: Prices, vol: Prices, Lfast: float = 16, Lslow: float = 32) -> Prices:
+    """`ewmac` with the short default spans that pysystemtrade's example gives it."""
+    return ewmac(price, vol, Lfast, Lslow)
+
+
+def breakout(price: Prices, lookback: int = 10, smooth: int | None = None) -> Prices:
+    """Place of the price within its range of the last `lookback` days: -20 at the low, +20 at the high, smoothed.
+
+    `smooth` defaults to a quarter of `lookback`. Raises ConfigError where it is not shorter than `lookback`.
+    """
+    span = max(lookback // 4, 1) if smooth is None else smooth
+    if span >= lookback:
+        raise ConfigError(f"breakout: smooth {span} must be shorter than lookback {lookback}")
+    window = price.rolling(lookback, min_periods=min(len(price), math.ceil(lookback / 2)))
+    high, low = window.max(), window.min()
+    place = 40.0 * (price - (high + low) / 2.0) / (high - low)
+    return ewma(place, span, min_periods=math.ceil(span / 2))
+
+
+def accel(price: Prices, vol: Prices, Lfast: int = 4) -> Prices:
+    """Change of a trend forecast over `Lfast` days."""
+    trend = ewmac(price, vol, Lfast, 4 * Lfast)
+    return trend - trend.shift(Lfast)
+
+
+def mr_wings(price: Prices, vol: Prices, Lfast: int = 4) -> Prices:
+    """Against the trend, but only where the trend forecast lies beyond three of its own standard deviations; flat inside."""
+    trend = ewmac(price, vol, Lfast, 4 * Lfast)
+    inside = trend.abs() < 3 * trend.rolling(5000, min_periods=3).std()
+    return -trend.mask(inside, 0.0)
