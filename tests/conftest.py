@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from tradeflow_core import day
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TRADEFLOW_SHARED", REPO.parent / "shared"))
@@ -23,3 +30,44 @@ def shared() -> Path:
     if not SHARED.exists():
         pytest.skip("needs reference data: ../shared is absent")
     return SHARED
+
+
+SMALL_UNIVERSE = ("CORN", "EUROSTX", "GOLD_micro", "US10")
+
+
+def make_home(path: Path, **values: object) -> Home:
+    """A small simulated home whose clock stands at the beginning of its first Monday."""
+    settings = {"market": "simulated", "universe": SMALL_UNIVERSE, "capital": "4000000", "simulated": {"history_years": 2}, **values}
+    return Home.create(path, settings, datetime(2024, 1, 8, 5, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A fresh small home."""
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture
+def desk(home: Home) -> Iterator[Desk]:
+    """A desk in a fresh small home, closed afterwards."""
+    desk = Desk(home)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture(scope="session")
+def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small home whose first Monday was prepared up to the orders, but not traded. To be copied, not changed."""
+    desk = Desk(make_home(tmp_path_factory.mktemp("seeded") / "home"))
+    day.run_until(desk, "instrument_orders")
+    desk.close()
+    return desk.home.path
+
+
+@pytest.fixture
+def trading_desk(seeded_home: Path, tmp_path: Path) -> Iterator[Desk]:
+    """A desk with prices, positions and fresh orders on its stack, just before the stack handler begins."""
+    shutil.copytree(seeded_home, tmp_path / "home")
+    desk = Desk(Home.open(tmp_path / "home"))
+    yield desk
+    desk.close()

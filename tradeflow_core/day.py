@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pandas as pd
 
@@ -19,9 +19,28 @@ from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError, TradeflowError
 from tradeflow_core.execution import Pass, StackHandler, close_rolled_contract
-from tradeflow_core.ledger import active_stop, current_roll, last_day_with, positions_by_contract, record_step, step_done
+from tradeflow_core.ledger import (
+    active_stop,
+    current_roll,
+    last_day_with,
+    locked_instruments,
+    positions_by_contract,
+    record_step,
+    step_done,
+)
 from tradeflow_core.orders import generate_orders
-from tradeflow_core.prices import STAGES, PriceWindow, RollStatus, StageResult, decide_rolls, tape_events, update_instrument, update_spot_fx
+from tradeflow_core.prices import (
+    LOCK_OWNER,
+    STAGES,
+    PriceWindow,
+    RollStatus,
+    StageResult,
+    decide_rolls,
+    tape_events,
+    update_instrument,
+    update_spot_fx,
+)
+from tradeflow_core.reports import daily_report
 from tradeflow_core.strategy.production import StrategyRun, latest_optimal, run_strategy, save_run
 
 JOBS: dict[str, tuple[str, ...]] = {
@@ -104,11 +123,16 @@ class PriceOutcome:
 
 
 def price_step(
-    desk: Desk, codes: list[str] | None = None, window: PriceWindow = PriceWindow(), on_instrument: Callable[[PriceOutcome], None] | None = None
+    desk: Desk,
+    codes: list[str] | None = None,
+    window: PriceWindow = PriceWindow(),
+    on_instrument: Callable[[PriceOutcome], None] | None = None,
 ) -> list[PriceOutcome]:
     """Run the price chain of every instrument; one that fails is locked and reported, the others go on."""
     with step(desk, "prices") as note:
-        outcomes = [update_prices_of(desk, code, window, on_instrument) for code in (codes if codes is not None else desk.universe)]
+        outcomes = [
+            update_prices_of(desk, code, window, on_instrument) for code in (codes if codes is not None else desk.universe)
+        ]
         note.summary = price_summary(outcomes)
     return outcomes
 
@@ -144,15 +168,13 @@ def price_summary(outcomes: list[PriceOutcome]) -> str:
 
 def require_good_prices(desk: Desk) -> None:
     """The gate before positions are computed: enough instruments must have good prices. Raises DataError otherwise."""
-    from tradeflow_core.ledger import locked_instruments
-    from tradeflow_core.prices import LOCK_OWNER
-
     with desk.ledger.read() as view:
         bad = [code for code, why in locked_instruments(view).items() if f"{LOCK_OWNER}: " in why and code in desk.universe]
     good = 1 - len(bad) / len(desk.universe)
     if good < MIN_GOOD_PRICES:
         raise DataError(
-            f"only {good:.0%} of the instruments have good prices, {MIN_GOOD_PRICES:.0%} are needed; mend {', '.join(bad[:5])} and others, then run prices again"
+            f"only {good:.0%} of the instruments have good prices, {MIN_GOOD_PRICES:.0%} are needed; "
+            f"mend {', '.join(bad[:5])} and others, then run prices again"
         )
 
 
@@ -177,7 +199,9 @@ def total_capital_step(desk: Desk) -> pd.DataFrame:
     with step(desk, "total_capital") as note:
         capital = update_total_capital(desk)
         last = capital.iloc[-1]
-        note.summary = f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {desk.settings.base_currency}"
+        note.summary = (
+            f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {desk.settings.base_currency}"
+        )
     return capital
 
 
@@ -197,7 +221,9 @@ def optimal_positions_step(desk: Desk) -> dict[str, StrategyRun]:
         for name in desk.settings.strategies:
             runs[name] = run_strategy(desk, name)
             save_run(desk, runs[name], business_day(desk))
-        note.summary = ", ".join(f"{name}: {int(run.optimal['notional_position'].notna().sum())} positions" for name, run in runs.items())
+        note.summary = ", ".join(
+            f"{name}: {int(run.optimal['notional_position'].notna().sum())} positions" for name, run in runs.items()
+        )
     return runs
 
 
@@ -226,8 +252,6 @@ def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None
 
 def report_step(desk: Desk) -> str:
     """Value the account at the end of the day and write the day's report; returns its text."""
-    from tradeflow_core.reports import daily_report
-
     with step(desk, LAST_STEP) as note:
         poll_account(desk)
         update_total_capital(desk)
@@ -262,6 +286,20 @@ def run_job(desk: Desk, job: str) -> None:
             STEPS[name](desk)
 
 
+def run_until(desk: Desk, last: str) -> None:
+    """Run the steps of the present business day that are not done yet, up to and including the step `last`."""
+    day = business_day(desk)
+    if isinstance(desk.clock, SimulatedClock):
+        desk.clock.advance_to(desk.home.at(day, desk.settings.day.start))
+    for name, run in STEPS.items():
+        with desk.ledger.read() as view:
+            done = step_done(view, day, name)
+        if not done:
+            run(desk)
+        if name == last:
+            return
+
+
 @dataclass(frozen=True, slots=True)
 class JobDone:
     """One job of a day: whether it was run now or had been done before, and how long it took (seconds)."""
@@ -284,7 +322,9 @@ def last_done_day(desk: Desk) -> date | None:
         return last_day_with(view, LAST_STEP)
 
 
-def run_day(desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_job, on_job: Callable[[JobDone], None] | None = None) -> None:
+def run_day(
+    desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_job, on_job: Callable[[JobDone], None] | None = None
+) -> None:
     """Run the business day `day` of a simulated or replayed home, moving its clock; jobs that are done are left alone.
 
     `execute` runs one job: directly, or through Dagster. Raises StateError for a day that has passed, in a home whose time is real, and while
@@ -292,12 +332,16 @@ def run_day(desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_jo
     """
     clock = desk.clock
     if not isinstance(clock, SimulatedClock):
-        raise StateError("days are run by hand only in a simulated or replayed home; here the schedules and sensors of Dagster run them (`make ui`)")
+        raise StateError(
+            "days are run by hand only in a simulated or replayed home; here the schedules and sensors of Dagster run them (`make ui`)"
+        )
     if day < desk.today():
         raise StateError(f"{day} has passed: the clock of this home stands at {desk.now():%Y-%m-%d %H:%M} UTC")
     with desk.ledger.read() as view:
         if stop := active_stop(view):
-            raise StateError(f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`")
+            raise StateError(
+                f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
+            )
     clock.advance_to(desk.home.at(day, desk.settings.day.start))
     for job, names in JOBS.items():
         with desk.ledger.read() as view:
@@ -307,7 +351,9 @@ def run_day(desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_jo
             execute(desk, job)
             with desk.ledger.read() as view:
                 if missing := [name for name in names if not step_done(view, day, name)]:
-                    raise StateError(f"{day}: the job {job} ended without finishing {', '.join(missing)}; see the messages above, then run the day again")
+                    raise StateError(
+                        f"{day}: the job {job} ended without finishing {', '.join(missing)}; see the messages above, then run the day again"
+                    )
         if on_job:
             on_job(JobDone(day, job, not done, time.perf_counter() - started))
 
@@ -322,8 +368,3 @@ def days_to_run(desk: Desk, further: int) -> list[date]:
         current = next_business_day(current)
         days.append(current)
     return days
-
-
-def day_start(desk: Desk, day: date) -> datetime:
-    """The instant (UTC) at which a business day begins."""
-    return desk.home.at(day, desk.settings.day.start)

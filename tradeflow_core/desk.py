@@ -97,7 +97,9 @@ def open_broker(home: Home) -> Broker:
             base_currency=settings.base_currency,
             capital=settings.capital,
             seed=settings.simulated.seed,
-            first_day=settings.simulated.first_day.replace(year=settings.simulated.first_day.year - settings.simulated.history_years),
+            first_day=settings.simulated.first_day.replace(
+                year=settings.simulated.first_day.year - settings.simulated.history_years
+            ),
             broken=settings.simulated.broken,
         )
     if settings.market == "replay" and settings.replay is not None:
@@ -111,4 +113,6 @@ def open_broker(home: Home) -> Broker:
             base_currency=settings.base_currency,
             capital=settings.capital,
         )
-    raise ConfigError(f"market {settings.market}: this version trades simulated and replayed markets only; set `market` to one of them")
+    raise ConfigError(
+        f"market {settings.market}: this version trades simulated and replayed markets only; set `market` to one of them"
+    )

@@ -61,7 +61,9 @@ class Home:
             temporary.write_text(to_toml(values), encoding="utf-8")
             os.replace(temporary, path / SETTINGS_FILE)
         except OSError as error:
-            raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home") from error
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home"
+            ) from error
         return cls.open(path)
 
     @cached_property
@@ -118,7 +120,9 @@ class Home:
 
 def to_toml(values: dict[str, Any], section: str = "") -> str:
     """Nested plain values as TOML: scalars and lists first, then one table a mapping."""
-    lines = [f"{key} = {_toml_value(value)}" for key, value in values.items() if not isinstance(value, dict) and value is not None]
+    lines = [
+        f"{key} = {_toml_value(value)}" for key, value in values.items() if not isinstance(value, dict) and value is not None
+    ]
     for key, value in values.items():
         if isinstance(value, dict):
             name = f"{section}.{key}" if section else key

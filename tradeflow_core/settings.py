@@ -36,7 +36,9 @@ class SimulatedMarketSettings(_Model):
     seed: int = 7
     first_day: date = date(2024, 1, 8)
     history_years: int = Field(default=3, ge=1, le=30)
-    broken: tuple[str, ...] = Field(default=(), description="instruments for which the market sends unusable bars: a fault to practise with")
+    broken: tuple[str, ...] = Field(
+        default=(), description="instruments for which the market sends unusable bars: a fault to practise with"
+    )
 
     @field_validator("broken", mode="before")
     @classmethod

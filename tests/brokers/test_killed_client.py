@@ -82,3 +82,13 @@ def test_a_client_killed_at_any_moment_leaves_whole_orders_and_can_submit_again(
     assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -(known + 2), ("SP500_micro", 20240600): known + 2}
     executions = broker.executions(ACCOUNT)
     assert len({fill.exec_id for fill in executions}) == len(executions) == 2 * (known + 2)
+
+
+def test_two_clients_that_submit_the_same_orders_at_once_make_each_order_once(tmp_path):
+    open_desk(tmp_path).broker.close()
+    script = SUBMITS_UNTIL_KILLED.replace("100000", "40")
+    children = [start(script, tmp_path) for _ in range(2)]
+    assert [child.wait(timeout=60) for child in children] == [0, 0]
+    broker = open_desk(tmp_path).broker
+    assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -40, ("SP500_micro", 20240600): 40}
+    assert len(broker.executions(ACCOUNT)) == 80

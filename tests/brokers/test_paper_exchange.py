@@ -130,17 +130,19 @@ def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
     quote = desk.broker.quote("SP500_micro", MARCH)
     assert desk.broker.submit(order("high", 1, order_type="limit", limit_price=quote.ask + 5)).status == BrokerOrderStatus.FILLED
     assert fills(desk, "high")[0].price == quote.ask
-    limit = quote.bid - 2
-    assert desk.broker.submit(order("low", 1, order_type="limit", limit_price=limit)).status == BrokerOrderStatus.WORKING
-    for _ in range(400):
+    limits = {"low": (1, quote.bid - 2), "top": (-1, quote.ask + 2)}
+    for ref, (side, limit) in limits.items():
+        assert desk.broker.submit(order(ref, side, order_type="limit", limit_price=limit)).status == BrokerOrderStatus.WORKING
+    filled: set[str] = set()
+    while not filled:
         wait(desk, minutes=15)
-        if desk.broker.order_state("low").status == BrokerOrderStatus.FILLED:
-            break
+        filled = {ref for ref in limits if desk.broker.order_state(ref).status == BrokerOrderStatus.FILLED}
         if desk.broker.is_open("SP500_micro"):
-            assert desk.broker.quote("SP500_micro", MARCH).ask > limit
-    (fill,) = fills(desk, "low")
-    assert fill.price == limit
-    assert desk.broker.quote("SP500_micro", MARCH).ask <= limit
+            now = desk.broker.quote("SP500_micro", MARCH)
+            assert ("low" in filled) == (now.ask <= limits["low"][1])
+            assert ("top" in filled) == (now.bid >= limits["top"][1])
+    for ref in filled:
+        assert [fill.price for fill in fills(desk, ref)] == [limits[ref][1]]
 
 
 def test_a_limit_on_a_spread_is_on_the_difference_of_its_legs(desk):
@@ -243,6 +245,8 @@ def test_a_position_takes_margin_and_a_calendar_spread_takes_less(desk):
     price = desk.broker.quote("SP500_micro", MARCH).mid
     assert Decimal("0.01") < outright / Decimal(10 * 5 * price) < Decimal("0.10")
     desk.broker.submit(order("b", -10, contract=JUNE))
+    while desk.broker.order_state("b").status != BrokerOrderStatus.FILLED:
+        wait(desk, minutes=5)
     assert margin() < outright / 5
 
 

@@ -167,6 +167,6 @@ def test_cross_rates_of_stored_fx_equal_those_of_a_whole_system(shared: Path) ->
     currencies = pd.read_csv(folder.parent / "csvconfig" / "instrumentconfig.csv", index_col="Instrument")["Currency"]
     expected = pd.read_parquet(shared / "golden" / "system_a" / "input_fx_to_base.parquet").set_index("date")
     for instrument in expected:
-        ours = cross_rate(stored, currencies[instrument] + "USD", today=expected.index.max().date())
+        ours = cross_rate(stored, f"{currencies.loc[str(instrument)]}USD", today=expected.index.max().date())
         known = expected[instrument].dropna()
         np.testing.assert_allclose(ours.reindex(known.index), known, rtol=1e-9, err_msg=instrument)

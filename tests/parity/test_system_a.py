@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.conftest import SHARED, needs_shared
-from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest
+from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest, strategy_from_dict
+from tradeflow_core.strategy.grouping import grouped_weights
 
 pytestmark = needs_shared("golden", "system_a")
 
@@ -107,10 +111,10 @@ def assert_equal(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
     got, wanted = ours.reindex(dates).to_numpy(dtype=float), theirs.reindex(dates).to_numpy(dtype=float)
     missing = np.isnan(got) != np.isnan(wanted)
     assert not missing.any(), f"{missing.sum()} missing values differ, first at {dates[np.argwhere(missing)[0][0]]}"
-    floor = 1e-6 * np.nanmax(np.abs(wanted), axis=0)
-    error = np.abs(got - wanted) / np.maximum(np.abs(wanted), np.where(floor > 0, floor, 1.0))
-    worst = np.nanmax(error)
-    row = int(np.nanargmax(error)) // error.shape[1]
+    floor = 1e-6 * np.nan_to_num(np.abs(wanted)).max(axis=0)
+    error = np.nan_to_num(np.abs(got - wanted) / np.maximum(np.abs(wanted), np.where(floor > 0, floor, 1.0)))
+    worst = error.max()
+    row = int(error.argmax()) // error.shape[1]
     assert worst <= TOLERANCE, f"off by {worst:.2g} at {dates[row]}"
 
 
@@ -134,6 +138,99 @@ def test_costs_in_sharpe_ratio_units_equal_the_reference(config: StrategyConfig,
     backtest = run_backtest(config.model_copy(update={"use_SR_costs": True}), data)
     assert_equal(backtest.stage("instrument_pandl"), golden("pandl_instrument_SR_costs", rules_as_columns))
     assert_equal(backtest.stage("portfolio_pandl"), golden("pandl_portfolio_SR_costs", wide))
+
+
+def changed(config: StrategyConfig, **settings: Any) -> StrategyConfig:
+    """The system with some settings replaced."""
+    return StrategyConfig.model_validate({**config.model_dump(), **settings})
+
+
+BUFFERS: dict[str, dict[str, Any]] = {
+    "position": {"buffer_method": "position"},
+    "none": {"buffer_method": "none"},
+    "no_edge": {"buffer_trade_to_edge": False},
+    "position_no_edge": {"buffer_method": "position", "buffer_trade_to_edge": False},
+}
+
+
+@pytest.mark.parametrize("variant", BUFFERS)
+def test_every_way_of_buffering_equals_the_reference(variant: str, config: StrategyConfig, data: BacktestData) -> None:
+    backtest = run_backtest(changed(config, **BUFFERS[variant]), data)
+    assert_equal(backtest.stage("buffered_position_rounded"), golden(f"system_a_buffered_{variant}", wide, "more_positions"))
+    corn = backtest.stage("buffers")[[("CORN", "upper"), ("CORN", "lower")]].set_axis(["top_pos", "bot_pos"], axis=1)
+    assert_equal(corn, golden(f"system_a_buffers_CORN_{variant}", wide, "more_positions"))
+
+
+POSITIONS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "some markets only long": (
+        {"long_only_instruments": ["CORN", "US10"]},
+        {
+            "subsystem_position": "system_a_subsystem_position_long_only_CORN_US10",
+            "instrument_weights": "system_a_instrument_weights_long_only",
+        },
+    ),
+    "a market without weight": (
+        {"allocate_zero_instrument_weights_to_these_instruments": ["US10"]},
+        {"instrument_weights": "system_a_instrument_weights_zero_US10"},
+    ),
+    "markets left out, others restricted": (
+        {
+            "exclude_instrument_lists": {
+                "ignore_instruments": ["SOFR"],
+                "trading_restrictions": ["US10"],
+                "bad_markets": ["V2X"],
+            },
+            "duplicate_instruments": {"exclude": {"peso": "MXP"}},
+        },
+        {"instrument_weights": "system_a_instrument_weights_with_exclusions"},
+    ),
+    "money in pounds": (
+        {"base_currency": "GBP"},
+        {
+            "subsystem_position": "system_a_subsystem_position_base_GBP",
+            "portfolio_pandl": "system_a_portfolio_pandl_base_GBP",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", POSITIONS)
+def test_a_change_of_the_system_equals_the_reference(case: str, config: StrategyConfig, data: BacktestData) -> None:
+    settings, files = POSITIONS[case]
+    backtest = run_backtest(changed(config, **settings), data)
+    for stage, file in files.items():
+        assert_equal(backtest.stage(stage), golden(file, wide, "more_positions"))
+
+
+def test_fractions_of_contracts_are_accounted_as_the_reference_does(config: StrategyConfig, data: BacktestData) -> None:
+    backtest = run_backtest(config, data)
+    fractions = backtest.accounts_of(backtest.buffered_position_unrounded, rounded=False)
+    assert_equal(fractions.total, golden("system_a_portfolio_unrounded", wide, "more_positions"))
+
+
+FIXED_VARIANTS = ("v4_fixed_forms", "v6_equal_nofw")
+
+
+@pytest.mark.parametrize("variant", FIXED_VARIANTS)
+def test_other_forms_of_fixed_weights_equal_the_reference(variant: str, data: BacktestData) -> None:
+    folder = SHARED / "golden" / "more"
+    settings = yaml.safe_load((folder / "variants.yaml").read_text())[variant]
+    backtest = run_backtest(strategy_from_dict(settings, variant), data)
+    capped = pd.read_parquet(folder / f"{variant}_forecasts_capped_tail400.parquet")
+    dates = pd.DatetimeIndex(capped["date"].unique())
+    ours = backtest.stage("capped_forecast")
+    theirs = by_rule(capped)
+    assert_equal(ours[ours.index.isin(dates)][list(theirs.columns)].where(theirs.notna()), theirs)
+    combined = pd.read_parquet(folder / f"{variant}_combined_forecast.parquet")
+    assert_equal(backtest.stage("combined_forecast"), combined.pivot(index="date", columns="instrument", values="forecast"))
+
+
+def test_weights_from_a_tree_of_groups_equal_the_reference() -> None:
+    table = pd.read_parquet(SHARED / "golden" / "more_positions" / "autogroup_weights.parquet")
+    for _, wanted in table.groupby(["config_json", "excluded_json"]):
+        tree, excluded = json.loads(wanted["config_json"].iloc[0]), json.loads(wanted["excluded_json"].iloc[0])
+        weights = grouped_weights({"auto_weight_from_grouping": tree}, frozenset(excluded))
+        assert weights == pytest.approx(dict(zip(wanted["name"], wanted["weight"], strict=True)), rel=1e-12)
 
 
 def test_instrument_turnovers_equal_the_reference(backtest: Backtest) -> None:

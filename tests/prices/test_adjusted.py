@@ -92,7 +92,7 @@ def test_filling_forward_never_gives_a_new_contract_the_price_of_the_old_one() -
 
 def test_a_missing_label_counts_as_a_roll_on_both_of_its_sides() -> None:
     table = multiple(ONE_ROLL).astype({"PRICE_CONTRACT": "Int64"})
-    table.iloc[1, table.columns.get_loc("PRICE_CONTRACT")] = pd.NA
+    table["PRICE_CONTRACT"] = table["PRICE_CONTRACT"].mask(table.index == table.index[1])
     assert back_adjust(table).tolist() == [107.0, 105.0, 106.0, 107.0]
 
 

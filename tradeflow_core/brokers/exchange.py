@@ -11,6 +11,8 @@ Rules of matching, each chosen on the pessimistic side:
 - A quote can be hit for its size once in `QUOTE_LIFE` by one order; the rest of the order fills at later instants.
 - A limit order fills when the opposite quote reaches its limit: at that quote if it did so when the order came in, at
   its limit if it had to wait. It fills for the quoted size like any other.
+- An order of type `last` is filled in full when it comes in, at the last price of each leg without any spread, whether the market is
+  open or not and even after the contract has expired: what a replayed roll leaves over is closed so. No real exchange takes such orders.
 - The legs of a spread fill together in the ratio of the order, or not at all.
 - A closed market, or one without a quote, leaves the order working. There is no time in force: an order works
   until it is filled or cancelled.
@@ -50,7 +52,7 @@ from tradeflow_core.brokers.exchange_book import executions as executions_table
 from tradeflow_core.brokers.exchange_book import legs as legs_table
 from tradeflow_core.brokers.exchange_book import open_book, read_account
 from tradeflow_core.brokers.exchange_book import orders as orders_table
-from tradeflow_core.brokers.market import Market, has_expired, micros, price_step, round_to, unit_hash
+from tradeflow_core.brokers.market import Market, has_expired, micros, price_step, unit_hash
 from tradeflow_core.clock import as_utc
 from tradeflow_core.errors import StateError
 
@@ -251,10 +253,15 @@ class Exchange:
                 spec = self._market.contract(intent.instrument, leg.contract, now)
             except UnknownContract as error:
                 return f"{what}: {error}"
-            if has_expired(spec, now):
+            if intent.order_type == "last":
+                try:
+                    self._market.mark(intent.instrument, leg.contract, now)
+                except NoData as error:
+                    return f"{what}: {error}"
+            elif has_expired(spec, now):
                 return f"{what}: contract {leg.contract} expired on {spec.expiry}"
-        if intent.order_type not in ("market", "limit"):
-            return f"{what}: the order type {intent.order_type!r} is unknown; use market or limit"
+        if intent.order_type not in ("market", "limit", "last"):
+            return f"{what}: the order type {intent.order_type!r} is unknown; use market, limit or last"
         if intent.order_type == "limit":
             if intent.limit_price is None or not math.isfinite(intent.limit_price):
                 return f"{what}: a limit order needs a limit price"
@@ -291,21 +298,26 @@ class Exchange:
         if order is None:
             return
         legs = _legs(connection, broker_id)
-        try:
-            quotes = [self._market.quote(order.instrument, leg.contract, now) for leg in legs]
-        except (NoQuote, UnknownContract):
-            return
         units = math.gcd(*(leg.quantity for leg in legs))
         ratio = [leg.quantity // units for leg in legs]
         done = legs[0].filled // ratio[0]
+        number = order.fills + 1
         bucket = micros(now) // (QUOTE_LIFE // timedelta(microseconds=1))
         hit = 0 if order.quote_bucket != bucket else order.hit_units
-        size = min(_size(quote, part) // abs(part) for quote, part in zip(quotes, ratio, strict=True)) - hit
-        lots = min(units - done, size)
-        if lots <= 0:
-            return
-        number = order.fills + 1
-        prices = self._fill_prices(order, quotes, ratio, number, now)
+        prices: list[float] | None
+        if order.order_type == "last":
+            lots = units - done
+            prices = [self._market.mark(order.instrument, leg.contract, now) for leg in legs]
+        else:
+            try:
+                quotes = [self._market.quote(order.instrument, leg.contract, now) for leg in legs]
+            except (NoQuote, UnknownContract):
+                return
+            size = min(_size(quote, part) // abs(part) for quote, part in zip(quotes, ratio, strict=True)) - hit
+            lots = min(units - done, size)
+            if lots <= 0:
+                return
+            prices = self._fill_prices(order, quotes, ratio, number, now)
         if prices is None:
             return
         instrument = self._market.instruments[order.instrument]
@@ -346,15 +358,15 @@ class Exchange:
             for quote, part, price in zip(quotes, ratio, side, strict=True):
                 adverse = ADVERSE_FRACTION * unit_hash(order.client_ref, number, quote.contract) * (quote.ask - quote.bid) / 2
                 step = price_step(instrument, price)
-                prices.append(round_to(step, price + math.copysign(round(adverse / step) * step, part)))
+                prices.append(round(price + math.copysign(round(adverse / step) * step, part), 10))
             return prices
-        net = side[0] - sum(side[1:])
-        buys = ratio[0] > 0
-        if net > order.limit_price if buys else net < order.limit_price:
+        # A difference of two prices carries binary dust, which must not decide whether it meets the limit.
+        short_of_limit = round(side[0] - sum(side[1:]) - order.limit_price, 9)
+        if short_of_limit > 0 if ratio[0] > 0 else short_of_limit < 0:
             return None
         if now.isoformat() != order.submitted:
             # It rested in the market: the first leg takes the difference between the limit and the other leg's quote.
-            side[0] = round_to(price_step(instrument, side[0]), order.limit_price + sum(side[1:]))
+            side[0] = round(order.limit_price + sum(side[1:]), 10)
         return side
 
 

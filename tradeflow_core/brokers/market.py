@@ -71,14 +71,19 @@ def round_to(step: float, price: float) -> float:
 
 
 def quote_around(
-    instrument: Instrument, contract: int, now: datetime, price: float, *, sizes: tuple[int, int], step: float | None = None
+    instrument: Instrument, contract: int, now: datetime, price: float, *, sizes: tuple[int, int], on_ticks: bool
 ) -> Quote:
-    """A quote with `price` in its middle and the instrument's usual spread (at least one step) around it."""
-    step = step or price_step(instrument, price)
+    """A quote with `price` in its middle and the instrument's usual half spread (at least half a tick) on either side.
+
+    `on_ticks` puts both sides on ticks. That keeps the width right on average where prices lie anywhere between two ticks,
+    but not where they all lie on ticks, as recorded ones do.
+    """
+    step = price_step(instrument, price)
     half = max(instrument.costs.spread_cost, step / 2)
-    bid = round_to(step, price - half)
-    ask = max(round_to(step, price + half), round_to(step, bid + step))
-    return Quote(instrument.code, contract, now, bid, ask, *sizes)
+    if on_ticks:
+        bid = round_to(step, price - half)
+        return Quote(instrument.code, contract, now, bid, max(round_to(step, price + half), round_to(step, bid + step)), *sizes)
+    return Quote(instrument.code, contract, now, round(price - half, 10), round(price + half, 10), *sizes)
 
 
 def unit_hash(*parts: object) -> float:

@@ -180,8 +180,7 @@ class SyntheticMarket:
         volume = self._hour_volumes(instrument, spec, year, rows)[0, bar]
         depth = (0.5 + unit_hash(self._seed, instrument, contract, hours.start[row, bar], side) for side in ("bid", "ask"))
         sizes = [max(1, int(QUOTED_PART * volume * part)) for part in depth]
-        step = self._step(instrument)
-        return quote_around(self.instruments[instrument], contract, now, price, sizes=(sizes[0], sizes[1]), step=step)
+        return quote_around(self.instruments[instrument], contract, now, price, sizes=(sizes[0], sizes[1]), on_ticks=True)
 
     def mark(self, instrument: str, contract: int, now: datetime) -> float:
         """The last price at `now`, to the tick; the last close of a contract that has expired."""

@@ -15,6 +15,7 @@ MAX_BARS = 28
 """The most hourly bars that one trade date can have (24 hours, and an odd piece on either side of each break)."""
 
 _HOUR = 3_600_000_000
+DAY_MICROS = 24 * _HOUR
 
 
 @dataclass(frozen=True, slots=True)

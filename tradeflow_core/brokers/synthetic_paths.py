@@ -2,18 +2,18 @@
 
 The model of the underlying of a market, on a grid of Mondays to Fridays (d), with 256 steps to the year:
 
-    x(d) = (1 - pull/256) x(d-1) + s(d) [ m(d)/16 + L f(d) + sqrt(1 - L^2) e(d) ]     log level less its long-run line
-    s(d) = vol/16 exp(h(d) - sd^2)               daily volatility, h an autoregression of standard deviation 0.2
+    x(d) = (1 - pull/256) x(d-1) + s(d) [ m(d)/16 + L f(d) + sqrt(1 - L^2) e(d) ]    log level less its long-run line
+    s(d) = vol/16 exp(h(d) - sd^2)               daily volatility, h an autoregression of standard deviation 0.18
     m(d)                                         drift as an annual Sharpe ratio, an autoregression of half-life 90 days
     f(d) = w g(d) + sqrt(1 - w^2) k(d)           the factor of the asset class; g is common to all of them
     c(d) = carry + an autoregression             annual roll yield of a long position
 
-e, g, k are independent standard normals, cut at 3.5. The slow drift m is what trend rules live on; the pull keeps levels
-plausible over decades. The long-run line gives back 70% of a moderate carry, so that holding a market in contango does not
-lose all of it.
+e, g, k are independent standard normals; the last two terms in the bracket together are cut at 3. The slow drift m is what
+trend rules live on; the pull keeps levels plausible over decades. The long-run line gives back 70% of a moderate carry, so
+that holding a market in contango does not lose all of it.
 
-Inside a day the path is a Brownian bridge from close to close, a quarter of whose variance falls overnight, with the exact
-law of the highest and lowest point of each hour.
+Inside a day the path is a Brownian bridge from close to close, with the exact law of the highest and lowest point of each
+hour. The move from close to open takes 35% of the variance, times the part of 24 hours in which the market is closed.
 
 Every block of numbers is drawn by a counter-based generator keyed by (seed, code, year, purpose), so a market's path depends
 neither on the window that is asked for nor on the other markets.
@@ -29,15 +29,15 @@ from functools import lru_cache
 import numpy as np
 from scipy.signal import lfilter
 
-from tradeflow_core.brokers.synthetic_hours import MAX_BARS, HoursOfYear, weekdays_of
+from tradeflow_core.brokers.synthetic_hours import DAY_MICROS, MAX_BARS, HoursOfYear, weekdays_of
 
 STEPS_A_YEAR = 256
-WORST = 3.5
+WORST = 3.0
 DRIFT_SHARPE, DRIFT_HALF_LIFE = 0.65, 90.0
-VOL_DEVIATION, VOL_HALF_LIFE = 0.2, 30.0
+VOL_DEVIATION, VOL_HALF_LIFE = 0.18, 30.0
 CARRY_DEVIATION, CARRY_HALF_LIFE = 0.1, 85.0
 ACTIVITY_DEVIATION, ACTIVITY_HALF_LIFE = 0.2, 5.0
-OVERNIGHT = 0.25
+OVERNIGHT = 0.35
 GLOBAL_WEIGHT = {
     "Equity": 0.6,
     "Rates": -0.3,
@@ -110,12 +110,12 @@ class Paths:
         shocks = _cut(random.standard_normal((len(day.close), MAX_BARS + 1)))[at, : bars + 1]
         up, down, busy = (random.random(shape)[at, :bars] for _ in range(3))
         sigma = day.sigma[at][:, None]
-        passed = OVERNIGHT + (1 - OVERNIGHT) * hours.fraction
+        overnight = OVERNIGHT * (1 - (hours.end - hours.start).sum(axis=1, keepdims=True) / DAY_MICROS)
+        passed = overnight + (1 - overnight) * hours.fraction
         step = np.diff(passed, axis=1, prepend=0.0)
         walk = np.cumsum(np.sqrt(step) * shocks, axis=1)
         bridge = sigma * (walk - passed * walk[:, -1:])
         nodes = day.before[at][:, None] + (day.close - day.before)[at][:, None] * passed + bridge
-        nodes[:, -1] = day.close[at]
         first, last = nodes[:, :-1], nodes[:, 1:]
         variance = sigma**2 * step[:, 1:]
         high = (first + last + np.sqrt((last - first) ** 2 - 2 * variance * np.log1p(-up))) / 2
@@ -139,8 +139,8 @@ class Paths:
         premiums = _autoregression(premium, shocks[3], CARRY_DEVIATION, CARRY_HALF_LIFE)
         busyness = _autoregression(busy, shocks[4], ACTIVITY_DEVIATION, ACTIVITY_HALF_LIFE)
         sigma = model.annual_vol / np.sqrt(STEPS_A_YEAR) * np.exp(vols - VOL_DEVIATION**2)
-        own = np.sqrt(1 - model.loading**2) * _cut(shocks[0])
-        moves = sigma * (drifts / np.sqrt(STEPS_A_YEAR) + model.loading * self._factor_shocks(model.factor, year) + own)
+        mixed = model.loading * self._factor_shocks(model.factor, year) + np.sqrt(1 - model.loading**2) * shocks[0]
+        moves = sigma * (drifts / np.sqrt(STEPS_A_YEAR) + _cut(mixed))
         keep = 1 - max(0.15, model.annual_vol**2) / STEPS_A_YEAR
         levels, _ = lfilter([1.0], [1.0, -keep], moves, zi=[keep * level])
         elapsed = (days - np.datetime64(date(self._first_year, 1, 1))).astype(float) / 365.25
@@ -160,7 +160,7 @@ class Paths:
         weight = GLOBAL_WEIGHT.get(factor, 0.25)
         common = self._generator("factor:global", year, _DAILY).standard_normal(days)
         own = self._generator(f"factor:{factor}", year, _DAILY).standard_normal(days)
-        return _cut(weight * common + np.sqrt(1 - weight**2) * own)
+        return np.asarray(weight * common + np.sqrt(1 - weight**2) * own)
 
     def _generator(self, code: str, year: int, purpose: int) -> np.random.Generator:
         key = np.random.SeedSequence([self._seed, zlib.crc32(code.encode()), year, purpose])

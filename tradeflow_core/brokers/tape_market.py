@@ -7,7 +7,8 @@ filled in by rules, each of them stated here:
   hours. So nights and holidays are closed without any calendar; an opening shows an hour late and a close two hours late.
 - **Price of a contract now**: its last visible price. Where that is more than two hours old, it is moved by what the most
   recently traded contract of the instrument has changed since then: spreads between months are taken to stand still meanwhile.
-- **Quote**: that price plus and minus the instrument's usual half spread, for `QUOTED_SIZE` contracts on either side.
+- **Quote**: that price plus and minus the instrument's usual half spread (not rounded to ticks), for `QUOTED_SIZE` contracts
+  on either side.
 - **Expiry**: the approximate one of the roll rule, or the last day on which the tape has a price of the contract where that
   is later. A contract is listed from the start of the tape on.
 - **Settlement**: a contract that has expired keeps its last price.
@@ -147,7 +148,7 @@ class TapeMarket:
             price = self._price(instrument, contract, micros(now))
         except NoData as error:
             raise NoQuote(str(error)) from error
-        return quote_around(self.instruments[instrument], contract, now, price, sizes=(QUOTED_SIZE, QUOTED_SIZE))
+        return quote_around(self.instruments[instrument], contract, now, price, sizes=(QUOTED_SIZE, QUOTED_SIZE), on_ticks=False)
 
     def mark(self, instrument: str, contract: int, now: datetime) -> float:
         """The price now; the last price of a contract that has expired. Raises NoData where none is known yet."""

@@ -10,7 +10,16 @@ from datetime import timedelta
 
 from tradeflow_core.brokers import BrokerOrderStatus, Execution, OrderState, UnknownOrder
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import BrokerOrder, Fill, Overfill, book_fill, complete_orders, live_broker_orders, lock_instrument, set_broker_status
+from tradeflow_core.ledger import (
+    BrokerOrder,
+    Fill,
+    Overfill,
+    book_fill,
+    complete_orders,
+    live_broker_orders,
+    lock_instrument,
+    set_broker_status,
+)
 
 LOST_AFTER = timedelta(seconds=30)
 """How long the broker may deny knowing an order before it counts as never arrived."""

@@ -6,13 +6,14 @@ All its state is in the ledger, so that it may be killed at any instant and star
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
-from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.clock import SimulatedClock, WallClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.execution.fills import poll_orders
@@ -52,7 +53,13 @@ class Pass:
     waiting: int = 0
 
     def __add__(self, other: Pass) -> Pass:
-        return Pass(self.spawned + other.spawned, self.rolls + other.rolls, self.sent + other.sent, self.fills + other.fills, other.waiting)
+        return Pass(
+            self.spawned + other.spawned,
+            self.rolls + other.rolls,
+            self.sent + other.sent,
+            self.fills + other.fills,
+            other.waiting,
+        )
 
 
 class StackHandler:
@@ -60,7 +67,7 @@ class StackHandler:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.owner = f"pid {os.getpid()} {uuid.uuid4().hex[:8]}"
+        self.owner = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}"
 
     def step(self) -> Pass:
         """One pass: fills of orders at work, positions against the broker's, new contract and roll orders, new broker orders, their fills.
@@ -84,7 +91,9 @@ class StackHandler:
             if done.sent:
                 done.fills += poll_orders(desk)
         except BrokerUnavailable as error:
-            desk.alerts.send("broker", f"the broker does not answer ({error}); nothing is assumed, the next pass looks again", desk.now())
+            desk.alerts.send(
+                "broker", f"the broker does not answer ({error}); nothing is assumed, the next pass looks again", desk.now()
+            )
         with desk.ledger.read() as view:
             done.waiting = len(open_contract_orders(view))
         return done
@@ -147,10 +156,8 @@ class StackHandler:
             return [order.client_ref for order in live_broker_orders(view)]
 
     def _hold_lease(self) -> None:
-        # A simulated clock jumps by whole ticks: the lease must outlast the largest jump.
-        seconds = LEASE_SECONDS + 60 * self.desk.settings.day.tick_minutes
         with self.desk.ledger.begin() as tx:
-            take_lease(tx, LEASE, self.owner, self.desk.now(), seconds)
+            take_lease(tx, LEASE, self.owner, WallClock().now(), LEASE_SECONDS, _is_gone)
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
@@ -160,13 +167,29 @@ class StackHandler:
             clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
 
 
+def _is_gone(owner: str) -> bool:
+    """Whether the owner of a lease was a process of this machine that does not live any more."""
+    host, pid, _ = owner.split(" ", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
 def close_rolled_contract(desk: Desk, code: str, contract: int, position: int) -> str:
     """Close what is left of a contract that a tape has rolled out of, at its last price, for the strategies that hold it.
 
     Returns a line for the report of the day.
     """
     with desk.ledger.begin() as tx:
-        holders = {name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS}
+        holders = {
+            name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS
+        }
         shares: list[tuple[str, int]] = []
         left = position
         for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
@@ -178,7 +201,9 @@ def close_rolled_contract(desk: Desk, code: str, contract: int, position: int) -
             shares.append((next(iter(sorted(holders)), ROLLS), left))
         parents = set()
         for name, part in shares:
-            order = add_instrument_order(tx, name, code, -part if name != ROLLS else 0, "balance", desk.today(), desk.now(), contract)
+            order = add_instrument_order(
+                tx, name, code, -part if name != ROLLS else 0, "balance", desk.today(), desk.now(), contract
+            )
             add_contract_order(tx, order, code, "balance", [(contract, -part)], desk.now())
             parents.add(order)
     with desk.ledger.read() as view:

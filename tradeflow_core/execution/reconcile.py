@@ -38,7 +38,9 @@ def reconcile(desk: Desk) -> list[PositionBreak]:
     breaks = position_breaks(desk)
     broken: dict[str, list[str]] = {}
     for found in breaks:
-        broken.setdefault(found.instrument, []).append(f"{display(found.contract)} is {found.ledger} here and {found.broker} at the broker")
+        broken.setdefault(found.instrument, []).append(
+            f"{display(found.contract)} is {found.ledger} here and {found.broker} at the broker"
+        )
     fresh = []
     with desk.ledger.begin() as tx:
         for code, parts in broken.items():

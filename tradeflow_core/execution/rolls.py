@@ -38,12 +38,17 @@ def generate_roll_orders(desk: Desk) -> int:
 
 def _roll(tx: Connection, desk: Desk, code: str) -> bool:
     state, roll = RollState(roll_state(tx, code)), current_rolls(tx).get(code)
-    if state not in (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE) or roll is None or code in locked_instruments(tx):
+    if (
+        state not in (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE)
+        or roll is None
+        or code in locked_instruments(tx)
+    ):
         return False
     position = positions_by_contract(tx, desk.account).get((code, roll.price_contract), 0)
     spawned = {order.instrument_order_id for order in open_contract_orders(tx)}
     busy = any(
-        order["instrument"] == code and (order["strategy"] == ROLLS or order["id"] in spawned or int(str(order["quantity"])) * position < 0)
+        order["instrument"] == code
+        and (order["strategy"] == ROLLS or order["id"] in spawned or int(str(order["quantity"])) * position < 0)
         for order in open_instrument_orders(tx)
     )
     if not position or busy:
@@ -60,7 +65,9 @@ def _roll(tx: Connection, desk: Desk, code: str) -> bool:
 
 def _close(tx: Connection, desk: Desk, code: str, contract: int, position: int) -> bool:
     """Close the priced contract for the strategies that hold the instrument on the same side, the largest holder first."""
-    holders = {name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and held * position > 0}
+    holders = {
+        name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and held * position > 0
+    }
     left = position
     for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
         part = held if abs(held) <= abs(left) else left

@@ -37,8 +37,9 @@ def cut_to_caps(quantities: tuple[int, ...], caps: tuple[int, ...]) -> tuple[int
     unit = math.gcd(*quantities)
     if unit == 0:
         return quantities
-    units = min(min(cap // (abs(quantity) // unit) for quantity, cap in zip(quantities, caps, strict=True) if quantity), unit)
-    return tuple(quantity // unit * max(units, 0) for quantity in quantities)
+    allowed = [cap // (abs(quantity) // unit) for quantity, cap in zip(quantities, caps, strict=True) if quantity]
+    units = max(min(unit, *allowed), 0)
+    return tuple(quantity // unit * units for quantity in quantities)
 
 
 def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
@@ -84,7 +85,11 @@ def _send(desk: Desk, order: ContractOrder) -> str:
         caps = sizes if room is None else tuple(min(size, room) for size in sizes)
         quantities = cut_to_caps(wanted, caps)
         if not any(quantities):
-            return "trade limit reached" if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted))) else "no size quoted"
+            return (
+                "trade limit reached"
+                if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted)))
+                else "no size quoted"
+            )
         legs = [(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity]
         broker_order = add_broker_order(
             tx, order.id, reference, desk.account, order.instrument, "market", legs, now, quotes[0].bid, quotes[0].ask
@@ -102,7 +107,11 @@ def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
     except OrderRejected as error:
         state, problem = None, str(error)
     except BrokerUnavailable as error:
-        desk.alerts.send(f"order {intent.client_ref}", f"{intent.instrument}: no answer to the order ({error}); it will be looked for", desk.now())
+        desk.alerts.send(
+            f"order {intent.client_ref}",
+            f"{intent.instrument}: no answer to the order ({error}); it will be looked for",
+            desk.now(),
+        )
         return
     with desk.ledger.begin() as tx:
         if state is None:
@@ -126,4 +135,3 @@ def close_at_last_price(desk: Desk, order: ContractOrder) -> None:
 def _offside_size(quote: Quote, quantity: int) -> int:
     """Contracts on offer on the side that a trade of `quantity` would hit."""
     return quote.ask_size if quantity > 0 else quote.bid_size
-

@@ -1,7 +1,12 @@
 """The tables of state and the operations on them. Every operation takes the connection of a transaction, so that what
 belongs together is written together."""
 
-from tradeflow_core.ledger.accounts import account_value_history, capital_event_history, record_account_value, record_capital_event
+from tradeflow_core.ledger.accounts import (
+    account_value_history,
+    capital_event_history,
+    record_account_value,
+    record_capital_event,
+)
 from tradeflow_core.ledger.checks import ledger_problems
 from tradeflow_core.ledger.controls import (
     ANY,

@@ -13,7 +13,13 @@ from tradeflow_core.ledger.schema import account_values, capital_events
 
 
 def record_account_value(
-    tx: Connection, account: str, time: datetime, currency: str, net_liquidation: Decimal, excess_liquidity: Decimal, fx_to_base: float
+    tx: Connection,
+    account: str,
+    time: datetime,
+    currency: str,
+    net_liquidation: Decimal,
+    excess_liquidity: Decimal,
+    fx_to_base: float,
 ) -> bool:
     """Record what the account is worth in one currency at `time`; False if that was recorded before."""
     key = (account_values.c.account == account, account_values.c.time == time, account_values.c.currency == currency)

@@ -3,6 +3,7 @@ that makes sure that only one stack handler works at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -93,7 +94,9 @@ class Override:
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
     """Every override that touches the strategy, the instrument or both, combined."""
     combined = Override()
-    rows = view.execute(select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument))))
+    rows = view.execute(
+        select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument)))
+    )
     for row in rows:
         combined = combined * Override(row.kind, row.fraction, row.why)
     return combined
@@ -102,28 +105,42 @@ def override_for(view: Connection, strategy: str, instrument: str) -> Override:
 def set_override(tx: Connection, strategy: str, instrument: str, override: Override, now: datetime, who: str) -> None:
     """Put an override in force, in place of the former one of the same strategy and instrument."""
     if override.kind not in ("fraction", "reduce_only", "no_trading") or not 0 <= override.fraction <= 1:
-        raise StateError(f"override {override.kind} {override.fraction}: use fraction with a value from 0 to 1, reduce_only or no_trading")
+        raise StateError(
+            f"override {override.kind} {override.fraction}: use fraction with a value from 0 to 1, reduce_only or no_trading"
+        )
     tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument))
     tx.execute(
         insert(overrides).values(
-            strategy=strategy, instrument=instrument, kind=override.kind, fraction=override.fraction, who=who, why=override.why, recorded_at=now
+            strategy=strategy,
+            instrument=instrument,
+            kind=override.kind,
+            fraction=override.fraction,
+            who=who,
+            why=override.why,
+            recorded_at=now,
         )
     )
 
 
 def clear_override(tx: Connection, strategy: str, instrument: str) -> bool:
     """Remove the override of exactly this strategy and instrument; True if there was one."""
-    return tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument)).rowcount > 0
+    return (
+        tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument)).rowcount > 0
+    )
 
 
 def position_limit(view: Connection, strategy: str, instrument: str) -> int | None:
     """Largest absolute position (contracts) of the strategy (`ANY`: of all together) in the instrument; None: no limit."""
     return view.execute(
-        select(position_limits.c.contracts).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument)
+        select(position_limits.c.contracts).where(
+            position_limits.c.strategy == strategy, position_limits.c.instrument == instrument
+        )
     ).scalar()
 
 
-def set_position_limit(tx: Connection, strategy: str, instrument: str, contracts: int | None, now: datetime, who: str, why: str) -> None:
+def set_position_limit(
+    tx: Connection, strategy: str, instrument: str, contracts: int | None, now: datetime, who: str, why: str
+) -> None:
     """Set, change or (None) remove a position limit. Raises StateError for a negative one."""
     tx.execute(delete(position_limits).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument))
     if contracts is None:
@@ -131,25 +148,35 @@ def set_position_limit(tx: Connection, strategy: str, instrument: str, contracts
     if contracts < 0:
         raise StateError(f"a position limit of {contracts} contracts makes no sense; give 0 or more")
     tx.execute(
-        insert(position_limits).values(strategy=strategy, instrument=instrument, contracts=contracts, who=who, why=why, recorded_at=now)
+        insert(position_limits).values(
+            strategy=strategy, instrument=instrument, contracts=contracts, who=who, why=why, recorded_at=now
+        )
     )
 
 
-def set_trade_limit(tx: Connection, strategy: str, instrument: str, days: int, contracts: int, now: datetime, who: str, why: str) -> None:
+def set_trade_limit(
+    tx: Connection, strategy: str, instrument: str, days: int, contracts: int, now: datetime, who: str, why: str
+) -> None:
     """Allow at most `contracts` to be traded in any `days` days. Raises StateError for values that make no sense."""
     if contracts < 0 or days < 1:
-        raise StateError(f"a trade limit of {contracts} contracts in {days} days makes no sense; give 0 or more contracts, 1 or more days")
+        raise StateError(
+            f"a trade limit of {contracts} contracts in {days} days makes no sense; give 0 or more contracts, 1 or more days"
+        )
     key = (trade_limits.c.strategy == strategy, trade_limits.c.instrument == instrument, trade_limits.c.days == days)
     tx.execute(delete(trade_limits).where(*key))
     tx.execute(
-        insert(trade_limits).values(strategy=strategy, instrument=instrument, days=days, contracts=contracts, who=who, why=why, recorded_at=now)
+        insert(trade_limits).values(
+            strategy=strategy, instrument=instrument, days=days, contracts=contracts, who=who, why=why, recorded_at=now
+        )
     )
 
 
 def tradeable_now(view: Connection, strategy: str, instrument: str, now: datetime) -> int | None:
     """Contracts that the trade limits still allow at `now`; None: no limit applies. What counts is what was filled in the period."""
     room: int | None = None
-    rows = view.execute(select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument))
+    rows = view.execute(
+        select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument)
+    )
     for limit in rows:
         used = select(func.coalesce(func.sum(func.abs(fills.c.quantity)), 0)).where(
             fills.c.instrument == instrument, fills.c.time > now - timedelta(days=limit.days)
@@ -161,17 +188,22 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, now: datetim
     return room
 
 
-def take_lease(tx: Connection, name: str, owner: str, now: datetime, seconds: float) -> None:
-    """Take or prolong the lease `name` for `owner`. Raises StateError while somebody else holds it and it has not run out."""
+def take_lease(
+    tx: Connection, name: str, owner: str, now: datetime, seconds: float, is_gone: Callable[[str], bool] = lambda _: False
+) -> None:
+    """Take or prolong the lease `name` for `owner`. Raises StateError while somebody else holds it, unless it has run out or `is_gone`
+    knows that its owner does not live any more. Leases are about processes: `now` is the time of the machine, in a simulated home too."""
     row = tx.execute(select(leases).where(leases.c.name == name)).first()
     expires = now + timedelta(seconds=seconds)
     if row is None:
         tx.execute(insert(leases).values(name=name, owner=owner, acquired_at=now, expires_at=expires))
-    elif row.owner == owner or row.expires_at <= now:
+    elif row.owner == owner or row.expires_at <= now or is_gone(row.owner):
         acquired = row.acquired_at if row.owner == owner else now
         tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, acquired_at=acquired, expires_at=expires))
     else:
-        raise StateError(f"{name} is running already ({row.owner}, until {row.expires_at:%H:%M:%S} UTC unless prolonged); stop that one first")
+        raise StateError(
+            f"{name} is running already ({row.owner}, until {row.expires_at:%H:%M:%S} UTC unless prolonged); stop that one first"
+        )
 
 
 def release_lease(tx: Connection, name: str, owner: str) -> None:

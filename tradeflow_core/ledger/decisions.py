@@ -35,7 +35,9 @@ def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetim
     for event in events:
         before = last[event.instrument] if event.instrument in last else current_roll(tx, event.instrument, required=False)
         if before is not None and (event.after is None or (before.after is not None and event.after <= before.after)):
-            raise StateError(f"{event.instrument}: a roll after {event.after} is not later than the last one, after {before.after}")
+            raise StateError(
+                f"{event.instrument}: a roll after {event.after} is not later than the last one, after {before.after}"
+            )
         last[event.instrument] = event
         rows.append(
             {
@@ -57,17 +59,25 @@ def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetim
 def roll_events_of(view: Connection, instrument: str) -> pd.DataFrame:
     """All roll events of an instrument in order: after (`datetime64[us, UTC]`, NaT first), the three contracts (int64), reason."""
     columns = ["after", "price_contract", "forward_contract", "carry_contract", "reason"]
-    rows = view.execute(select(*(roll_events.c[name] for name in columns)).where(roll_events.c.instrument == instrument).order_by(roll_events.c.id))
+    rows = view.execute(
+        select(*(roll_events.c[name] for name in columns))
+        .where(roll_events.c.instrument == instrument)
+        .order_by(roll_events.c.id)
+    )
     frame = pd.DataFrame(rows.all(), columns=columns)
     return frame.assign(after=pd.to_datetime(frame["after"], utc=True).astype("datetime64[us, UTC]"))
 
 
 def current_roll(view: Connection, instrument: str, required: bool = True) -> RollEvent | None:
     """The roll event in force. Raises StateError when there is none and one is required."""
-    row = view.execute(select(roll_events).where(roll_events.c.instrument == instrument).order_by(roll_events.c.id.desc()).limit(1)).first()
+    row = view.execute(
+        select(roll_events).where(roll_events.c.instrument == instrument).order_by(roll_events.c.id.desc()).limit(1)
+    ).first()
     if row is None:
         if required:
-            raise StateError(f"{instrument}: no roll event is recorded, so no contract is held; seed its prices first (asset sampled_contracts)")
+            raise StateError(
+                f"{instrument}: no roll event is recorded, so no contract is held; seed its prices first (asset sampled_contracts)"
+            )
         return None
     return RollEvent(row.instrument, row.after, row.price_contract, row.forward_contract, row.carry_contract, row.reason)
 
@@ -76,7 +86,10 @@ def current_rolls(view: Connection) -> dict[str, RollEvent]:
     """The roll event in force of every instrument that has one."""
     newest = select(func.max(roll_events.c.id)).group_by(roll_events.c.instrument)
     rows = view.execute(select(roll_events).where(roll_events.c.id.in_(newest)))
-    return {r.instrument: RollEvent(r.instrument, r.after, r.price_contract, r.forward_contract, r.carry_contract, r.reason) for r in rows}
+    return {
+        r.instrument: RollEvent(r.instrument, r.after, r.price_contract, r.forward_contract, r.carry_contract, r.reason)
+        for r in rows
+    }
 
 
 def set_roll_state(tx: Connection, instrument: str, state: str, now: datetime, who: str, why: str) -> bool:
@@ -89,7 +102,9 @@ def set_roll_state(tx: Connection, instrument: str, state: str, now: datetime, w
 
 def roll_state(view: Connection, instrument: str) -> str:
     """The present roll state; No_Roll where none was ever set."""
-    row = view.execute(select(roll_states.c.state).where(roll_states.c.instrument == instrument).order_by(roll_states.c.id.desc()).limit(1)).first()
+    row = view.execute(
+        select(roll_states.c.state).where(roll_states.c.instrument == instrument).order_by(roll_states.c.id.desc()).limit(1)
+    ).first()
     return DEFAULT_ROLL_STATE if row is None else row.state
 
 
@@ -98,7 +113,9 @@ def record_contract(tx: Connection, instrument: str, contract: int, expiry: date
     key = (contracts.c.instrument == instrument, contracts.c.contract == contract)
     row = tx.execute(select(contracts.c.expiry, contracts.c.sampling).where(*key)).first()
     if row is None:
-        tx.execute(insert(contracts).values(instrument=instrument, contract=contract, expiry=expiry, sampling=sampling, recorded_at=now))
+        tx.execute(
+            insert(contracts).values(instrument=instrument, contract=contract, expiry=expiry, sampling=sampling, recorded_at=now)
+        )
     elif (row.expiry, row.sampling) != (expiry, sampling):
         tx.execute(update(contracts).where(*key).values(expiry=expiry, sampling=sampling, recorded_at=now))
     return row is None or (row.expiry, row.sampling) != (expiry, sampling)
@@ -107,13 +124,23 @@ def record_contract(tx: Connection, instrument: str, contract: int, expiry: date
 def contracts_of(view: Connection, instrument: str) -> pd.DataFrame:
     """Contracts of an instrument, sorted: index contract, columns expiry (date) and sampling (bool)."""
     rows = view.execute(
-        select(contracts.c.contract, contracts.c.expiry, contracts.c.sampling).where(contracts.c.instrument == instrument).order_by(contracts.c.contract)
+        select(contracts.c.contract, contracts.c.expiry, contracts.c.sampling)
+        .where(contracts.c.instrument == instrument)
+        .order_by(contracts.c.contract)
     )
     return pd.DataFrame(rows.all(), columns=["contract", "expiry", "sampling"]).set_index("contract")
 
 
 def record_mark(
-    tx: Connection, instrument: str, contract: int, time: datetime, price: float | None, source: str, now: datetime, who: str, why: str
+    tx: Connection,
+    instrument: str,
+    contract: int,
+    time: datetime,
+    price: float | None,
+    source: str,
+    now: datetime,
+    who: str,
+    why: str,
 ) -> None:
     """Lay a price over the bar of `contract` at `time` (None: reject that bar). The newest mark of a time counts."""
     tx.execute(
@@ -131,4 +158,6 @@ def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
         .order_by(price_marks.c.id)
     )
     frame = pd.DataFrame(rows.all(), columns=["contract", "time", "price"]).drop_duplicates(["contract", "time"], keep="last")
-    return frame.assign(time=pd.to_datetime(frame["time"], utc=True).astype("datetime64[us, UTC]"), price=frame["price"].astype("float64"))
+    return frame.assign(
+        time=pd.to_datetime(frame["time"], utc=True).astype("datetime64[us, UTC]"), price=frame["price"].astype("float64")
+    )

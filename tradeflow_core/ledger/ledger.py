@@ -31,10 +31,14 @@ class Ledger:
         try:
             revision = ledger._revision()
         except OperationalError as error:
-            raise StateError(f"the ledger {ledger.engine.url!r} cannot be opened ({error.orig}); check `database` and the rights of the folder") from error
+            raise StateError(
+                f"the ledger {ledger.engine.url!r} cannot be opened ({error.orig}); check `database` and the rights of the folder"
+            ) from error
         if revision != HEAD:
             if revision is not None and revision > HEAD:
-                raise StateError(f"the ledger is of a newer tradeflow (schema {revision}, this one knows {HEAD}); upgrade tradeflow")
+                raise StateError(
+                    f"the ledger is of a newer tradeflow (schema {revision}, this one knows {HEAD}); upgrade tradeflow"
+                )
             ledger._upgrade()
         return ledger
 

@@ -192,14 +192,19 @@ def _insert(tx: Connection, table: Table, **values: object) -> int:
 def _insert_legs(tx: Connection, table: Table, key: str, order: int, legs: Sequence[tuple[int, int]]) -> None:
     tx.execute(
         insert(table),
-        [{key: order, "leg": leg, "contract": int(contract), "quantity": int(quantity), "filled": 0} for leg, (contract, quantity) in enumerate(legs)],
+        [
+            {key: order, "leg": leg, "contract": int(contract), "quantity": int(quantity), "filled": 0}
+            for leg, (contract, quantity) in enumerate(legs)
+        ],
     )
 
 
 # --- what happened to them -----------------------------------------------------------------------------------------------
 
 
-def set_broker_status(tx: Connection, order: int, status: str, now: datetime, broker_id: str | None = None, reason: str = "") -> None:
+def set_broker_status(
+    tx: Connection, order: int, status: str, now: datetime, broker_id: str | None = None, reason: str = ""
+) -> None:
     """Record where a broker order stands: working, filled, cancelled, rejected or lost."""
     values: dict[str, object] = {"status": status, "reason": reason}
     if broker_id is not None:
@@ -265,10 +270,14 @@ def _fill_leg(tx: Connection, table: Table, key: str, order: int, fill: Fill) ->
         select(table.c.leg, table.c.quantity, table.c.filled).where(table.c[key] == order, table.c.contract == fill.contract)
     ).first()
     if row is None:
-        raise Overfill(f"fill {fill.exec_id} is in contract {fill.contract}, which {key.removesuffix('_id')} {order} does not have; check it at the broker")
+        raise Overfill(
+            f"fill {fill.exec_id} is in contract {fill.contract}, which {key.removesuffix('_id')} {order} does not have; check it at the broker"
+        )
     filled = row.filled + fill.quantity
     if abs(filled) > abs(row.quantity) or filled * row.quantity < 0:
-        raise Overfill(f"fill {fill.exec_id} of {fill.quantity} would make {filled} of {row.quantity} ordered; check the order at the broker")
+        raise Overfill(
+            f"fill {fill.exec_id} of {fill.quantity} would make {filled} of {row.quantity} ordered; check the order at the broker"
+        )
     tx.execute(update(table).where(table.c[key] == order, table.c.leg == row.leg).values(filled=filled))
     return int(row.leg)
 
@@ -283,7 +292,9 @@ def complete_orders(tx: Connection, now: datetime) -> int:
     """Close what is done: contract orders whose legs are all filled and whose broker orders are at rest, then instrument orders all of
     whose trade is done. Returns the number of instrument orders closed."""
     at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE))
-    unfilled = select(contract_order_legs.c.contract_order_id).where(contract_order_legs.c.filled != contract_order_legs.c.quantity)
+    unfilled = select(contract_order_legs.c.contract_order_id).where(
+        contract_order_legs.c.filled != contract_order_legs.c.quantity
+    )
     tx.execute(
         update(contract_orders)
         .where(contract_orders.c.status == "open", contract_orders.c.id.not_in(at_work), contract_orders.c.id.not_in(unfilled))
@@ -325,7 +336,9 @@ def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
     """What open instrument orders of a strategy still want to trade, net, by instrument."""
     o = instrument_orders.c
     rows = view.execute(
-        select(o.instrument, func.sum(o.quantity - o.filled)).where(o.strategy == strategy, o.status == "open").group_by(o.instrument)
+        select(o.instrument, func.sum(o.quantity - o.filled))
+        .where(o.strategy == strategy, o.status == "open")
+        .group_by(o.instrument)
     )
     return {instrument: int(quantity) for instrument, quantity in rows}
 
@@ -339,7 +352,9 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
         .order_by(contract_orders.c.id)
     ).all()
     legs = _legs(view, contract_order_legs, "contract_order_id", [row.id for row in rows])
-    return [ContractOrder(row.id, row.instrument_order_id, row.strategy, row.instrument, row.order_type, legs[row.id]) for row in rows]
+    return [
+        ContractOrder(row.id, row.instrument_order_id, row.strategy, row.instrument, row.order_type, legs[row.id]) for row in rows
+    ]
 
 
 def live_broker_orders(view: Connection) -> list[BrokerOrder]:
@@ -347,7 +362,8 @@ def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE)).order_by(broker_orders.c.id)).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", [row.id for row in rows])
     return [
-        BrokerOrder(row.id, row.contract_order_id, row.client_ref, row.instrument, row.status, row.sent_at, legs[row.id]) for row in rows
+        BrokerOrder(row.id, row.contract_order_id, row.client_ref, row.instrument, row.status, row.sent_at, legs[row.id])
+        for row in rows
     ]
 
 

@@ -77,7 +77,11 @@ def _order(name: str) -> Column[int]:
 
 
 def _said_by() -> list[Column[Any]]:
-    return [Column("who", String(60), nullable=False), Column("why", Text, nullable=False), Column("recorded_at", Instant, nullable=False)]
+    return [
+        Column("who", String(60), nullable=False),
+        Column("why", Text, nullable=False),
+        Column("recorded_at", Instant, nullable=False),
+    ]
 
 
 # --- contracts and rolls -------------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@ already on the stack. Every instrument gets its line of explanation, traded or n
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,18 +67,23 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
     now = desk.now()
     with desk.ledger.begin() as tx:
         if stop := active_stop(tx):
-            raise StateError(f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`")
+            raise StateError(
+                f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
+            )
         locked = locked_instruments(tx)
         held = positions_by_strategy(tx)
         unfilled = unfilled_by_instrument(tx, strategy)
         codes = sorted(set(optimal.index) | {code for (name, code) in held if name == strategy})
+        wanted = optimal.to_dict("index")
         totals: dict[str, int] = {}
         for (_, code), quantity in held.items():
             totals[code] = totals.get(code, 0) + quantity
         decisions = []
         for code in codes:
-            row = optimal.loc[code] if code in optimal.index else None
-            decision = _decide(tx, strategy, code, row, held.get((strategy, code), 0), totals.get(code, 0), unfilled.get(code, 0), locked)
+            row = wanted.get(code)
+            decision = _decide(
+                tx, strategy, code, row, held.get((strategy, code), 0), totals.get(code, 0), unfilled.get(code, 0), locked
+            )
             if decision.quantity:
                 add_instrument_order(
                     tx,
@@ -91,14 +98,16 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
                     None if row is None else row["reference_time"].to_pydatetime(),
                 )
             decisions.append(decision)
-    return pd.DataFrame([asdict(decision) for decision in decisions], columns=list(Decision.__slots__)).assign(day=pd.Timestamp(day))
+    return pd.DataFrame([asdict(decision) for decision in decisions], columns=list(Decision.__slots__)).assign(
+        day=pd.Timestamp(day)
+    )
 
 
 def _decide(
     tx: Connection,
     strategy: str,
     code: str,
-    optimal: pd.Series | None,
+    optimal: dict[Hashable, Any] | None,
     position: int,
     instrument_position: int,
     unfilled: int,
@@ -116,7 +125,9 @@ def _decide(
     elif np.isnan(lower) or np.isnan(upper):
         quantity, reason = 0, "no optimal position (too little price history)"
     elif quantity:
-        reason = "trade to the buffer edge" if allowed == wanted else _limits(override.why, override.kind, after_override != wanted)
+        reason = (
+            "trade to the buffer edge" if allowed == wanted else _limits(override.why, override.kind, after_override != wanted)
+        )
         reason += f", net of {unfilled} on the stack" if unfilled else ""
     elif wanted and not allowed:
         reason = _limits(override.why, override.kind, after_override != wanted)

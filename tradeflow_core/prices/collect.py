@@ -54,7 +54,9 @@ def stored_bars(desk: Desk, code: str) -> pd.DataFrame:
     if desk.store.exists(DATASET, code):
         return desk.store.read(DATASET, code)
     stamp = pd.Series([], dtype="datetime64[us, UTC]")
-    frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS}).assign(start=stamp, end=stamp, frequency="")
+    frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS}).assign(
+        start=stamp, end=stamp, frequency=""
+    )
     return frame.astype({"contract": "int64"})
 
 
@@ -87,7 +89,9 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
             record_contract(tx, code, contract, expiry, sampling, now)
     for role, contract in (("priced", current.price_contract), ("forward", current.forward_contract)):
         if contract in expiries and expiries[contract][0] < today:
-            desk.alerts.send(f"expired contract {code}", f"{code}: the {role} contract {display(contract)} has expired; roll now", now)
+            desk.alerts.send(
+                f"expired contract {code}", f"{code}: the {role} contract {display(contract)} has expired; roll now", now
+            )
     return [contract for contract, (_, sampling) in expiries.items() if sampling]
 
 
@@ -109,17 +113,34 @@ def seed_instrument(desk: Desk, code: str) -> int:
     calendar = build_roll_calendar(prices, rule)
     due = np.array([rule.desired_roll_date(int(contract)) <= today for contract in calendar["current_contract"]], dtype=bool)
     if not due.any():
-        raise DataError(f"{code}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files")
-    events = events_from_calendar(calendar[due], rule)
+        raise DataError(
+            f"{code}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files"
+        )
+    events = events_from_calendar(_increasing(calendar[due], code), rule)
     rows = [
-        RollEvent(code, row.after.to_pydatetime(), int(row.price_contract), int(row.forward_contract), int(row.carry_contract), "calendar")
-        for row in events.itertuples()
+        RollEvent(
+            code,
+            row["after"].to_pydatetime(),
+            int(row["price_contract"]),
+            int(row["forward_contract"]),
+            int(row["carry_contract"]),
+            "calendar",
+        )
+        for row in events.to_dict("records")
     ]
     with desk.ledger.begin() as tx:
         append_roll_events(tx, rows, now, "tradeflow", "seeded from the price history")
         for spec in specs:
             record_contract(tx, code, spec.contract, spec.expiry, False, now)
     return len(rows)
+
+
+def _increasing(calendar: pd.DataFrame, code: str) -> pd.DataFrame:
+    """The calendar without rolls that fall on one date (at the start of a history): the last of them stays. Raises DataError if dates go back."""
+    distinct = calendar[~calendar.index.duplicated(keep="last")]
+    if not distinct.index.is_monotonic_increasing:
+        raise DataError(f"{code}: the dates of its roll calendar go back in time; its price history has gaps, seed it from files")
+    return distinct
 
 
 # --- their bars ----------------------------------------------------------------------------------------------------------
@@ -154,8 +175,8 @@ def collect_bars(
                 continue
             batch = _clean(desk, check_bars(fetched, code, contract, frequency, now), frequency, now)
             if full_refresh and len(batch):
-                old = stored.loc[(stored["contract"] == contract) & (stored["frequency"] == frequency), "start"]
-                batch = batch[~batch["start"].isin(old)]
+                old = stored[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
+                batch = batch[~batch["start"].isin(old["start"])]
             if not len(batch):
                 continue
             if spike := _spike(desk, stored, batch, contract, frequency):
@@ -195,7 +216,9 @@ def check_bars(bars: pd.DataFrame, code: str, contract: int, frequency: str, now
         (frame["end"] < frame["start"], "it ends before it starts"),
     ):
         if wrong.any():
-            raise DataError(f"{where}: the bar of {frame.loc[wrong, 'start'].iloc[0]:%Y-%m-%d %H:%M} UTC: {what}; nothing was stored")
+            raise DataError(
+                f"{where}: the bar of {frame.loc[wrong, 'start'].iloc[0]:%Y-%m-%d %H:%M} UTC: {what}; nothing was stored"
+            )
     return frame[frame["end"] <= now]
 
 
@@ -220,7 +243,7 @@ def _clean(desk: Desk, bars: pd.DataFrame, frequency: str, now: datetime) -> pd.
 
 
 def _spike(desk: Desk, stored: pd.DataFrame, batch: pd.DataFrame, contract: int, frequency: str) -> Spike | None:
-    old = stored.loc[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
+    old = stored[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
     both = pd.concat([frame.set_index("end")["FINAL"] for frame in (old, batch) if len(frame)]).sort_index()
     return find_spike(both, batch["end"].min() if len(old) else None, desk.settings.prices.max_price_spike)
 
@@ -239,7 +262,12 @@ def contract_prices(desk: Desk, code: str) -> pd.DataFrame:
         marks = marks_of(view, code)
     daily = (bars["frequency"] == "D").to_numpy()
     frame = pd.DataFrame(
-        {"contract": bars["contract"], "date": bars["end"].where(daily, bars["start"]), "price": bars["FINAL"], "rank": daily.astype("int8")}
+        {
+            "contract": bars["contract"],
+            "date": bars["end"].where(daily, bars["start"]),
+            "price": bars["FINAL"],
+            "rank": daily.astype("int8"),
+        }
     )
     if len(marks):
         marked = pd.DataFrame({"contract": marks["contract"], "date": marks["time"], "price": marks["price"], "rank": np.int8(2)})

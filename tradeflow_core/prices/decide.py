@@ -26,7 +26,15 @@ from tradeflow_core.ledger import (
     set_roll_state,
 )
 from tradeflow_core.prices.collect import contract_prices, roll_rule_of, stored_bars
-from tradeflow_core.prices.rolls import AutoRollRules, RollPlan, RollState, plan_roll, relative_volume, smoothed_volume, suggest_state
+from tradeflow_core.prices.rolls import (
+    AutoRollRules,
+    RollPlan,
+    RollState,
+    plan_roll,
+    relative_volume,
+    smoothed_volume,
+    suggest_state,
+)
 from tradeflow_core.store.tape import Tape
 
 FORCED = (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE)
@@ -77,7 +85,9 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
         position = positions_by_contract(view, desk.account).get((code, roll.price_contract if roll else 0), 0)
     assert roll is not None
     expiry = known.get(roll.price_contract, rule.approximate_expiry(roll.price_contract))
-    priced_volume, forward_volume = (_recent_volume(desk, code, contract) for contract in (roll.price_contract, roll.forward_contract))
+    priced_volume, forward_volume = (
+        _recent_volume(desk, code, contract) for contract in (roll.price_contract, roll.forward_contract)
+    )
     return RollStatus(
         instrument=code,
         state=state,
@@ -173,10 +183,14 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str) -> RollE
         if current != before or current is None:
             raise StateError(f"{code}: its contracts changed meanwhile; look again and repeat")
         if held := positions_by_contract(tx, desk.account).get((code, current.price_contract), 0):
-            raise StateError(f"{code}: {held} contracts of {display(current.price_contract)} are still held; roll or close them first")
+            raise StateError(
+                f"{code}: {held} contracts of {display(current.price_contract)} are still held; roll or close them first"
+            )
         append_roll_events(tx, [event], now, who, why)
-        for mark in plan.marks.itertuples():
-            record_mark(tx, code, int(mark.contract), mark.date.to_pydatetime(), float(mark.price), "roll", now, who, str(mark.why))
+        for mark in plan.marks.to_dict("records"):
+            record_mark(
+                tx, code, int(mark["contract"]), mark["date"].to_pydatetime(), float(mark["price"]), "roll", now, who, mark["why"]
+            )
         set_roll_state(tx, code, RollState.NO_ROLL.value, now, who, why)
     return event
 
@@ -203,7 +217,9 @@ def _decide_by_tape(desk: Desk, code: str) -> RollStatus:
     if due < now:
         if position:
             return roll_status(desk, code, note=f"rolled on the tape, {position} of {display(current.price_contract)} still held")
-        rolled = RollEvent(code, due, int(event["price_contract"]), int(event["forward_contract"]), int(event["carry_contract"]), "import")
+        rolled = RollEvent(
+            code, due, int(event["price_contract"]), int(event["forward_contract"]), int(event["carry_contract"]), "import"
+        )
         with desk.ledger.begin() as tx:
             append_roll_events(tx, [rolled], now, "tape", "rolled when the tape did")
             set_roll_state(tx, code, RollState.NO_ROLL.value, now, "tape", "rolled when the tape did")

@@ -18,7 +18,15 @@ from tradeflow_core.errors import DataError, TradeflowError
 from tradeflow_core.instruments import display
 from tradeflow_core.ledger import contracts_of, lock_instrument, roll_events_of, unlock_instrument
 from tradeflow_core.prices.adjusted import back_adjust
-from tradeflow_core.prices.collect import DATASET, PriceSpike, collect_bars, contract_prices, seed_instrument, stored_bars, update_sampled_contracts
+from tradeflow_core.prices.collect import (
+    DATASET,
+    PriceSpike,
+    collect_bars,
+    contract_prices,
+    seed_instrument,
+    stored_bars,
+    update_sampled_contracts,
+)
 from tradeflow_core.prices.multiple import build_from_events
 
 STAGES = ("sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices")
@@ -79,7 +87,9 @@ def update_instrument(
 
 
 def _sampled(code: str, sampled: list[int]) -> StageResult:
-    return StageResult("sampled_contracts", code, len(sampled), {"contracts": ", ".join(display(contract) for contract in sampled)})
+    return StageResult(
+        "sampled_contracts", code, len(sampled), {"contracts": ", ".join(display(contract) for contract in sampled)}
+    )
 
 
 def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> StageResult:
@@ -89,7 +99,9 @@ def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow)
             contracts = list(contracts_of(view, code).index)
     report = collect_bars(desk, code, contracts, full_refresh=window.full_refresh, start=window.start, end=window.end)
     if report.refused:
-        raise PriceSpike(f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`")
+        raise PriceSpike(
+            f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`"
+        )
     bars = stored_bars(desk, code)
     facts: dict[str, str | int | float] = {f"added_{frequency}": added for frequency, added in report.added.items()}
     if len(bars):
@@ -123,7 +135,9 @@ def _adjusted(desk: Desk, code: str) -> StageResult:
     last = known.index[-1]
     age = business_days_between(desk.home.local_day(last.to_pydatetime()), desk.today())
     if age > desk.settings.prices.stale_after_business_days:
-        raise StalePrices(f"{code}: its newest price is of {last:%Y-%m-%d %H:%M} UTC, {age} business days ago; check the market and the download")
+        raise StalePrices(
+            f"{code}: its newest price is of {last:%Y-%m-%d %H:%M} UTC, {age} business days ago; check the market and the download"
+        )
     facts: dict[str, str | int | float] = {"last_price": float(known.iloc[-1]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
     return StageResult("adjusted_prices", code, len(adjusted), facts, known.to_numpy()[-500:])
 

@@ -279,7 +279,7 @@ class AutoRollRules:
         )
 
 
-def suggest_state(  # noqa: PLR0917
+def suggest_state(
     state: RollState,
     priced_position: float,
     days_to_expiry: int,

@@ -33,7 +33,9 @@ def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
     rates.index = pd.DatetimeIndex(rates.index, name="time").as_unit("us")
     spike = find_spike(rates, None if old is None else new.index[0], desk.settings.prices.max_price_spike)
     if spike is not None:
-        raise DataError(f"{code}: the rate moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC; nothing was stored, check it at the broker")
+        raise DataError(
+            f"{code}: the rate moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC; nothing was stored, check it at the broker"
+        )
     desk.store.write(DATASET, code, rates.to_frame())
     return rates
 

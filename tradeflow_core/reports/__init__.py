@@ -5,6 +5,7 @@ from tradeflow_core.reports.daily import daily_report
 from tradeflow_core.reports.tables import (
     capital_history,
     contract_positions,
+    fills_by_contract,
     fills_of_day,
     freshness,
     orders_of_day,
@@ -17,6 +18,7 @@ __all__ = [
     "check_desk",
     "contract_positions",
     "daily_report",
+    "fills_by_contract",
     "fills_of_day",
     "freshness",
     "orders_of_day",

@@ -17,7 +17,8 @@ def check_desk(desk: Desk) -> list[str]:
     problems += store_problems(desk)
     try:
         problems += [
-            f"{found.instrument} {found.contract}: the ledger holds {found.ledger}, the broker {found.broker}" for found in position_breaks(desk)
+            f"{found.instrument} {found.contract}: the ledger holds {found.ledger}, the broker {found.broker}"
+            for found in position_breaks(desk)
         ]
     except TradeflowError as error:
         problems.append(f"positions could not be compared with the broker's: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import ROLLS
 from tradeflow_core.reports.tables import capital_history, contract_positions, fills_of_day, orders_of_day, profit_of_day
@@ -27,5 +26,3 @@ def daily_report(desk: Desk, day: date) -> tuple[str, str]:
     folder.mkdir(exist_ok=True)
     (folder / f"{day.isoformat()}.txt").write_text(text, encoding="utf-8")
     return text, summary
-
-

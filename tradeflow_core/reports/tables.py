@@ -17,9 +17,13 @@ from tradeflow_core.prices import adjusted_prices, business_days_between
 def orders_of_day(desk: Desk, day: date) -> pd.DataFrame:
     """Instrument orders made for `day`: id, strategy, instrument, quantity, filled, type, status."""
     o = instrument_orders.c
-    query = select(o.id, o.strategy, o.instrument, o.quantity, o.filled, o.order_type, o.status).where(o.day == day).order_by(o.id)
+    query = (
+        select(o.id, o.strategy, o.instrument, o.quantity, o.filled, o.order_type, o.status).where(o.day == day).order_by(o.id)
+    )
     with desk.ledger.read() as view:
-        return pd.DataFrame(view.execute(query).all(), columns=["id", "strategy", "instrument", "quantity", "filled", "type", "status"])
+        return pd.DataFrame(
+            view.execute(query).all(), columns=["id", "strategy", "instrument", "quantity", "filled", "type", "status"]
+        )
 
 
 def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
@@ -37,6 +41,19 @@ def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
     frame["time"] = pd.to_datetime(frame["time"], utc=True).dt.tz_convert(desk.settings.time_zone)
     frame["contract"] = [display(int(contract)) for contract in frame["contract"]]
     return frame.astype({"commission": "float64"})
+
+
+def fills_by_contract(fills: pd.DataFrame) -> pd.DataFrame:
+    """Fills added up: strategy, instrument, contract, side, fills (number), quantity, average price (weighted by quantity), commission, currency."""
+    frame = fills.assign(
+        side=["buy" if quantity > 0 else "sell" for quantity in fills["quantity"]], value=fills["price"] * fills["quantity"]
+    )
+    keys = ["strategy", "instrument", "contract", "side", "currency"]
+    summed = frame.groupby(keys, sort=True).agg(
+        fills=("quantity", "size"), quantity=("quantity", "sum"), value=("value", "sum"), commission=("commission", "sum")
+    )
+    summed = summed.assign(average_price=summed["value"] / summed["quantity"]).reset_index()
+    return summed[["strategy", "instrument", "contract", "side", "fills", "quantity", "average_price", "commission", "currency"]]
 
 
 def positions_against_optimal(desk: Desk) -> pd.DataFrame:

@@ -42,9 +42,13 @@ class Store:
             with path.open("rb") as file:
                 return pq.read_table(file, columns=list(columns) if columns else None).to_pandas()
         except FileNotFoundError as error:
-            raise StateError(f"{dataset} of {name} has not been made yet; materialize the asset {dataset}, or run `tradeflow day`") from error
+            raise StateError(
+                f"{dataset} of {name} has not been made yet; materialize the asset {dataset}, or run `tradeflow day`"
+            ) from error
         except pa.ArrowInvalid as error:
-            raise StateError(f"{path} is not a readable Parquet file ({error}); restore it or materialize {dataset} again") from error
+            raise StateError(
+                f"{path} is not a readable Parquet file ({error}); restore it or materialize {dataset} again"
+            ) from error
 
     def write(self, dataset: str, name: str, frame: pd.DataFrame) -> None:
         """Replace the file of (dataset, name) with `frame`, atomically."""
@@ -56,12 +60,12 @@ class Store:
             pq.write_table(table, sink, compression="zstd", compression_level=1)
             path.write_bytes(sink.getvalue().to_pybytes())
             return
-        temporary = path.parent / f".{path.name}.{os.getpid()}"
+        temporary = os.path.join(str(path.parent), f".{path.name}.{os.getpid()}")
         with open(temporary, "wb") as file:
             pq.write_table(table, file, compression="zstd", compression_level=1)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, str(path))
         _sync_folder(str(path.parent))
 
     def delete(self, dataset: str, name: str) -> None:

@@ -18,11 +18,15 @@ def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyCon
     """
     connection = duckdb.connect()
     connection.register_filesystem(store.root.fs)
-    datasets = sorted(folder.name for folder in store.root.iterdir() if folder.is_dir() and any(folder.glob("*.parquet"))) if store.root.exists() else []
+    datasets = (
+        sorted(folder.name for folder in store.root.iterdir() if folder.is_dir() and any(folder.glob("*.parquet")))
+        if store.root.exists()
+        else []
+    )
     for dataset in datasets:
         pattern = f"{_url(store)}/{dataset}/*.parquet".replace("'", "''")
         connection.execute(
-            f"create view \"{dataset}\" as select parse_filename(filename, true) as name, * exclude (filename) "
+            f'create view "{dataset}" as select parse_filename(filename, true) as name, * exclude (filename) '
             f"from read_parquet('{pattern}', filename=true, union_by_name=true)"
         )
     if engine is not None:
@@ -42,7 +46,7 @@ def run_query(connection: duckdb.DuckDBPyConnection, statement: str) -> pd.DataF
             raise ConfigError("sql: one SELECT statement is needed; the store and the ledger are read-only here")
         return connection.execute(statements[0]).df()
     except duckdb.Error as error:
-        raise ConfigError(f"sql: {str(error).splitlines()[0]}; list what there is with \"show tables\"") from error
+        raise ConfigError(f'sql: {str(error).splitlines()[0]}; list what there is with "show tables"') from error
 
 
 def _url(store: Store) -> str:

@@ -36,7 +36,9 @@ class Tape:
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path} is not a tape ({MANIFEST} is missing or unreadable); make one with `tradeflow import pysystemtrade`") from error
+            raise ConfigError(
+                f"{path} is not a tape ({MANIFEST} is missing or unreadable); make one with `tradeflow import pysystemtrade`"
+            ) from error
         return cls(path, manifest["zone"], manifest["source"])
 
     @cached_property

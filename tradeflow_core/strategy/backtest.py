@@ -11,7 +11,8 @@ Stages are computed when asked for, once. With `compat: pst` figures are those o
 - volatility is never filled backwards in time (raw_data);
 - a carry contract equal to the priced one has no carry, instead of an infinite one (raw_data);
 - `ewmac_calc_vol` divides by the volatility of changes, instead of that of levels (rules);
-- the size of a position comes from volatility x point size x FX, right for negative prices too (sizing);
+- the size of a position comes from volatility x point size x FX, right for negative prices too, and a price that has not
+  moved yet has none (sizing);
 - instruments in bad markets or under trading restrictions get no weight (portfolio).
 """
 
@@ -92,9 +93,18 @@ class Backtest:
         return buffered_position(self.portfolio.notional_position, self.buffers, self.config, rounded=True)
 
     @cached_property
+    def buffered_position_unrounded(self) -> Panel:
+        """What would be held if contracts could be divided."""
+        return buffered_position(self.portfolio.notional_position, self.buffers, self.config, rounded=False)
+
+    @cached_property
     def accounts(self) -> Accounts:
         """Profit and loss of the buffered, rounded positions."""
-        return Accounts(self.buffered_position, self._portfolio_average_position, self.sizing, self.config)
+        return self.accounts_of(self.buffered_position)
+
+    def accounts_of(self, positions: Panel, rounded: bool = True) -> Accounts:
+        """Profit and loss of any portfolio positions; `rounded`: only whole contracts are filled."""
+        return Accounts(positions, self._portfolio_average_position, self.sizing, self.config, rounded)
 
     @cached_property
     def _portfolio_average_position(self) -> Panel:
@@ -117,7 +127,7 @@ class Backtest:
             "fx": self.sizing.fx,
             "reference_price": self.raw_data.daily_price,
         }
-        columns = {name: panel.ffill().values.ffill().iloc[-1] for name, panel in panels.items()}
+        columns = {name: panel.values.ffill().iloc[-1] for name, panel in panels.items()}
         table = pd.DataFrame(columns, index=pd.Index(self.instruments, name="instrument"))
         table["reference_contract"] = [_last_contract(self.raw_data.multiple[code]) for code in self.instruments]
         priced = self.raw_data.daily_price.values.notna()
@@ -151,10 +161,6 @@ def _at_own_stamps(series: dict[str, pd.Series]) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis(columns="instrument")
 
 
-def _unrounded(backtest: Backtest) -> Panel:
-    return buffered_position(backtest.portfolio.notional_position, backtest.buffers, backtest.config, rounded=False)
-
-
 def _item(name: str) -> Callable[[Backtest], Panel]:
     return lambda backtest: backtest.raw_data.item(name)
 
@@ -181,7 +187,7 @@ STAGES: dict[str, Callable[[Backtest], Panel | pd.DataFrame]] = {
     "notional_position": lambda backtest: backtest.portfolio.notional_position,
     "buffers": _bands,
     "buffered_position_rounded": lambda backtest: backtest.buffered_position,
-    "buffered_position_unrounded": _unrounded,
+    "buffered_position_unrounded": lambda backtest: backtest.buffered_position_unrounded,
     "instrument_pandl": lambda backtest: backtest.accounts.by_instrument,
     "portfolio_pandl": lambda backtest: backtest.accounts.total,
 }

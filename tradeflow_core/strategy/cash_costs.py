@@ -24,7 +24,7 @@ def cash_costs(
     """
     if not len(days):
         return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
-    filled = pd.Series(price).ffill().to_numpy(dtype=np.float64)
+    filled: Floats = np.asarray(pd.Series(price).ffill(), dtype=np.float64)
     trade_days, trades = _trades(held)
     roll_dates, rolled = _rolls(days, held, len(instrument.roll_rule.hold) if instrument.roll_rule else 0)
     rolled = rolled * roll_multiplier

@@ -56,7 +56,7 @@ class BacktestData:
         facts = instruments_from_table(instruments) if isinstance(instruments, pd.DataFrame) else instruments
         adjusted = adjusted_prices
         if adjusted is None:
-            adjusted = LazyMapping(list(multiple_prices), lambda code: _back_adjusted(multiple_prices[code]))
+            adjusted = LazyMapping(list(multiple_prices), lambda code: _back_adjusted(code, multiple_prices[code]))
         return BacktestData(multiple_prices, adjusted, fx, facts)
 
     def instrument(self, code: str) -> Instrument:
@@ -89,7 +89,10 @@ class BacktestData:
         return series if series.index.is_monotonic_increasing else series.sort_index()
 
 
-def _back_adjusted(multiple_prices: pd.DataFrame) -> pd.Series:
+def _back_adjusted(code: str, multiple_prices: pd.DataFrame) -> pd.Series:
     if not len(multiple_prices) or not multiple_prices["PRICE"].notna().any():
         return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
-    return back_adjust(multiple_prices)
+    try:
+        return back_adjust(multiple_prices)
+    except DataError as error:
+        raise DataError(f"instrument {code}: {error}") from None

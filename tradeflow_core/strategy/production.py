@@ -43,7 +43,9 @@ def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
     if not path.is_absolute():
         path = desk.home.path / path
     config = load_strategy(path)
-    return config.model_copy(update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency})
+    return config.model_copy(
+        update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency}
+    )
 
 
 def production_data(desk: Desk) -> BacktestData:
@@ -80,7 +82,9 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     (dataset backtests, pruned after the retention of the settings). Returns the rows of this day, index instrument."""
     now = pd.Timestamp(desk.now()).as_unit("us")
     rows = run.optimal.assign(
-        reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"),
+        reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
+            desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"
+        ),
         time=now,
         day=pd.Timestamp(day).as_unit("us"),
     )
@@ -102,7 +106,9 @@ def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
 def _save_state(desk: Desk, run: StrategyRun, day: date) -> None:
     for stage in KEPT_STAGES:
         frame = run.backtest.stage(stage).tail(KEPT_ROWS)
-        frame = frame.set_axis(["/".join(map(str, column)) if isinstance(column, tuple) else str(column) for column in frame.columns], axis=1)
+        frame = frame.set_axis(
+            ["/".join(map(str, column)) if isinstance(column, tuple) else str(column) for column in frame.columns], axis=1
+        )
         desk.store.write(f"backtests/{run.strategy}/{day.isoformat()}", stage, frame)
     folder = desk.store.root / "backtests" / run.strategy
     (folder / day.isoformat() / "config.json").write_text(json.dumps(run.backtest.config.model_dump(mode="json"), indent=1))

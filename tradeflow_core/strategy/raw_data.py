@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import BacktestData
 from tradeflow_core.strategy.panel import Calendar, Floats, Panel
@@ -57,24 +58,30 @@ class RawData:
     @cached_property
     def adjusted(self) -> dict[str, pd.Series]:
         """Adjusted prices from the start date on, sorted, at their own stamps."""
-        return {code: self._since_start(self.data.adjusted_prices[code]) for code in self.codes}
+        return {code: self._since_start(self.data.adjusted_prices[code], f"adjusted prices of {code}") for code in self.codes}
 
     @cached_property
     def multiple(self) -> dict[str, pd.DataFrame]:
         """Multiple prices from the start date on, sorted, at their own stamps."""
-        return {code: self._since_start(self.data.multiple_prices[code]) for code in self.codes}
+        return {code: self._since_start(self.data.multiple_prices[code], f"multiple prices of {code}") for code in self.codes}
 
     @cached_property
     def calendar(self) -> Calendar:
         """The business days from the first to the last stamp of any price."""
-        return Calendar.spanning([table.index for source in (self.adjusted, self.multiple) for table in source.values()])
+        calendar = Calendar.spanning([table.index for source in (self.adjusted, self.multiple) for table in source.values()])
+        if not calendar.length:
+            raise DataError(f"no prices since {self.config.start_date} for any of {', '.join(self.codes)}: add prices or move start_date")
+        return calendar
 
     def fx(self, code: str, base: str) -> pd.Series | None:
         """Units of `base` for one unit of the instrument's currency, from the start date on; None for the same currency."""
-        rate = self.data.fx_rate(self.data.instrument(code).currency, base, code)
-        return None if rate is None else self._since_start(rate)
+        currency = self.data.instrument(code).currency
+        rate = self.data.fx_rate(currency, base, code)
+        return None if rate is None else self._since_start(rate, f"FX rates of {currency} in {base}")
 
-    def _since_start(self, table: Any) -> Any:
+    def _since_start(self, table: Any, what: str) -> Any:
+        if not isinstance(table.index, pd.DatetimeIndex) or table.index.tz is not None:
+            raise DataError(f"{what}: stamps must be dates and times without time zone; convert the index first")
         ordered = table if table.index.is_monotonic_increasing else table.sort_index(kind="stable")
         start = pd.Timestamp(self.config.start_date)
         return ordered if not len(ordered) or ordered.index[0] >= start else ordered[ordered.index >= start]
@@ -216,9 +223,10 @@ class RawData:
 
 def _contract_years(contracts: pd.Series) -> Floats:
     """Contract ids `YYYYMMDD` as years, with a twelfth for each month; missing ids give NaN."""
-    ids = pd.to_numeric(contracts, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    place, known = pd.factorize(contracts)
+    ids = np.append(pd.to_numeric(pd.Series(known), errors="coerce").to_numpy(dtype=float, na_value=np.nan), np.nan)
     years = np.floor(ids / 10_000)
-    return np.asarray(years + (ids - years * 10_000) / 100.0 / 12.0, dtype=float)
+    return np.asarray((years + (ids - years * 10_000) / 100.0 / 12.0)[place], dtype=float)
 
 
 def _one_per_stamp(series: pd.Series) -> Floats:

@@ -55,11 +55,14 @@ class Sizing:
         """Contracts held at an average forecast.
 
         Under `compat: pst` the risk of a contract comes from percentages of the held price, whose sign it keeps. With
-        `compat: fixed` it is volatility x point size x FX, which is the same for positive prices and stays right for others.
+        `compat: fixed` it is volatility x point size x FX, which is the same for positive prices and stays right for others;
+        and a price that has not moved, whose volatility is at its floor, has no position instead of an endless one.
         """
         if self.config.fixed:
             vol = self.raw_data.daily_returns_volatility
-            risk = vol.like(vol.array * self.point_sizes * self.fx.array)
+            lowest = self.config.volatility_calculation.vol_abs_min or 0.0
+            moving = np.where(vol.array > lowest, vol.array, np.nan)
+            risk = vol.like(moving * self.point_sizes * self.fx.array)
         else:
             risk = self.instrument_value_vol
         with np.errstate(divide="ignore"):

@@ -72,4 +72,9 @@ def robust_vol(
     return vol.ffill().bfill() if backfill else vol
 
 
-ESTIMATORS: dict[str, Callable[..., pd.DataFrame]] = {"mixed_vol": mixed_vol, "robust_vol": robust_vol, "simple_ewvol": simple_ewvol, "simple_vol": simple_vol}
+ESTIMATORS: dict[str, Callable[..., pd.DataFrame]] = {
+    "mixed_vol": mixed_vol,
+    "robust_vol": robust_vol,
+    "simple_ewvol": simple_ewvol,
+    "simple_vol": simple_vol,
+}

@@ -1,0 +1,166 @@
+"""A strategy file is read whole or refused with the place of its mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SHARED, needs_shared
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy import StrategyConfig, load_strategy, packaged_strategies
+
+RULES = """\
+trading_rules:
+  trend:
+    function: ewmac
+    data: [daily_price, daily_returns_volatility]
+    other_args: {Lfast: 8, Lslow: 32}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "strategy.yaml"
+
+
+def load(file: Path, text: str) -> StrategyConfig:
+    file.write_text(text)
+    return load_strategy(file)
+
+
+def refusal(file: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        load(file, text)
+    assert str(file) in str(refused.value)
+    return str(refused.value)
+
+
+def test_settings_that_are_not_given_have_their_defaults(file: Path) -> None:
+    config = load(file, RULES)
+    assert (config.percentage_vol_target, config.buffer_size, config.forecast_cap) == (16.0, 0.1, 20.0)
+    assert config.compat == "pst"
+
+
+def test_mappings_are_merged_key_by_key_and_a_null_is_the_default(file: Path) -> None:
+    config = load(file, RULES + "volatility_calculation: {days: 60}\nbuffer_size:\n")
+    assert config.volatility_calculation.days == 60
+    assert config.volatility_calculation.slow_vol_years == 10
+    assert config.buffer_size == 0.1
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one(file: Path) -> None:
+    message = refusal(file, RULES + "bufer_size: 0.1\n")
+    assert "line 6" in message
+    assert "bufer_size" in message
+    assert "did you mean buffer_size?" in message
+
+
+def test_broken_yaml_is_refused_with_its_line(file: Path) -> None:
+    assert "line 7" in refusal(file, RULES + "a: 1\n b: 2\n")
+
+
+def test_a_key_given_twice_is_refused(file: Path) -> None:
+    message = refusal(file, RULES + "buffer_size: 0.1\nforecast_cap: 20\nbuffer_size: 0.2\n")
+    assert "buffer_size" in message
+    assert "line 8" in message
+    assert "line 6" in message
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words"])
+def test_a_file_that_is_not_a_mapping_is_refused(file: Path, text: str) -> None:
+    assert "mapping" in refusal(file, text)
+
+
+def test_a_file_that_does_not_exist_is_named(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"strategy\.yaml cannot be read"):
+        load_strategy(file)
+
+
+def test_a_strategy_without_rules_is_refused(file: Path) -> None:
+    assert "trading_rules is missing" in refusal(file, "buffer_size: 0.1\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("percentage_vol_target: -5", "percentage_vol_target"),
+        ("percentage_vol_target: much", "percentage_vol_target"),
+        ("buffer_method: sometimes", "buffer_method"),
+        ("base_currency: dollars", "base_currency"),
+        ("forecast_floor: 30", "forecast_floor"),
+        ("volatility_calculation: {func: guess}", "estimators are mixed_vol"),
+        ("volatility_calculation: {dais: 3}", "volatility_calculation.dais"),
+    ],
+)
+def test_a_wrong_value_is_named(file: Path, line: str, named: str) -> None:
+    assert named in refusal(file, RULES + line + "\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("function: ewmac", "function: ewmack", "ewmack is not a trading rule"),
+        ("Lfast: 8", "Lquick: 8", "no argument Lquick; it takes Lfast, Lslow"),
+        ("daily_price,", "dayly_price,", "did you mean daily_price?"),
+    ],
+)
+def test_a_mistake_in_a_rule_is_named(file: Path, old: str, new: str, named: str) -> None:
+    message = refusal(file, RULES.replace(old, new))
+    assert named in message
+    assert "trend" in message
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "use_forecast_scale_estimates",
+        "use_forecast_weight_estimates",
+        "use_forecast_div_mult_estimates",
+        "use_instrument_weight_estimates",
+        "use_instrument_div_mult_estimates",
+    ],
+)
+def test_estimation_is_refused_until_there_is_some(file: Path, flag: str) -> None:
+    assert "fixed weights only" in refusal(file, RULES + f"{flag}: true\n")
+    assert load(file, RULES + f"{flag}: f\n").trading_rules
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "risk_overlay: {max_risk_leverage: 20}",
+        "capital_multiplier: {func: syscore.capital.half_compounding}",
+        "use_attenuation: [trend]",
+        "forecast_post_ceiling_cost_SR: 0.1",
+    ],
+)
+def test_what_this_engine_cannot_do_is_refused_not_ignored(file: Path, line: str) -> None:
+    assert "this engine version" in refusal(file, RULES + line + "\n")
+
+
+def test_names_of_pysystemtrade_are_ours(file: Path) -> None:
+    text = RULES.replace("ewmac\n", "systems.provided.rules.ewmac.ewmac\n")
+    text = text.replace("[daily_price, daily_returns_volatility]", "[rawdata.get_daily_prices, rawdata.daily_returns_volatility]")
+    assert load(file, text).trading_rules == load(file, RULES).trading_rules
+
+
+def test_keys_that_matter_only_elsewhere_are_ignored(file: Path) -> None:
+    assert load(file, RULES + "rule_groups: {all: [trend]}\nmongo_host: somewhere\n") == load(file, RULES)
+
+
+@pytest.mark.parametrize("name", packaged_strategies())
+def test_every_packaged_strategy_loads_with_known_flaws_corrected(name: str) -> None:
+    assert load_strategy(packaged_strategies()[name]).compat == "fixed"
+
+
+def test_there_is_a_packaged_trend_and_carry_strategy() -> None:
+    assert "static_trend_carry" in packaged_strategies()
+
+
+@needs_shared("golden", "pst_defaults.yaml")
+def test_the_defaults_of_pysystemtrade_are_all_accepted(file: Path) -> None:
+    config = load(file, RULES + (SHARED / "golden" / "pst_defaults.yaml").read_text())
+    ours = load(file, RULES)
+    different = {name for name in StrategyConfig.model_fields if getattr(config, name) != getattr(ours, name)}
+    assert different <= {"long_only_instruments", "duplicate_instruments", "exclude_instrument_lists"}

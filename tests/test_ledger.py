@@ -1,0 +1,236 @@
+"""What the ledger promises: a fill counts once and moves everything that belongs to it, or nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from tradeflow_core import ledger as books
+from tradeflow_core.errors import StateError
+from tradeflow_core.ledger import Fill, Ledger, Override, RollEvent
+from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
+from tradeflow_core.ledger.schema import metadata
+
+NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
+MARCH, JUNE = 20240300, 20240600
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+
+
+def order(tx: Connection, quantity: int, reference: str = "ref", strategy: str = "trend", contract: int = MARCH) -> tuple[int, int]:
+    parent = books.add_instrument_order(tx, strategy, "GOLD", quantity, "best", date(2024, 1, 8), NOW)
+    child = books.add_contract_order(tx, parent, "GOLD", "best", [(contract, quantity)], NOW)
+    return child, books.add_broker_order(tx, child, reference, "A", "GOLD", "market", [(contract, quantity)], NOW)
+
+
+def fill(execution: str, quantity: int, reference: str = "ref", contract: int = MARCH, price: float = 100.0) -> Fill:
+    return Fill(execution, reference, contract, quantity, price, NOW, Decimal("1.25"), "USD")
+
+
+def test_a_fill_moves_all_three_orders_and_both_positions(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        order(tx, 5)
+        assert books.book_fill(tx, fill("e1", 3), NOW)
+        assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 3}
+        assert books.positions_by_strategy(tx) == {("trend", "GOLD"): 3}
+        assert books.open_instrument_orders(tx)[0]["filled"] == 3
+        assert books.open_contract_orders(tx)[0].legs[0].remaining == 2
+        assert books.ledger_problems(tx) == []
+
+
+def test_the_same_execution_counts_once(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        order(tx, 5)
+        assert books.book_fill(tx, fill("e1", 3), NOW)
+        assert not books.book_fill(tx, fill("e1", 3), NOW)
+        assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 3}
+
+
+def test_a_fill_of_more_than_was_ordered_is_refused_and_books_nothing(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        order(tx, 5)
+    with pytest.raises(books.Overfill, match="would make 6 of 5"), ledger.begin() as tx:
+        books.book_fill(tx, fill("e1", 6), NOW)
+    with ledger.read() as view:
+        assert books.positions_by_contract(view, "A") == {}
+        assert books.ledger_problems(view) == []
+
+
+def test_a_fill_on_the_wrong_side_is_refused(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        order(tx, 5)
+    with pytest.raises(books.Overfill), ledger.begin() as tx:
+        books.book_fill(tx, fill("e1", -1), NOW)
+
+
+def test_a_stranger_s_fill_is_not_booked(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert not books.book_fill(tx, fill("e1", 1, reference="somebody else"), NOW)
+
+
+def test_a_contract_order_has_one_broker_order_at_work_at_a_time(ledger: Ledger) -> None:
+    with pytest.raises(StateError, match="could double the trade"), ledger.begin() as tx:
+        child, _ = order(tx, 5)
+        books.add_broker_order(tx, child, "second", "A", "GOLD", "market", [(MARCH, 5)], NOW)
+
+
+def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
+    """A cancelled part does not keep the family open once a second broker order fills the rest."""
+    with ledger.begin() as tx:
+        child, first = order(tx, 5)
+        books.book_fill(tx, fill("e1", 3), NOW)
+        books.set_broker_status(tx, first, "cancelled", NOW)
+        assert books.complete_orders(tx, NOW) == 0
+        second = books.add_broker_order(tx, child, "again", "A", "GOLD", "market", [(MARCH, 2)], NOW)
+        books.book_fill(tx, fill("e2", 2, "again"), NOW)
+        books.set_broker_status(tx, second, "filled", NOW)
+        assert books.complete_orders(tx, NOW) == 1
+        assert books.open_instrument_orders(tx) == []
+        assert books.ledger_problems(tx) == []
+
+
+def test_legs_are_sorted_together_with_their_quantities(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        parent = books.add_instrument_order(tx, books.ROLLS, "GOLD", 0, "roll", date(2024, 1, 8), NOW)
+        books.add_contract_order(tx, parent, "GOLD", "market", [(JUNE, 1), (MARCH, -1)], NOW)
+        assert [(leg.contract, leg.quantity) for leg in books.open_contract_orders(tx)[0].legs] == [(MARCH, -1), (JUNE, 1)]
+
+
+def test_a_half_done_roll_belongs_to_the_roll_strategy_only(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        parent = books.add_instrument_order(tx, books.ROLLS, "GOLD", 0, "roll", date(2024, 1, 8), NOW)
+        child = books.add_contract_order(tx, parent, "GOLD", "market", [(MARCH, -2), (JUNE, 2)], NOW)
+        books.add_broker_order(tx, child, "ref", "A", "GOLD", "market", [(MARCH, -2), (JUNE, 2)], NOW)
+        books.book_fill(tx, fill("e1", -2), NOW)
+        assert books.positions_by_strategy(tx) == {(books.ROLLS, "GOLD"): -2}
+        assert books.ledger_problems(tx) == []
+        books.book_fill(tx, fill("e2", 2, contract=JUNE), NOW)
+        assert books.positions_by_strategy(tx) == {}
+
+
+def test_orders_at_work_keep_the_day_from_ending(ledger: Ledger) -> None:
+    with pytest.raises(StateError, match="still at work"), ledger.begin() as tx:
+        order(tx, 5)
+        books.close_all_orders(tx, NOW)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["trend", "carry"]), st.integers(-9, 9).filter(bool), st.integers(0, 3)), max_size=12))
+def test_whatever_is_filled_positions_are_the_sums_of_their_fills(trades: list[tuple[str, int, int]]) -> None:
+    ledger = Ledger("sqlite://")
+    metadata.create_all(ledger.engine)
+    with ledger.begin() as tx:
+        for number, (strategy, quantity, parts) in enumerate(trades):
+            order(tx, quantity, f"ref{number}", strategy)
+            step = 1 if quantity > 0 else -1
+            for part in range(min(parts, abs(quantity))):
+                books.book_fill(tx, fill(f"{number}.{part}", step, f"ref{number}"), NOW)
+                books.book_fill(tx, fill(f"{number}.{part}", step, f"ref{number}"), NOW)
+        assert books.ledger_problems(tx) == []
+        held = sum(books.positions_by_contract(tx, "A").values())
+        assert held == sum(books.positions_by_strategy(tx).values())
+        assert held == sum((1 if q > 0 else -1) * min(parts, abs(q)) for _, q, parts in trades)
+    ledger.close()
+
+
+def test_a_position_that_is_not_the_sum_of_its_fills_is_found(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        order(tx, 5)
+        books.book_fill(tx, fill("e1", 3), NOW)
+        tx.execute(text("update contract_positions set quantity = 4"))
+        assert books.ledger_problems(tx) == ["position of GOLD 20240300 in account A is 4, the sum of its fills is 3"]
+
+
+def test_rolls_are_appended_in_order_of_time_only(ledger: Ledger) -> None:
+    first = RollEvent("GOLD", None, MARCH, JUNE, JUNE, "calendar")
+    with ledger.begin() as tx:
+        books.append_roll_events(tx, [first, RollEvent("GOLD", NOW, JUNE, 20240900, 20240900, "person")], NOW, "me", "why")
+        assert books.current_roll(tx, "GOLD").price_contract == JUNE  # type: ignore[union-attr]
+    with pytest.raises(StateError, match="not later than the last one"), ledger.begin() as tx:
+        books.append_roll_events(tx, [RollEvent("GOLD", NOW - timedelta(days=1), MARCH, JUNE, JUNE, "person")], NOW, "me", "why")
+
+
+def test_a_lock_is_lifted_by_its_owner_only(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert books.lock_instrument(tx, "GOLD", "person", NOW, "I do not like it")
+        assert books.lock_instrument(tx, "GOLD", "prices", NOW, "stale")
+        assert not books.lock_instrument(tx, "GOLD", "prices", NOW, "stale still")
+        assert books.unlock_instrument(tx, "GOLD", "prices")
+        assert books.locked_instruments(tx) == {"GOLD": "person: I do not like it"}
+
+
+def test_a_stop_stays_until_it_is_lifted(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        books.stop_trading(tx, NOW, "me", "storm")
+        books.stop_trading(tx, NOW, "you", "again")
+        stop = books.active_stop(tx)
+        assert stop is not None and (stop.who, stop.why) == ("me", "storm")
+        assert books.lift_stop(tx, NOW, "me")
+        assert books.active_stop(tx) is None
+
+
+def test_a_lease_is_one_owner_s_until_it_runs_out(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        books.take_lease(tx, "handler", "one", NOW, 60)
+        books.take_lease(tx, "handler", "one", NOW + timedelta(seconds=30), 60)
+        with pytest.raises(StateError, match="is running already"):
+            books.take_lease(tx, "handler", "two", NOW + timedelta(seconds=80), 60)
+        books.take_lease(tx, "handler", "two", NOW + timedelta(seconds=91), 60)
+
+
+def test_a_trade_limit_counts_what_was_filled_in_its_period(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert books.tradeable_now(tx, "trend", "GOLD", NOW) is None
+        books.set_trade_limit(tx, books.ANY, "GOLD", 1, 10, NOW, "me", "careful")
+        order(tx, -7)
+        books.book_fill(tx, fill("e1", -7), NOW)
+        assert books.tradeable_now(tx, "trend", "GOLD", NOW) == 3
+        assert books.tradeable_now(tx, "trend", "GOLD", NOW + timedelta(days=1, seconds=1)) == 10
+
+
+def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        books.set_override(tx, "trend", books.ANY, Override("fraction", 0.5), NOW, "me")
+        books.set_override(tx, books.ANY, "GOLD", Override("fraction", 0.5), NOW, "me")
+        assert books.override_for(tx, "trend", "GOLD").fraction == 0.25
+        books.set_override(tx, books.ANY, "GOLD", Override("reduce_only"), NOW, "me")
+        assert books.override_for(tx, "trend", "GOLD").kind == "reduce_only"
+        books.set_override(tx, "trend", "GOLD", Override("no_trading"), NOW, "me")
+        assert books.override_for(tx, "trend", "GOLD").kind == "no_trading"
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path, ledger: Ledger) -> None:
+    plain = create_engine(f"sqlite:///{tmp_path / 'plain.sqlite'}")
+    metadata.create_all(plain)
+    made, wanted = inspect(ledger.engine), inspect(plain)
+    assert set(made.get_table_names()) - {"alembic_version"} == set(wanted.get_table_names())
+    for table in wanted.get_table_names():
+        assert {c["name"]: (str(c["type"]), c["nullable"]) for c in made.get_columns(table)} == {
+            c["name"]: (str(c["type"]), c["nullable"]) for c in wanted.get_columns(table)
+        }
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        tx.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(StateError, match="newer tradeflow"):
+        Ledger.open(ledger.url)
+
+
+def test_a_ledger_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="cannot be opened"):
+        Ledger.open(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'ledger.sqlite'}")

@@ -1,0 +1,102 @@
+"""A home is validated as a whole, and every mistake is named with its file, key and remedy."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import make_home
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home import Home
+from tradeflow_core.settings import SETTINGS_FILE, load_settings, validate_settings
+
+
+def settings_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / SETTINGS_FILE
+    path.write_text(text)
+    return path
+
+
+def test_a_new_home_opens_with_the_settings_it_was_made_with(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home", base_currency="EUR", time_zone="Europe/London")
+    again = Home.open(home.path)
+    assert again.settings.base_currency == "EUR"
+    assert again.settings.time_zone == "Europe/London"
+    assert again.universe == ["CORN", "EUROSTX", "GOLD_micro", "US10"]
+    assert again.currencies == ["EUR"]
+
+
+def test_an_unknown_key_is_refused_and_the_nearest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tradeflow\.toml: unknown key day\.tik_minutes \(nearest: tick_minutes\)"):
+        load_settings(settings_file(tmp_path, "[day]\ntik_minutes = 5\n"))
+
+
+def test_a_wrong_value_is_refused_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="capital"):
+        load_settings(settings_file(tmp_path, "capital = -5\n"))
+    with pytest.raises(ConfigError, match="time_zone: 'Mars/Olympus' is not a time zone"):
+        load_settings(settings_file(tmp_path, 'time_zone = "Mars/Olympus"\n'))
+
+
+def test_malformed_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not valid TOML.*line 2"):
+        load_settings(settings_file(tmp_path, 'market = "simulated"\ncapital = = 5\n'))
+
+
+def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="newer tradeflow.*upgrade"):
+        load_settings(settings_file(tmp_path, "home_version = 99\n"))
+
+
+def test_the_environment_lies_over_the_file() -> None:
+    settings = validate_settings({"capital": "5"}, {"TRADEFLOW_CAPITAL": "7", "TRADEFLOW_DAY__TICK_MINUTES": "15", "PATH": "/bin"}, "test")
+    assert (settings.capital, settings.day.tick_minutes) == (7, 15)
+
+
+def test_a_variable_that_is_no_setting_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"TRADEFLOW_CAPITEL: no such setting \(nearest: capital\)"):
+        validate_settings({}, {"TRADEFLOW_CAPITEL": "7"}, "test")
+
+
+def test_an_unknown_instrument_in_the_universe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no instrument 'GOLDEN'"):
+        make_home(tmp_path / "home", universe=("GOLDEN",))
+    assert not (tmp_path / "home" / SETTINGS_FILE).exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        make_home(tmp_path / "home")
+
+
+def test_a_home_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        make_home(tmp_path / "file" / "home")
+
+
+def test_a_second_home_in_the_same_folder_is_refused(home: Home) -> None:
+    with pytest.raises(ConfigError, match="is a home already"):
+        make_home(home.path)
+
+
+def test_no_home_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tradeflow init"):
+        Home.open(tmp_path)
+
+
+def test_a_simulated_clock_never_moves_back(home: Home) -> None:
+    later = datetime(2024, 1, 9, tzinfo=UTC)
+    home.clock.advance_to(later)  # type: ignore[attr-defined]
+    home.clock.advance_to(datetime(2024, 1, 8, tzinfo=UTC))  # type: ignore[attr-defined]
+    assert Home.open(home.path).clock.now() == later
+
+
+def test_an_instant_without_a_zone_is_refused(home: Home) -> None:
+    with pytest.raises(StateError, match="no time zone"):
+        home.clock.advance_to(datetime(2024, 1, 9))  # type: ignore[attr-defined]

@@ -1,0 +1,65 @@
+"""Capital: what the account is worth, how much of it is traded with, and which strategy gets how much."""
+
+import dagster as dg
+
+from tradeflow_assets.fx import spot_fx
+from tradeflow_assets.metadata import rows, sparkline, table
+from tradeflow_core.day import account_step, strategy_capital_step, total_capital_step
+from tradeflow_core.desk import Desk
+
+
+@dg.asset(group_name="capital", deps=[spot_fx], kinds={"sql"})
+def account_values(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
+    """**What the broker says the account is worth**, asked now and recorded for good in the ledger.
+
+    A fact of the outside world: it is never edited. Values in other currencies count at the newest spot FX rate.
+    """
+    values = account_step(desk)
+    last = values.iloc[-1]
+    return dg.MaterializeResult(
+        metadata={
+            "account_value": float(last["value"]),
+            "excess_liquidity": float(last["excess"]),
+            "curve": sparkline(values["value"]),
+            "latest": table(values.tail(10).iloc[::-1].rename_axis("time").reset_index()),
+            **rows(len(values)),
+        }
+    )
+
+
+@dg.asset(group_name="capital", deps=[account_values], kinds={"parquet"})
+def total_capital(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
+    """**The capital that is traded with**: account values folded by the desk's compounding rule, deposits and withdrawals apart.
+
+    A change of more than a tenth in one step is refused until a person says that it is right (`tradeflow capital accept`).
+    """
+    capital = total_capital_step(desk)
+    last = capital.iloc[-1]
+    return dg.MaterializeResult(
+        metadata={
+            "capital": float(last["capital"]),
+            "accumulated_profit": float(last["accumulated"]),
+            "high_water_mark": float(last["maximum"]),
+            "curve": sparkline(capital["capital"]),
+            "latest": table(capital.tail(10).iloc[::-1].rename_axis("time").reset_index()),
+            **rows(len(capital)),
+        }
+    )
+
+
+@dg.asset(group_name="capital", deps=[total_capital], kinds={"parquet"})
+def strategy_capital(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
+    """**Each strategy's share of the capital**, by the weights in `tradeflow.toml`."""
+    shares = strategy_capital_step(desk)
+    return dg.MaterializeResult(
+        metadata={
+            "capital": float(shares["capital"].sum()),
+            "shares": table(shares),
+            **rows(len(shares)),
+        }
+    )
+
+
+def definitions() -> dg.Definitions:
+    """Everything of this group."""
+    return dg.Definitions(assets=[account_values, total_capital, strategy_capital])

@@ -1,0 +1,131 @@
+"""Whether the next job of the day may start: pure functions from what is known to a reason why not, or None for go.
+
+The sensors and schedules of the groups only gather the facts (`observe`) and obey.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+from tradeflow_core.day import JOBS, business_day, require_good_prices
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError
+from tradeflow_core.ledger import active_stop, step_done
+
+ACTIVE = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+MAX_RESTARTS = 20
+"""Restarts of a crashing stack handler in one day; after that a person has to look."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known when a job might start. `done` are the finished steps of the present business day."""
+
+    market: str
+    day: date
+    done: frozenset[str]
+    stopped: str = ""
+    bad_prices: str = ""
+    in_session: bool = True
+    handler_active: bool = False
+    handler_ended: str = ""
+    handler_crashes: int = 0
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.market in ("simulated", "replay")
+
+    def has_done(self, job: str) -> bool:
+        return self.done.issuperset(JOBS[job])
+
+
+def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
+    """The present situation of a desk; what Dagster knows of the stack handler's runs comes from `instance`."""
+    day, settings = business_day(desk), desk.settings
+    with desk.ledger.read() as view:
+        stop = active_stop(view)
+        done = frozenset(step for steps in JOBS.values() for step in steps if step_done(view, day, step))
+    try:
+        require_good_prices(desk)
+        bad_prices = ""
+    except DataError as error:
+        bad_prices = str(error)
+    start, end = (desk.home.at(day, moment) for moment in (settings.day.start, settings.day.session_end))
+    runs = instance.get_runs(RunsFilter(job_name="stack_handler", created_after=start), limit=100) if instance else []
+    return Situation(
+        market=settings.market,
+        day=day,
+        done=done,
+        stopped=f"trading is stopped by {stop.who} ({stop.why})" if stop else "",
+        bad_prices=bad_prices,
+        in_session=start <= desk.now() < end,
+        handler_active=any(run.status in ACTIVE for run in runs),
+        handler_ended=runs[0].status.value if runs and runs[0].status not in ACTIVE else "",
+        handler_crashes=sum(run.status == DagsterRunStatus.FAILURE for run in runs),
+    )
+
+
+def told_time(market: str) -> str | None:
+    """Why nothing starts by itself in a home whose time is not real."""
+    if market in ("simulated", "replay"):
+        return f"time in a home with market {market} moves only when it is told to: `make run` or `tradeflow day` runs its business days"
+    return None
+
+
+def why_not_start_day(now: Situation) -> str | None:
+    """Why the day's first job, the rolls, does not start."""
+    return told_time(now.market) or (f"the rolls of {now.day} are done" if now.has_done("rolls") else None)
+
+
+def why_not_prices(now: Situation) -> str | None:
+    """Why the prices do not start after the rolls."""
+    return told_time(now.market) or (f"the prices of {now.day} are done" if now.has_done("prices") else None)
+
+
+def why_not_portfolio(now: Situation) -> str | None:
+    """Why positions are not computed after the prices: the data-quality gate."""
+    if reason := told_time(now.market):
+        return reason
+    if not now.has_done("prices"):
+        return f"the prices of {now.day} are not complete: only a run over every instrument opens the gate"
+    if now.bad_prices:
+        return now.bad_prices
+    if now.has_done("portfolio"):
+        return f"the portfolio of {now.day} is done"
+    return now.stopped or None
+
+
+def why_not_handler(now: Situation) -> str | None:
+    """Why the stack handler does not start after new instrument orders."""
+    if reason := told_time(now.market):
+        return reason
+    if now.handler_active:
+        return "a stack handler is at work or queued already; it takes the new orders up"
+    if now.has_done("stack_handler"):
+        return f"the session of {now.day} is over"
+    if not now.in_session:
+        return "outside the hours of the session"
+    return now.stopped or None
+
+
+def why_not_restart(now: Situation) -> str | None:
+    """Why the watchdog does not start the stack handler again."""
+    if reason := why_not_handler(now):
+        return reason
+    if "instrument_orders" not in now.done:
+        return f"no instrument orders have been made for {now.day} yet"
+    if now.handler_ended != DagsterRunStatus.FAILURE.value:
+        return f"no stack handler has crashed (last run: {now.handler_ended or 'none today'}); one that a person ended stays ended"
+    if now.handler_crashes > MAX_RESTARTS:
+        return f"the stack handler has crashed {now.handler_crashes} times today; look at its last run, then start it by hand"
+    return None
+
+
+def why_not_reports(now: Situation) -> str | None:
+    """Why the reports are not written after the session."""
+    if reason := told_time(now.market):
+        return reason
+    if not now.has_done("stack_handler"):
+        return f"the session of {now.day} is not over"
+    return f"the report of {now.day} is written" if now.has_done("reports") else None

@@ -1,0 +1,147 @@
+"""Prices: from the broker's bars to one continuous, back-adjusted series an instrument.
+
+One op runs the whole chain of every instrument asked for. It reports each stage of each instrument as it is made and fails at its end if an
+instrument failed: so the good ones count, and the bad ones, and only they, show as failed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from datetime import datetime
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from tradeflow_assets import price_checks
+from tradeflow_assets.decisions import observe, why_not_prices
+from tradeflow_assets.metadata import rows, sparkline, table
+from tradeflow_assets.partitions import instrument_partitions, range_tags
+from tradeflow_assets.resources import universe_of
+from tradeflow_assets.rolls import rolls_job
+from tradeflow_core.day import PriceOutcome, StepNote, price_summary, step
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, TradeflowError
+from tradeflow_core.home import Home
+from tradeflow_core.prices import STAGES, PriceWindow, StageResult, update_instrument
+
+DESCRIPTIONS = {
+    "sampled_contracts": """**Which contracts of each instrument are followed**: from a little behind the one traded now to one beyond the furthest
+needed, with the expiries that the broker tells.""",
+    "contract_prices": """**Bars of every followed contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are appended, and a
+batch that shows an implausible jump is refused as a whole and the instrument locked. Choose `full_refresh` in the launchpad to fetch history again.""",
+    "multiple_prices": """**The prices of the priced, forward and carry contract side by side**, built from the contract prices and the roll events of the
+ledger. A pure function of both, so it may be rebuilt at any time.""",
+    "adjusted_prices": """**One continuous price an instrument**: at each roll the difference of the two contracts is added to all earlier prices, so that every
+change is a profit or loss that a holder really had. The forecasts are made of this. An instrument whose newest price is too old fails here.""",
+}
+
+
+class PriceWindowConfig(dg.Config):
+    """What to fetch; the default is what is new since the last run."""
+
+    start: str | None = Field(default=None, description="first day or instant, ISO format, desk's time zone unless it says its own; needs full_refresh")
+    end: str | None = Field(default=None, description="last day or instant, as start")
+    full_refresh: bool = Field(default=False, description="fetch history again from start to end; bars that are stored stay as they are")
+
+    def window(self, desk: Desk) -> PriceWindow:
+        """The same as the core wants it. Raises ConfigError for a text that is no date."""
+        return PriceWindow(_instant(desk, "start", self.start), _instant(desk, "end", self.end), self.full_refresh)
+
+
+def _instant(desk: Desk, name: str, text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        stamp = pd.Timestamp(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {text!r} is not a date; write it as 2024-01-31 or 2024-01-31T14:00") from error
+    stamp = stamp.tz_localize(desk.settings.time_zone) if stamp.tzinfo is None else stamp
+    return stamp.tz_convert("UTC").to_pydatetime()
+
+
+def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
+    """The four assets, with a partition for each instrument of the home's universe (in the order of `codes` where given)."""
+    partitions = instrument_partitions(codes or universe_of(home))
+    upstream = ("roll_status", *STAGES)
+    specs = [
+        dg.AssetSpec(stage, deps=[before], partitions_def=partitions, skippable=True, group_name="prices", description=DESCRIPTIONS[stage], kinds={"parquet"})
+        for before, stage in zip(upstream, STAGES, strict=False)
+    ]
+
+    @dg.multi_asset(
+        name="price_chain", specs=specs, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True, pool="prices",
+        description="The whole price chain of each instrument; one that fails is locked and reported, the others go on.",
+    )  # fmt: skip
+    def chain(context: dg.AssetExecutionContext, config: PriceWindowConfig, desk: dg.ResourceParam[Desk]) -> Iterator[dg.AssetMaterialization]:
+        selected = {key.path[-1] for key in context.selected_asset_keys}
+        stages = [stage for stage in STAGES if stage in selected]
+        window = config.window(desk)
+        outcomes = []
+        # Only a run over everything is the step of the day; a run over some instruments mends those and leaves the day's journal alone.
+        whole = stages == list(STAGES) and set(context.partition_keys) == set(desk.universe)
+        with step(desk, "prices") if whole else nullcontext(StepNote()) as note:
+            for code in context.partition_keys:
+                outcome = PriceOutcome(code, [])
+                outcomes.append(outcome)
+                try:
+                    for result in update_instrument(desk, code, stages, window):
+                        outcome.results.append(result)
+                        yield dg.AssetMaterialization(result.stage, partition=code, metadata=stage_metadata(result))
+                except TradeflowError as error:
+                    outcome.error = str(error)
+                    desk.alerts.send(f"prices of {code}", outcome.error, desk.now())
+                    context.log.error(f"{code}: {error}")
+            note.summary = price_summary(outcomes)
+        # The checks of these assets look at every instrument, and are needed most when some failed: so they are part of this op.
+        for evaluation in price_checks.evaluate_all(desk):
+            context.log_event(evaluation)
+        context.log.info(note.summary)
+        if failed := [outcome for outcome in outcomes if outcome.error]:
+            raise failure(failed, len(outcomes))
+
+    return chain
+
+
+def stage_metadata(result: StageResult) -> dict[str, object]:
+    """What one stage of one instrument shows: its facts, its length and, where it has values, a picture of the newest."""
+    picture = {} if result.values is None else {"curve": sparkline(result.values)}
+    return {**result.facts, **picture, **rows(result.rows)}
+
+
+def failure(failed: list[PriceOutcome], of: int) -> dg.Failure:
+    """The failure that names every instrument without good prices. Not tried again: a retry would redo the good ones."""
+    names = ", ".join(outcome.instrument for outcome in failed)
+    frame = pd.DataFrame([(outcome.instrument, outcome.error) for outcome in failed], columns=["instrument", "error"])
+    return dg.Failure(
+        f"{len(failed)} of {of} instruments failed and are locked against new risk: {names}; the others are up to date",
+        metadata={"failed": table(frame)},
+        allow_retries=False,
+    )
+
+
+prices_job = dg.define_asset_job(
+    "prices",
+    # Its checks run inside the op; as steps of their own they would be skipped whenever an instrument fails.
+    selection=dg.AssetSelection.assets(*STAGES).without_checks(),
+    description="Second job of the day: the price chain of every instrument, in one run.",
+)
+
+
+@dg.run_status_sensor(
+    name="rolls_then_prices",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[rolls_job],
+    request_job=prices_job,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="When the rolls are decided, update the prices of the whole universe.",
+)
+def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
+    reason = why_not_prices(observe(desk))
+    return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(desk.universe))
+
+
+def definitions(home: Home, codes: Sequence[str] = ()) -> dg.Definitions:
+    """Everything of this group."""
+    return dg.Definitions(
+        assets=[price_chain(home, codes)], asset_checks=price_checks.CHECKS, jobs=[prices_job], sensors=[rolls_then_prices]
+    )

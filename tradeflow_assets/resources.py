@@ -1,0 +1,46 @@
+"""The desk as a Dagster resource: a home opened for one run, sensor tick or check, and closed after it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster import InitResourceContext
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
+from tradeflow_core.instruments import load_instruments
+from tradeflow_core.settings import SETTINGS_FILE, Settings, environment_home
+
+
+class DeskResource(dg.ConfigurableResource[Desk]):
+    """Opens the home in the folder `home` (default: TRADEFLOW_HOME, else ./var) and hands its desk to assets, checks and sensors."""
+
+    home: str = ""
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Generator[Desk, None, None]:
+        desk = Desk(Home.open(Path(self.home) if self.home else None))
+        try:
+            yield desk
+        finally:
+            desk.close()
+
+
+def home_to_show() -> Home:
+    """The home that the definitions are made for: the one in the environment or, before it is made, one with packaged defaults.
+
+    Raises ConfigError for a home whose settings are wrong.
+    """
+    path = environment_home()
+    return Home.open(path) if (path / SETTINGS_FILE).exists() else Home(path, Settings())
+
+
+def is_made(home: Home) -> bool:
+    """Whether the home exists on disk, or only stands for one that is still to be made."""
+    return (home.path / SETTINGS_FILE).exists()
+
+
+def universe_of(home: Home) -> list[str]:
+    """Instruments that the home trades; before it is made, every packaged one."""
+    return home.universe if is_made(home) else sorted(load_instruments())

@@ -1,0 +1,134 @@
+"""Running jobs in this process, without a daemon, in the Dagster storage that the UI of the same home shows.
+
+`make run`, a replay and `tradeflow backfill` come through here; the UI and its daemon run the same definitions.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterInstance
+
+from tradeflow_assets.definitions import assemble
+from tradeflow_assets.housekeeping import prune_runs
+from tradeflow_assets.partitions import range_tags
+from tradeflow_core.clock import WallClock
+from tradeflow_core.day import JOBS, business_day
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home import Home
+from tradeflow_core.ledger import locked_instruments, step_done
+
+# Failures are raised and reported by the caller in one line; without this Dagster prints their tracebacks as well.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+STEP_ASSETS = {"optimal_positions": ["backtest", "optimal_positions"], "report": ["daily_report", "desk"]}
+"""Assets of the steps that do not make exactly the asset of their own name."""
+
+INSTANCE_SETTINGS = """\
+# Dagster's own settings. Paths are {where}.
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+storage: {{sqlite: {{base_dir: {base}}}}}
+local_artifact_storage: {{module: dagster.core.storage.root, class: LocalArtifactStorage, config: {{base_dir: {base}}}}}
+compute_logs: {{module: dagster.core.storage.local_compute_log_manager, class: LocalComputeLogManager, config: {{base_dir: {base}/compute_logs}}}}
+concurrency:
+  runs: {{max_concurrent_runs: 4, tag_concurrency_limits: [{{key: singleton, value: {{applyLimitPerUniqueValue: true}}, limit: 1}}]}}
+  pools: {{default_limit: 1, granularity: run}}
+run_monitoring: {{enabled: true, poll_interval_seconds: 15}}
+retention: {{schedule: {{purge_after_days: 90}}, sensor: {{purge_after_days: {{skipped: 7, failure: 30, success: -1}}}}}}
+"""
+
+
+def write_dagster_home(home: Home) -> Path:
+    """Write `dagster/dagster.yaml` of the home and return that folder, to be given as DAGSTER_HOME.
+
+    It names the same storage as the `dagster.yaml` of the repository does for the default home `./var`.
+    """
+    folder = home.path / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = INSTANCE_SETTINGS.format(where="absolute, below this home", base=f'"{folder}"' if " " in str(folder) else folder)
+    path = folder / "dagster.yaml"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def instance_for(home_path: Path) -> DagsterInstance:
+    """The Dagster instance of the home in that folder; the caller disposes of it."""
+    return DagsterInstance.from_config(str(write_dagster_home(Home.open(home_path))))
+
+
+def execute_job(desk: Desk, job: str) -> None:
+    """Run the steps of a job of `day.JOBS` that are not done yet for the present business day, as one Dagster run in this process.
+
+    Raises StateError with the message of what failed. Instruments that failed in `prices` are no error: they are locked and told, the
+    others go on.
+    """
+    definitions, config = assemble(desk.home, desk), QUIET
+    with desk.ledger.read() as view:
+        missing = [name for name in JOBS[job] if not step_done(view, business_day(desk), name)]
+    selection, tags = None, None
+    if job == "prices":
+        tags = range_tags(desk.universe)
+    elif job == "portfolio":
+        selection = [dg.AssetKey(asset) for name in missing for asset in STEP_ASSETS.get(name, [name])]
+    with instance_for(desk.home.path) as instance:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            run_config=config, instance=instance, raise_on_error=False, asset_selection=selection, tags=tags
+        )
+        if not result.success and not _partial(desk, job):
+            raise StateError(f"{job}: {_why(result)}")
+        if job == "reports" and desk.settings.is_simulated:
+            prune_runs(instance, WallClock().now() - timedelta(days=desk.settings.keep_runs_days))
+
+
+def _partial(desk: Desk, job: str) -> bool:
+    with desk.ledger.read() as view:
+        return job == "prices" and step_done(view, business_day(desk), "prices")
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The messages of the steps that failed, as their own errors said them, in one line."""
+    messages = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data
+        if data.user_failure_data is not None and data.user_failure_data.description:
+            messages.append(data.user_failure_data.description)
+        elif data.error is not None:
+            error = data.error
+            while error.cause is not None:
+                error = error.cause
+            messages.append(error.message.strip().removeprefix(f"{error.cls_name}: ").split(f"{error.cls_name}: ", 1)[-1])
+    return "; ".join(messages) or "the run failed; see it in the Dagster UI under Runs"
+
+
+def backfill(
+    desk: Desk, codes: Sequence[str], start: datetime | None = None, end: datetime | None = None, full_refresh: bool = False
+) -> dict[str, str]:
+    """Run the price chain of some instruments in one Dagster run; returns for each `ok` or why it failed.
+
+    `start`, `end` (UTC): what to fetch where `full_refresh`. Other instruments are not touched. Raises ConfigError for an instrument
+    that the home does not trade, StateError where the run could not begin.
+    """
+    wanted = list(dict.fromkeys(codes))
+    if unknown := [code for code in wanted if code not in desk.universe]:
+        raise ConfigError(f"not in the universe of this home: {', '.join(unknown)}; see `tradeflow instruments`, or add it to tradeflow.toml")
+    if not wanted:
+        return {}
+    # A single run covers partitions that lie side by side: so those wanted are put first.
+    order = wanted + [code for code in desk.universe if code not in wanted]
+    job = assemble(desk.home, desk, order).resolve_job_def("prices")
+    window = {"start": start.isoformat() if start else None, "end": end.isoformat() if end else None, "full_refresh": full_refresh}
+    config = {**QUIET, "ops": {"price_chain": {"config": window}}}
+    with instance_for(desk.home.path) as instance:
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(wanted))
+    made = {event.partition for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey("adjusted_prices")}
+    if result.success:
+        return dict.fromkeys(wanted, "ok")
+    with desk.ledger.read() as view:
+        locked = locked_instruments(view)
+    if set(wanted) - made - set(locked):
+        raise StateError(f"backfill: {_why(result)}")
+    return {code: "ok" if code in made else locked[code] for code in wanted}

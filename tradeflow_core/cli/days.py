@@ -1,0 +1,231 @@
+"""Making a home and running its days."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from datetime import time as clock_time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import pandas as pd
+
+from tradeflow_core import day as business
+from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home import Home
+from tradeflow_core.ledger import journal
+from tradeflow_core.reports import capital_history, contract_positions, fills_by_contract, fills_of_day, orders_of_day
+from tradeflow_core.settings import SETTINGS_FILE, Settings, environment_home
+
+RUNNER = "tradeflow_assets.runner"
+"""The module that runs a job through Dagster. Named, not imported: the core works without Dagster."""
+
+
+def open_desk(home: Path | None, quiet: bool = False) -> Desk:
+    """The desk of the home, after a first line that says which one it is."""
+    desk = Desk(Home.open(home))
+    if not quiet:
+        console.print(f"[dim]{desk.home.describe()}[/dim]", soft_wrap=True)
+    return desk
+
+
+def executor(through_dagster: bool) -> Callable[[Desk, str], None]:
+    """What runs one job of a day: the core itself, or Dagster."""
+    if not through_dagster:
+        return business.run_job
+    try:
+        runner = importlib.import_module(RUNNER)
+    except ImportError as error:
+        raise StateError(
+            f"Dagster is not installed here ({error}); leave out --through-dagster, or install the package with its dependencies"
+        ) from error
+    execute: Callable[[Desk, str], None] = runner.execute_job
+    return execute
+
+
+@click.command()
+@click.option(
+    "--market",
+    type=click.Choice(["simulated", "ib_paper", "ib_live"]),
+    default="simulated",
+    show_default=True,
+    help="Where it trades.",
+)
+@click.option(
+    "--capital",
+    type=click.FloatRange(min=1),
+    default=10_000_000,
+    show_default=True,
+    help="Starting capital of a simulated account.",
+)
+@click.option("--base", default="USD", show_default=True, help="Currency of the accounts.")
+@click.option("--universe", help="Instrument codes, separated by commas (default: all that come with tradeflow).")
+@click.option(
+    "--time-zone", default="America/New_York", show_default=True, help="The desk's zone: business days and schedules are in it."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the simulated market.")
+@click.option("--if-missing", is_flag=True, help="Do nothing if the home is there already.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def init(
+    home: Path | None,
+    market: str,
+    capital: float,
+    base: str,
+    universe: str | None,
+    time_zone: str,
+    seed: int,
+    if_missing: bool,
+    as_json: bool,
+) -> None:
+    """Make a home: the folder that holds everything of one desk."""
+    path = home or environment_home()
+    if if_missing and (path / SETTINGS_FILE).exists():
+        return
+    values: dict[str, object] = {"market": market, "capital": f"{capital:.2f}", "base_currency": base, "time_zone": time_zone}
+    if universe:
+        values["universe"] = [code.strip() for code in universe.split(",") if code.strip()]
+    start = None
+    if market == "simulated":
+        values["simulated"] = {"seed": seed}
+        first = Settings().simulated.first_day
+        try:
+            start = datetime.combine(first, clock_time(0), ZoneInfo(time_zone))
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"--time-zone: {time_zone!r} is not a time zone; use an IANA name such as Europe/London") from error
+    made = Home.create(path, values, start)
+    if as_json:
+        print_json({"home": str(made.path), "market": market, "universe": made.universe})
+    else:
+        console.print(
+            f"made [bold]{made.path}[/bold]: {market} market, {len(made.universe)} instruments, {capital:,.0f} {base}",
+            soft_wrap=True,
+        )
+        console.print(
+            "next: [bold]tradeflow day[/bold] runs the first business day" if start else f"next: read {made.path / SETTINGS_FILE}"
+        )
+
+
+@click.command()
+@click.option(
+    "--days", "further", type=click.IntRange(0, 2000), default=0, help="Go on this many business days after the present one."
+)
+@click.option("--through-dagster", is_flag=True, help="Run every job through Dagster, as its schedules and sensors would.")
+@click.option("--dry-run", is_flag=True, help="Only say which days would be run.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, as_json: bool) -> None:
+    """Run the business day of a simulated home: prices, positions, orders, trades.
+
+    What is done stays done: run again, it changes nothing.
+    """
+    desk = open_desk(home, quiet=as_json)
+    days = business.days_to_run(desk, further)
+    if dry_run:
+        names = [str(each) for each in days]
+        print_json({"days": names}) if as_json else console.print(
+            "would run: " + (", ".join(names) or "nothing, the day is done")
+        )
+        return
+    records: list[dict[str, object]] = []
+    for each in days:
+        if not as_json:
+            console.print(f"\n[bold]{each:%A %Y-%m-%d}[/bold]")
+        business.run_day(desk, each, executor(through_dagster), lambda done: _tell(desk, done, records, as_json))
+    last = business.last_done_day(desk)
+    if as_json:
+        print_json({"days": [str(each) for each in days], "jobs": records, **closing_tables(desk, last)})
+    else:
+        if not days and last:
+            console.print(
+                f"{last} is done; [bold]tradeflow day --days 1[/bold] (make run DAYS=1) goes on to the next business day"
+            )
+        print_closing(desk, last)
+    desk.close()
+
+
+def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], quiet: bool) -> None:
+    with desk.ledger.read() as view:
+        steps = journal(view)
+    own = steps[(steps["day"] == done.day) & steps["step"].isin(business.JOBS[done.job])]
+    records.append(
+        {
+            "day": done.day,
+            "job": done.job,
+            "ran": done.ran,
+            "seconds": round(done.seconds, 3),
+            "core_seconds": float(own["seconds"].sum()),
+        }
+    )
+    if quiet:
+        return
+    for name in business.JOBS[done.job]:
+        for row in own[own["step"] == name].to_dict("records"):
+            timing = f"{row['seconds']:6.1f} s" if done.ran else "    done"
+            console.print(f"  {name:<18} {timing}  {row['summary']}", soft_wrap=True)
+
+
+def closing_tables(desk: Desk, last: date | None) -> dict[str, pd.DataFrame]:
+    """Orders, fills, positions and capital at the end of `last`."""
+    if last is None:
+        return {}
+    return {
+        "orders": orders_of_day(desk, last),
+        "fills": fills_by_contract(fills_of_day(desk, last)),
+        "positions": contract_positions(desk),
+        "capital": capital_history(desk).tail(5).rename_axis("time").reset_index(),
+    }
+
+
+def print_closing(desk: Desk, last: date | None) -> None:
+    """Show the closing tables of a day."""
+    for name, frame in closing_tables(desk, last).items():
+        title = f"{name.capitalize()} of {last}" if name in ("orders", "fills") else name.capitalize()
+        print_table(title, frame, decimals=2 if name == "fills" else 0)
+
+
+@click.command()
+@click.argument("codes", nargs=-1, required=True)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day to fetch (default: everything).")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to fetch (default: now).")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def backfill(
+    home: Path | None, codes: tuple[str, ...], start: datetime | None, end: datetime | None, dry_run: bool, as_json: bool
+) -> None:
+    """Fetch the price history of instruments again and rebuild their prices, through Dagster.
+
+    What is stored stays; what is missing is added. An instrument with bad data keeps its last good prices and is locked.
+    """
+    desk = open_desk(home, quiet=as_json)
+    for code in codes:
+        desk.instrument(code)
+        if code not in desk.universe:
+            raise ConfigError(
+                f"{code} is not in the universe of this home; add it to `universe` in {desk.home.path / SETTINGS_FILE}"
+            )
+    if dry_run:
+        print_json({"would_backfill": codes}) if as_json else console.print(
+            f"would fetch the history of {', '.join(codes)} again and rebuild its prices"
+        )
+        return
+    zone = desk.settings.zone
+    window = [moment.replace(tzinfo=zone) if moment else None for moment in (start, end)]
+    started = time.perf_counter()
+    outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), window[0], window[1], True)
+    frame = pd.DataFrame({"instrument": list(outcome), "outcome": list(outcome.values())})
+    if as_json:
+        print_json({"outcome": outcome, "seconds": time.perf_counter() - started})
+    else:
+        print_table("Backfill", frame)
+    if any(text != "ok" for text in outcome.values()):
+        raise StateError("some instruments failed; they keep their last good prices and are locked, see `tradeflow status`")
+
+
+COMMANDS = [init, day, backfill]

@@ -1,0 +1,5 @@
+"""Moving in with a history, and replaying it."""
+
+import click
+
+COMMANDS: list[click.Command] = []

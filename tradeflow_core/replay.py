@@ -1,0 +1,298 @@
+"""Replaying the past: a tape becomes the market of a home of its own, and its days are run as production days.
+
+The home begins with what was known when its first day began: bars that had ended, rolls that had happened, rates that were out. From
+there on everything comes through the broker interface from the tape, never more than had happened by then.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from tradeflow_core.day import business_day, last_done_day, next_business_day, run_day, run_job
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home import Home
+from tradeflow_core.importers.adopt import copy_history, copy_tables, record_past
+from tradeflow_core.ledger import ROLLS, current_rolls, journal
+from tradeflow_core.ledger.schema import roll_events
+from tradeflow_core.reports import capital_history, fills_of_day, orders_of_day, profit_of_day
+from tradeflow_core.settings import SETTINGS_FILE
+from tradeflow_core.store.tape import Tape
+
+ACCOUNT = "REPLAY-1"
+STRATEGY = "static_trend_carry"
+DAY_START = time(0, 5)
+"""After the close of the day before has ended at 23:00, and before the first session of the day."""
+SESSION_END = time(22, 0)
+TICK_MINUTES = 60
+"""The tape's bars are hourly: looking more often shows nothing new."""
+SEEDED = "replay.json"
+"""Written into the home when its seeding is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayRecord:
+    """What one day of a replay did. `orders` of strategies, `roll_orders` of forced rolls, `closed` positions that a roll of the tape left
+    over, `rolls` of price series, `profit` the change of the account value over the day, `value` of the account and `capital` at its end
+    (base currency), `seconds` the measured time of its work; `prices` says how the price update went."""
+
+    day: date
+    prices: str
+    orders: int
+    roll_orders: int
+    closed: int
+    fills: int
+    rolls: int
+    profit: float
+    value: float
+    capital: float
+    seconds: float
+
+    def line(self) -> str:
+        """The day in one line."""
+        left = f", {self.closed} closed at the last price since the tape rolled" if self.closed else ""
+        return (
+            f"{self.day}: {self.prices}; {self.orders} orders, {self.roll_orders} roll orders, {self.fills} fills, {self.rolls} rolls{left}; "
+            f"profit {self.profit:+,.0f}, account {self.value:,.0f}, capital {self.capital:,.0f}"
+        )
+
+
+@dataclass(frozen=True)
+class ReplaySummary:
+    """A replay so far: its days, and the instruments of the tape that it had to leave out, with the reason."""
+
+    home: str
+    tape: str
+    base_currency: str
+    days: list[DayRecord]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Sums over all days, and the account value at the end."""
+        names = ("orders", "roll_orders", "closed", "fills", "rolls", "profit", "seconds")
+        sums: dict[str, float] = {name: sum(getattr(day, name) for day in self.days) for name in names}
+        return {"days": len(self.days), **sums, "value": self.days[-1].value if self.days else 0.0}
+
+    def to_json(self) -> str:
+        """The summary as JSON text."""
+        return json.dumps(asdict(self) | {"totals": self.totals}, indent=1, default=str)
+
+
+def replay_home(root: Path, tape: Tape, start: date, end: date) -> Path:
+    """Where a replay lives when nobody says otherwise: `replays/TAPE-START-END` in `root`."""
+    return root / "replays" / f"{tape.path.name}-{start}-{end}"
+
+
+# --- seeding -------------------------------------------------------------------------------------------------------------
+
+
+def seed_replay(
+    home_path: Path,
+    tape: Tape,
+    start: date,
+    end: date,
+    instruments: Sequence[str] | None = None,
+    capital: Decimal | int = 5_000_000,
+    base: str = "USD",
+) -> Home:
+    """A home that replays `tape` from the business day `start` to `end`; one that was seeded with the same arguments is opened as it is.
+
+    `instruments`: codes, default all of the tape that have prices then (those left out are in the home's `replay.json`). Seeding that was
+    interrupted is done again. Raises ConfigError for an empty period, for instruments without prices then, and where the folder holds
+    something else.
+    """
+    home_path = Path(home_path).absolute()
+    codes, left_out = _playable(tape, start, end, instruments)
+    values = _settings(tape, start, end, codes, Decimal(capital), base)
+    if (home_path / SETTINGS_FILE).exists():
+        home = Home.open(home_path)
+        _require_same(home, values)
+    else:
+        _require_free(home_path)
+        (home_path / "clock.json").unlink(missing_ok=True)
+        copy_tables(tape, home_path)
+        home = Home.create(home_path, values, _first_instant(tape.zone, start))
+    if not (home_path / SEEDED).exists():
+        _seed(home, tape)
+        text = json.dumps({"tape": str(tape.path), "left_out": left_out}, indent=1)
+        (home_path / SEEDED).write_text(text, encoding="utf-8")
+    return home
+
+
+def _first_instant(zone: str, start: date) -> datetime:
+    return datetime.combine(start, DAY_START, ZoneInfo(zone)).astimezone(UTC)
+
+
+def _playable(tape: Tape, start: date, end: date, wanted: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    if end < start or start.weekday() >= 5:
+        raise ConfigError(f"a replay from {start} to {end}: begin on a Monday to Friday, and end on it or later")
+    if unknown := sorted(set(wanted or ()) - set(tape.codes)):
+        raise ConfigError(f"{', '.join(unknown)} is not on the tape {tape.path}, which has {', '.join(tape.codes)}")
+    instant, left_out = _first_instant(tape.zone, start), {}
+    codes = sorted(set(wanted or tape.codes))
+    for code in codes:
+        first, last = tape.first_and_last(code)
+        if first > instant:
+            left_out[code] = f"its first price is of {first.date()}, after the start"
+        elif last < instant:
+            left_out[code] = f"its last price is of {last.date()}, before the start"
+    if left_out and (wanted is not None or len(left_out) == len(codes)):
+        reasons = "; ".join(f"{code}: {why}" for code, why in left_out.items())
+        raise ConfigError(f"no replay from {start} on: {reasons}; leave them out, or choose another period")
+    return [code for code in codes if code not in left_out], left_out
+
+
+def _settings(tape: Tape, start: date, end: date, codes: Sequence[str], capital: Decimal, base: str) -> dict[str, Any]:
+    return {
+        "market": "replay",
+        "account": ACCOUNT,
+        "base_currency": base,
+        "capital": str(capital),
+        "time_zone": tape.zone,
+        "universe": list(codes),
+        "strategies": {STRATEGY: {"config": STRATEGY, "weight": 1.0}},
+        "replay": {"tape": str(tape.path), "start": start.isoformat(), "end": end.isoformat()},
+        "rolls": {"decide": "tape"},
+        "day": {
+            "start": DAY_START.isoformat(timespec="minutes"),
+            "session_end": SESSION_END.isoformat(timespec="minutes"),
+            "tick_minutes": TICK_MINUTES,
+        },
+    }
+
+
+def _require_same(home: Home, values: dict[str, Any]) -> None:
+    """The home must be the replay that is asked for."""
+    settings, replay = home.settings, home.settings.replay
+    found = {
+        "market": settings.market,
+        "tape": replay and replay.tape,
+        "start": replay and replay.start.isoformat(),
+        "end": replay and replay.end.isoformat(),
+        "instruments": list(settings.universe),
+        "capital": settings.capital,
+        "base currency": settings.base_currency,
+    }
+    asked = values["replay"] | {
+        "market": "replay",
+        "instruments": values["universe"],
+        "capital": Decimal(values["capital"]),
+        "base currency": values["base_currency"],
+    }
+    if different := [f"{name} {found[name]} there, {asked[name]} asked for" for name in found if found[name] != asked[name]]:
+        raise ConfigError(f"{home.path} holds another home: {'; '.join(different)}; choose another folder, or remove that one")
+
+
+def _require_free(path: Path) -> None:
+    """The folder is new, or holds nothing but the beginning of a home."""
+    begun = {"config", "data", "market", "dagster", "logs", "reports", "clock.json"}
+    if path.exists() and (strange := sorted(child.name for child in path.iterdir() if child.name not in begun and child.name[0] != ".")):
+        raise ConfigError(f"{path} holds {', '.join(strange[:3])}, which is no part of a home; choose another folder")
+
+
+def _seed(home: Home, tape: Tape) -> None:
+    """Everything that was known at the home's present instant. Files first, the ledger in one transaction."""
+    desk = Desk(home)
+    try:
+        now = desk.now()
+        with desk.ledger.read() as view:
+            recorded = bool(current_rolls(view))
+        if missing := sorted(set(home.currencies) - set(tape.currencies)):
+            raise ConfigError(f"the tape {tape.path} has no rates of {', '.join(missing)}; choose another base currency or other instruments")
+        copy_history(tape, desk.store, home.universe, home.currencies, now)
+        if not recorded:
+            with desk.ledger.begin() as tx:
+                record_past(tx, tape, home.universe, now, now)
+    finally:
+        desk.close()
+
+
+# --- running -------------------------------------------------------------------------------------------------------------
+
+
+def run_replay(
+    home: Home,
+    end: date | None = None,
+    execute: Callable[[Desk, str], None] = run_job,
+    on_day: Callable[[DayRecord], None] | None = None,
+) -> ReplaySummary:
+    """Run business day after business day up to `end` (default: the end of the replay), from where the home stands.
+
+    `execute` runs one job of a day: directly, or through Dagster. Killed at any instant, the day that was under way goes on when it
+    is run again. Raises StateError for a home that is not a seeded replay, and what a day raises.
+    """
+    last = _replay_of(home).end if end is None else min(end, _replay_of(home).end)
+    desk = Desk(home)
+    try:
+        done = last_done_day(desk)
+        day = business_day(desk) if done is None else next_business_day(done)
+        while day <= last:
+            run_day(desk, day, execute)
+            if on_day:
+                on_day(day_record(desk, day))
+            day = next_business_day(day)
+        return summary(desk)
+    finally:
+        desk.close()
+
+
+def remove_replay(home: Home) -> None:
+    """Remove a replay and all that it made. Raises StateError for any other home."""
+    _replay_of(home)
+    shutil.rmtree(home.path)
+
+
+def _replay_of(home: Home) -> Any:
+    if home.settings.market != "replay" or home.settings.replay is None or not (home.path / SEEDED).exists():
+        raise StateError(f"{home.path} is not a seeded replay; make one with `tradeflow replay`")
+    return home.settings.replay
+
+
+def summary(desk: Desk) -> ReplaySummary:
+    """The replay of this home so far."""
+    replay = _replay_of(desk.home)
+    done = last_done_day(desk)
+    days, day = [], replay.start
+    while done is not None and day <= done:
+        days.append(day_record(desk, day))
+        day = next_business_day(day)
+    left_out = json.loads((desk.home.path / SEEDED).read_text(encoding="utf-8"))["left_out"]
+    return ReplaySummary(str(desk.home.path), replay.tape, desk.settings.base_currency, days, left_out)
+
+
+def day_record(desk: Desk, day: date) -> DayRecord:
+    """The record of a day that is done."""
+    orders, capital = orders_of_day(desk, day), capital_history(desk)
+    opened, closed = desk.home.at(day, time()), desk.home.at(day + timedelta(days=1), time())
+    with desk.ledger.read() as view:
+        steps = journal(view)
+        recorded = (roll_events.c.recorded_at >= opened, roll_events.c.recorded_at < closed, roll_events.c.who == "tape")
+        rolls = view.execute(select(func.count()).select_from(roll_events).where(*recorded)).scalar_one()
+    steps = steps[steps["day"] == day].set_index("step")
+    known = capital[capital.index < pd.Timestamp(closed)].iloc[-1]
+    left_over = orders["type"] == "balance"
+    return DayRecord(
+        day=day,
+        prices=str(steps.loc["prices", "summary"]),
+        orders=int((~left_over & (orders["strategy"] != ROLLS)).sum()),
+        roll_orders=int((~left_over & (orders["strategy"] == ROLLS)).sum()),
+        closed=int(left_over.sum()),
+        fills=len(fills_of_day(desk, day)),
+        rolls=int(rolls),
+        profit=profit_of_day(desk, day) or 0.0,
+        value=float(known["broker"]),
+        capital=float(known["capital"]),
+        seconds=float(steps["seconds"].sum()),
+    )
