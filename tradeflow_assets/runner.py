@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 from dagster import DagsterInstance
 
-from tradeflow_assets.definitions import assemble
+from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
 from tradeflow_assets.partitions import range_tags
 from tradeflow_core.clock import WallClock

@@ -99,17 +99,18 @@ def roll_step(desk: Desk) -> list[RollStatus]:
 
 
 def _close_rolled_by_tape(desk: Desk) -> list[str]:
+    """Close what is held of contracts before the one that the tape has rolled into, and say so."""
     lines = []
     with desk.ledger.read() as view:
         held = positions_by_contract(view, desk.account)
-    for (code, contract), position in sorted(held.items()):
+    for code, contract in sorted(held):
         with desk.ledger.read() as view:
             current = current_roll(view, code)
         assert current is not None
         events = tape_events(desk, code)
-        later = events[events["after"] > pd.Timestamp(current.after)] if current.after else events
-        if contract == current.price_contract and len(later) and later["after"].iloc[0] < pd.Timestamp(desk.now()):
-            lines.append(close_rolled_contract(desk, code, contract, position))
+        later = events[events["after"] > pd.Timestamp(current.after)] if current.after else events[events["after"].notna()]
+        if len(later) and later["after"].iloc[0] < pd.Timestamp(desk.now()) and contract < later["price_contract"].iloc[0]:
+            lines += close_rolled_contract(desk, code, contract)
     return lines
 
 

@@ -7,7 +7,6 @@ there on everything comes through the broker interface from the tape, never more
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,6 +36,8 @@ DAY_START = time(0, 5)
 SESSION_END = time(22, 0)
 TICK_MINUTES = 60
 """The tape's bars are hourly: looking more often shows nothing new."""
+NO_SPIKE = 1e9
+"""Limit of the spike checks in a replay: what the tape holds was checked and accepted when it was recorded, and nobody is there to do it again."""
 SEEDED = "replay.json"
 """Written into the home when its seeding is complete."""
 
@@ -165,6 +166,7 @@ def _settings(tape: Tape, start: date, end: date, codes: Sequence[str], capital:
         "strategies": {STRATEGY: {"config": STRATEGY, "weight": 1.0}},
         "replay": {"tape": str(tape.path), "start": start.isoformat(), "end": end.isoformat()},
         "rolls": {"decide": "tape"},
+        "prices": {"max_price_spike": NO_SPIKE},
         "day": {
             "start": DAY_START.isoformat(timespec="minutes"),
             "session_end": SESSION_END.isoformat(timespec="minutes"),
@@ -198,7 +200,9 @@ def _require_same(home: Home, values: dict[str, Any]) -> None:
 def _require_free(path: Path) -> None:
     """The folder is new, or holds nothing but the beginning of a home."""
     begun = {"config", "data", "market", "dagster", "logs", "reports", "clock.json"}
-    if path.exists() and (strange := sorted(child.name for child in path.iterdir() if child.name not in begun and child.name[0] != ".")):
+    if path.exists() and (
+        strange := sorted(child.name for child in path.iterdir() if child.name not in begun and child.name[0] != ".")
+    ):
         raise ConfigError(f"{path} holds {', '.join(strange[:3])}, which is no part of a home; choose another folder")
 
 
@@ -210,7 +214,9 @@ def _seed(home: Home, tape: Tape) -> None:
         with desk.ledger.read() as view:
             recorded = bool(current_rolls(view))
         if missing := sorted(set(home.currencies) - set(tape.currencies)):
-            raise ConfigError(f"the tape {tape.path} has no rates of {', '.join(missing)}; choose another base currency or other instruments")
+            raise ConfigError(
+                f"the tape {tape.path} has no rates of {', '.join(missing)}; choose another base currency or other instruments"
+            )
         copy_history(tape, desk.store, home.universe, home.currencies, now)
         if not recorded:
             with desk.ledger.begin() as tx:
@@ -246,12 +252,6 @@ def run_replay(
         return summary(desk)
     finally:
         desk.close()
-
-
-def remove_replay(home: Home) -> None:
-    """Remove a replay and all that it made. Raises StateError for any other home."""
-    _replay_of(home)
-    shutil.rmtree(home.path)
 
 
 def _replay_of(home: Home) -> Any:

@@ -3,8 +3,9 @@
 A tape holds closing prices and perhaps more: hourly bars with gaps, daily closes, thin forward contracts. What it cannot know is
 filled in by rules, each of them stated here:
 
-- **Open**: the contract with the most hourly bars of the last five days has an hourly bar that ended within the last two
-  hours. So nights and holidays are closed without any calendar; an opening shows an hour late and a close two hours late.
+- **Open**: an hourly bar of any contract ended within the last two hours. So nights and holidays are closed without any calendar; an
+  opening shows an hour late and a close two hours late. Any contract, since a recording often ends with a roll for the old one and begins
+  with it for the new one.
 - **Price of a contract now**: its last visible price. Where that is more than two hours old, it is moved by what the most
   recently traded contract of the instrument has changed since then: spreads between months are taken to stand still meanwhile.
 - **Quote**: that price plus and minus the instrument's usual half spread (not rounded to ticks), for `QUOTED_SIZE` contracts
@@ -32,7 +33,6 @@ from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import Instrument, month_number
 
 STALE = timedelta(hours=2)
-BUSY_DAYS = timedelta(days=5)
 QUOTED_SIZE = 20
 
 
@@ -124,17 +124,10 @@ class TapeMarket:
         return float(rates.iloc[seen - 1])
 
     def is_open(self, instrument: str, now: datetime) -> bool:
-        """Whether the busiest contract has an hourly bar that ended in the last two hours."""
-        every, by_contract = self._reels(instrument)
+        """Whether an hourly bar of any contract ended in the last two hours."""
+        every = self._reels(instrument)[0]
         at = micros(as_utc(now))
-        recent = slice(every.seen(at - _micros(BUSY_DAYS)), every.seen(at))
-        contracts = every.frame["contract"].to_numpy()[recent][every.hourly[recent]]
-        if not len(contracts):
-            return False
-        ids, counts = np.unique(contracts, return_counts=True)
-        busiest = by_contract[int(ids[np.argmax(counts)])]
-        fresh = slice(busiest.seen(at - _micros(STALE) - 1), busiest.seen(at))
-        return bool(busiest.hourly[fresh].any())
+        return bool(every.hourly[every.seen(at - _micros(STALE) - 1) : every.seen(at)].any())
 
     def quote(self, instrument: str, contract: int, now: datetime) -> Quote:
         """The price now with the usual spread around it; raises NoQuote where the market is closed or no price is known."""

@@ -228,4 +228,14 @@ def backfill(
         raise StateError("some instruments failed; they keep their last good prices and are locked, see `tradeflow status`")
 
 
-COMMANDS = [init, day, backfill]
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The port on 127.0.0.1.")
+@click.pass_obj
+def ui(home: Path | None, port: int) -> None:
+    """Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."""
+    desk = open_desk(home)
+    console.print(f"Dagster is starting at [bold]http://127.0.0.1:{port}[/bold]; Ctrl-C ends it")
+    importlib.import_module("tradeflow_assets.serve").serve(desk.home, port)
+
+
+COMMANDS = [init, day, backfill, ui]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
 from tradeflow_core.clock import SimulatedClock, WallClock
 from tradeflow_core.desk import Desk
@@ -24,6 +26,7 @@ from tradeflow_core.execution.spawn import spawn_contract_orders
 from tradeflow_core.instruments import display
 from tradeflow_core.ledger import (
     ROLLS,
+    ContractOrder,
     active_stop,
     add_contract_order,
     add_instrument_order,
@@ -31,6 +34,7 @@ from tradeflow_core.ledger import (
     live_broker_orders,
     open_contract_orders,
     open_instrument_orders,
+    positions_by_contract,
     positions_by_strategy,
     release_lease,
     take_lease,
@@ -181,34 +185,45 @@ def _is_gone(owner: str) -> bool:
     return False
 
 
-def close_rolled_contract(desk: Desk, code: str, contract: int, position: int) -> str:
-    """Close what is left of a contract that a tape has rolled out of, at its last price, for the strategies that hold it.
+def close_rolled_contract(desk: Desk, code: str, contract: int) -> list[str]:
+    """Close what is held of a contract that a tape has rolled out of, at its last price, for the strategies that hold it.
 
-    Returns a line for the report of the day.
+    Returns lines for the report of the day. Interrupted at any point and called again it goes on: what the broker has filled is booked
+    first, and orders that were made are used.
     """
+    poll_orders(desk)
     with desk.ledger.begin() as tx:
-        holders = {
-            name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS
-        }
-        shares: list[tuple[str, int]] = []
-        left = position
-        for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
-            if held * left > 0:
-                part = held if abs(held) <= abs(left) else left
-                shares.append((name, part))
-                left -= part
-        if left:
-            shares.append((next(iter(sorted(holders)), ROLLS), left))
-        parents = set()
-        for name, part in shares:
+        position = positions_by_contract(tx, desk.account).get((code, contract), 0)
+        if not position:
+            return []
+        underway = [order for order in open_contract_orders(tx) if _closes(order, code, contract)]
+        left = position + sum(leg.remaining for order in underway for leg in order.legs)
+        for name, part in _holders(tx, code, left) if left else []:
             order = add_instrument_order(
                 tx, name, code, -part if name != ROLLS else 0, "balance", desk.today(), desk.now(), contract
             )
             add_contract_order(tx, order, code, "balance", [(contract, -part)], desk.now())
-            parents.add(order)
     with desk.ledger.read() as view:
-        children = [child for child in open_contract_orders(view) if child.instrument_order_id in parents]
+        children = [order for order in open_contract_orders(view) if _closes(order, code, contract)]
     for child in children:
         close_at_last_price(desk, child)
     poll_orders(desk)
-    return f"{code}: {position} of {display(contract)} closed at the last price, since the tape rolled"
+    return [f"{code}: {position} of {display(contract)} closed at the last price, since the tape rolled"]
+
+
+def _closes(order: ContractOrder, code: str, contract: int) -> bool:
+    return order.instrument == code and order.order_type == "balance" and [leg.contract for leg in order.legs] == [contract]
+
+
+def _holders(tx: Connection, code: str, position: int) -> list[tuple[str, int]]:
+    """Whose the `position` in an instrument is: (strategy, contracts), the largest holder first; what nobody holds is the first one's."""
+    holders = {
+        name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS
+    }
+    shares: list[tuple[str, int]] = []
+    for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
+        if held * position > 0:
+            part = held if abs(held) <= abs(position) else position
+            shares.append((name, part))
+            position -= part
+    return [*shares, (next(iter(sorted(holders)), ROLLS), position)] if position else shares

@@ -39,7 +39,9 @@ def adopt(home: Home, tape: Tape) -> Home:
             raise StateError(f"{home.path} has price history already, so it cannot adopt the tape {tape.path}; make a new home")
         else:
             if own := sorted(file.name for file in (home.path / "config").glob("*.csv")):
-                raise ConfigError(f"{home.path / 'config'} holds {', '.join(own)}; put these lines into the tables of the tape, then remove them")
+                raise ConfigError(
+                    f"{home.path / 'config'} holds {', '.join(own)}; put these lines into the tables of the tape, then remove them"
+                )
             marker.write_text(str(tape.path), encoding="utf-8")
         copy_tables(tape, home.path)
         copy_history(tape, desk.store, tape.codes, tape.currencies, None)
@@ -78,17 +80,9 @@ def record_past(tx: Connection, tape: Tape, codes: list[str], until: datetime | 
         if until is not None:
             events = events[events["after"].isna() | (events["after"] < until)]
             bars = bars[bars["end"] <= until]
-        rows = [
-            RollEvent(
-                code,
-                None if pd.isna(row.after) else row.after.to_pydatetime(),
-                int(row.price_contract),
-                int(row.forward_contract),
-                int(row.carry_contract),
-                "import",
-            )
-            for row in events.itertuples()
-        ]
+        after = [None if pd.isna(instant) else instant.to_pydatetime() for instant in events["after"]]
+        labels = events[["price_contract", "forward_contract", "carry_contract"]].to_numpy(dtype=int).tolist()
+        rows = [RollEvent(code, instant, *contracts, "import") for instant, contracts in zip(after, labels, strict=True)]
         append_roll_events(tx, rows, now, "import", f"from the tape {tape.path.name}")
         for contract in sorted(bars["contract"].unique().tolist()):
             record_contract(tx, code, contract, _expiry(tape.instruments[code], contract), False, now)

@@ -107,7 +107,11 @@ def _problem(cell: str, kind: str) -> str:
         return ""
     if kind == PRICE:
         try:
-            return "" if cell in _MISSING or math.isfinite(float(cell)) else "not finite; leave the cell empty where there is no price"
+            return (
+                ""
+                if cell in _MISSING or math.isfinite(float(cell))
+                else "not finite; leave the cell empty where there is no price"
+            )
         except ValueError:
             return "not a number; write one such as 101.25, or leave the cell empty"
     try:

@@ -27,10 +27,17 @@ import pandas as pd
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.importers.csv_files import CONTRACT, PRICE, STAMP, read_csv
-from tradeflow_core.importers.report import InstrumentImport, ImportReport
+from tradeflow_core.importers.report import ImportReport, InstrumentImport
 from tradeflow_core.importers.stamps import Instants, to_instants
 from tradeflow_core.instruments import Instrument, find_instrument, load_fx_table, load_instruments
-from tradeflow_core.prices import back_adjust, back_out_events, build_from_events, calendar_from_events, compare_multiple_prices, contract_series
+from tradeflow_core.prices import (
+    back_adjust,
+    back_out_events,
+    build_from_events,
+    calendar_from_events,
+    compare_multiple_prices,
+    contract_series,
+)
 from tradeflow_core.store import Store
 from tradeflow_core.store.tape import MANIFEST
 
@@ -240,7 +247,9 @@ def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, code: str) 
     try:
         ours = back_adjust(multiple).dropna()
     except DataError as error:
-        raise DataError(f"{code}: its multiple prices cannot be adjusted ({error}); mend them at the roll, or leave the instrument out") from error
+        raise DataError(
+            f"{code}: its multiple prices cannot be adjusted ({error}); mend them at the roll, or leave the instrument out"
+        ) from error
     table = read_csv(path, {"DATETIME": STAMP, "price": PRICE})
     theirs = table["price"].set_axis(_instants_of(table, zone, path).utc).dropna()
     both = ours.reindex(theirs.index)

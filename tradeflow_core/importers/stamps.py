@@ -44,5 +44,7 @@ def to_instants(local: pd.DatetimeIndex, zone: str, what: str) -> Instants:
     order = np.diff(utc) <= 0
     if order.any() and local.is_monotonic_increasing and local.is_unique:
         bad = int(np.argmax(order)) + 1
-        raise DataError(f"{what}: the local times {local[bad - 1]} and {local[bad]} are not in order as instants of {zone}; choose another zone")
+        raise DataError(
+            f"{what}: the local times {local[bad - 1]} and {local[bad]} are not in order as instants of {zone}; choose another zone"
+        )
     return Instants(index, int(never.sum() + twice.sum()))

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
 
 from tradeflow_core.errors import DataError
 
@@ -19,6 +20,7 @@ MAX_SPIKE = 8.0
 SPIKE_SPAN = 500
 """Span, in rows, of the exponentially weighted average of absolute changes."""
 CLOSING_HOUR = 23
+NANOSECONDS_A_DAY = 86_400 * 10**9
 
 Table = TypeVar("Table", pd.Series, pd.DataFrame)
 
@@ -93,10 +95,18 @@ def spike_units(prices: pd.Series) -> pd.Series:
     weighted over 500 rows, the change itself included, so that the first value is 1. NaN prices give NaN.
     """
     index = pd.DatetimeIndex(prices.index)
-    days = ((index[1:] - index[:-1]) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+    return pd.Series(_spike_units(index, prices.to_numpy(dtype=float)), index=index[1:])
+
+
+def _spike_units(index: pd.DatetimeIndex, values: np.ndarray) -> np.ndarray:
+    nanoseconds = np.diff(index.as_unit("ns").asi8)
     with np.errstate(divide="ignore", invalid="ignore"):
-        changes = pd.Series(np.abs(np.diff(prices.to_numpy(dtype=float))) / np.sqrt(days), index=index[1:])
-    return changes / changes.ewm(span=SPIKE_SPAN).mean()
+        changes = np.abs(np.diff(values)) / np.sqrt(nanoseconds / NANOSECONDS_A_DAY)
+        known = ~np.isnan(changes)
+        decay = 1 - 2 / (SPIKE_SPAN + 1)
+        total = lfilter([1.0], [1.0, -decay], np.where(known, changes, 0.0))
+        weight = lfilter([1.0], [1.0, -decay], known.astype(float))
+        return np.asarray(changes / (total / weight))
 
 
 def find_spike(prices: pd.Series, since: pd.Timestamp | None = None, limit: float = MAX_SPIKE) -> Spike | None:
@@ -106,10 +116,11 @@ def find_spike(prices: pd.Series, since: pd.Timestamp | None = None, limit: floa
     """
     if len(prices) < 2:
         return None
-    units = spike_units(prices)
-    units = units if since is None else units[units.index >= since]
-    beyond = np.flatnonzero(units.to_numpy() > limit)
-    return Spike(units.index[beyond[0]], float(units.iloc[beyond[0]])) if len(beyond) else None
+    index = pd.DatetimeIndex(prices.index)
+    units = _spike_units(index, prices.to_numpy(dtype=float))
+    first = 0 if since is None else max(int(index.searchsorted(since)) - 1, 0)
+    beyond = np.flatnonzero(units[first:] > limit)
+    return Spike(index[first + beyond[0] + 1], float(units[first + beyond[0]])) if len(beyond) else None
 
 
 def update_bars(old: pd.DataFrame, new: pd.DataFrame, limit: float | None = MAX_SPIKE) -> tuple[Merge, Spike | None]:

@@ -18,7 +18,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule, display
 from tradeflow_core.ledger import RollEvent, append_roll_events, contracts_of, current_roll, marks_of, record_contract
-from tradeflow_core.prices.bars import Spike, clean_bars, find_spike
+from tradeflow_core.prices.bars import Spike, find_spike
 from tradeflow_core.prices.calendars import build_roll_calendar
 from tradeflow_core.prices.multiple import events_from_calendar
 from tradeflow_core.prices.sampling import sampling_chain
@@ -26,6 +26,7 @@ from tradeflow_core.prices.sampling import sampling_chain
 DATASET = "contract_prices"
 FREQUENCIES = ("H", "D")
 PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
+KEY = ["contract", "frequency", "start"]
 
 
 class PriceSpike(DataError):
@@ -67,7 +68,7 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     """Bring the contract table of an instrument up to date; returns the contracts to sample, in order.
 
     The chain reaches from 100 days behind to one priced contract beyond the furthest current one; expiries are the broker's. Sampling ends
-    for a contract that has expired, has left the chain, or that the broker does not know.
+    for a contract that expired before the last business day, has left the chain, or that the broker does not know.
     """
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     with desk.ledger.read() as view:
@@ -76,11 +77,13 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     assert current is not None
     chain = sampling_chain((current.price_contract, current.forward_contract, current.carry_contract), rule, now)
     followed = sorted(set(chain) | set(known.index[known["sampling"]]))
+    # The bars of a contract's last trading day come in on the morning after it.
+    yesterday = np.busday_offset(today, -1, roll="forward").astype(date)
     expiries: dict[int, tuple[date, bool]] = {}
     for contract in followed:
         try:
             expiry = desk.broker.contract(code, contract).expiry
-            expiries[contract] = (expiry, contract in chain and expiry >= today)
+            expiries[contract] = (expiry, contract in chain and expiry >= yesterday)
         except UnknownContract:
             expiry = known["expiry"].get(contract, rule.approximate_expiry(contract))
             expiries[contract] = (expiry, False)
@@ -164,60 +167,71 @@ def collect_bars(
     now = desk.now()
     stored = stored_bars(desk, code)
     last = stored.groupby(["contract", "frequency"], observed=True)["end"].max().to_dict()
-    report, batches = Collected(), []
+    report, fetched = Collected(), []
     for contract in contracts:
         for frequency in frequencies:
             since = _since(desk, last.get((contract, frequency)), frequency, full_refresh, start)
             try:
-                fetched = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
+                bars = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
             except (NoData, UnknownContract):
                 report.without_data.append(contract)
                 continue
-            batch = _clean(desk, check_bars(fetched, code, contract, frequency, now), frequency, now)
-            if full_refresh and len(batch):
-                old = stored[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
-                batch = batch[~batch["start"].isin(old["start"])]
-            if not len(batch):
-                continue
-            if spike := _spike(desk, stored, batch, contract, frequency):
-                what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
-                report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
-                continue
-            report.added[frequency] += len(batch)
-            batches.append(batch)
+            if len(bars):
+                fetched.append(_typed(bars, code, contract, frequency))
+    if not fetched:
+        return report
+    new = _clean(desk, check_bars(pd.concat(fetched, ignore_index=True), code, now))
+    if full_refresh:
+        new = new[~pd.MultiIndex.from_frame(new[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))]
+    batches = []
+    for _, batch in new.groupby(["contract", "frequency"], sort=False):
+        contract, frequency = int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0])
+        if spike := _spike(desk, stored, batch, contract, frequency):
+            what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
+            report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
+            continue
+        report.added[frequency] += len(batch)
+        batches.append(batch)
     if batches:
         merged = pd.concat([stored, *batches] if len(stored) else batches)
-        desk.store.write(DATASET, code, merged.sort_values(["contract", "frequency", "start"], ignore_index=True))
+        desk.store.write(DATASET, code, merged.sort_values(KEY, kind="stable", ignore_index=True))
     return report
 
 
-def check_bars(bars: pd.DataFrame, code: str, contract: int, frequency: str, now: datetime) -> pd.DataFrame:
-    """The bars in order of start, proven usable: right columns, UTC stamps, finite prices, each start once, ended by `now`.
-
-    Raises DataError naming the first offending bar. A missing VOLUME counts as unknown (NaN); OPEN, HIGH and LOW may be missing.
-    """
+def _typed(bars: pd.DataFrame, code: str, contract: int, frequency: str) -> pd.DataFrame:
+    """The broker's bars in the columns and types of the store. Raises DataError where that cannot be done."""
     where = f"{code} {display(contract)} {frequency} bars from the broker"
     if missing := [name for name in ("start", "end", "FINAL") if name not in bars]:
         raise DataError(f"{where}: no column {', '.join(missing)}; nothing was stored")
-    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequency)
     for name in ("start", "end"):
-        if not isinstance(frame[name].dtype, pd.DatetimeTZDtype):
+        if not isinstance(bars[name].dtype, pd.DatetimeTZDtype):
             raise DataError(f"{where}: {name} has no time zone; nothing was stored")
-        frame[name] = frame[name].astype("datetime64[us, UTC]")
+    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequency)
     try:
-        frame = frame.astype(dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], "float64"))
+        return frame.astype(
+            {**dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], "float64"), **dict.fromkeys(("start", "end"), "datetime64[us, UTC]")}
+        )
     except (TypeError, ValueError) as error:
         raise DataError(f"{where}: a price or volume is not a number ({error}); nothing was stored") from error
-    frame = frame.sort_values("start", kind="stable", ignore_index=True)
+
+
+def check_bars(bars: pd.DataFrame, code: str, now: datetime) -> pd.DataFrame:
+    """The bars in order of contract, frequency and start, proven usable: finite prices, each start once; those not ended by `now` are left out.
+
+    Raises DataError naming the first offending bar. VOLUME, OPEN, HIGH and LOW may be missing (NaN).
+    """
+    frame = bars.sort_values(KEY, kind="stable", ignore_index=True)
     for wrong, what in (
         (~np.isfinite(frame["FINAL"]), "FINAL is not a finite number"),
         (np.isinf(frame[PRICE_COLUMNS]).any(axis=1), "a price is infinite"),
-        (frame["start"].duplicated(), "the start occurs twice"),
+        (frame.duplicated(KEY), "the start occurs twice"),
         (frame["end"] < frame["start"], "it ends before it starts"),
     ):
         if wrong.any():
+            bad = frame[wrong].iloc[0]
             raise DataError(
-                f"{where}: the bar of {frame.loc[wrong, 'start'].iloc[0]:%Y-%m-%d %H:%M} UTC: {what}; nothing was stored"
+                f"{code} {display(int(bad['contract']))} {bad['frequency']} bar of {bad['start']:%Y-%m-%d %H:%M} UTC from the broker: {what}; "
+                "nothing was stored"
             )
     return frame[frame["end"] <= now]
 
@@ -230,22 +244,23 @@ def _since(desk: Desk, last: pd.Timestamp | None, frequency: str, full_refresh: 
     return desk.now() - timedelta(days=desk.settings.prices.intraday_history_days if frequency == "H" else 366)
 
 
-def _clean(desk: Desk, bars: pd.DataFrame, frequency: str, now: datetime) -> pd.DataFrame:
+def _clean(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
+    """Bars without those that the settings drop: no volume (by frequency), price zero, negative price."""
     rules = desk.settings.prices
-    cleaned = clean_bars(
-        bars.set_index("end", drop=False),
-        pd.Timestamp(now) + pd.Timedelta(microseconds=1),
-        ignore_zero_volumes=rules.drop_zero_volume_intraday if frequency == "H" else rules.drop_zero_volume_daily,
-        ignore_zero_prices=rules.drop_zero_prices,
-        ignore_negative_prices=rules.drop_negative_prices,
-    )
-    return cleaned.reset_index(drop=True)
+    hourly = bars["frequency"] == "H"
+    drop = (bars["VOLUME"] == 0) & ((hourly & rules.drop_zero_volume_intraday) | (~hourly & rules.drop_zero_volume_daily))
+    if rules.drop_zero_prices:
+        drop |= bars["FINAL"] == 0
+    if rules.drop_negative_prices:
+        drop |= bars["FINAL"] < 0
+    return bars[~drop]
 
 
 def _spike(desk: Desk, stored: pd.DataFrame, batch: pd.DataFrame, contract: int, frequency: str) -> Spike | None:
     old = stored[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
-    both = pd.concat([frame.set_index("end")["FINAL"] for frame in (old, batch) if len(frame)]).sort_index()
-    return find_spike(both, batch["end"].min() if len(old) else None, desk.settings.prices.max_price_spike)
+    both = pd.concat([old, batch]).sort_values("end", kind="stable") if len(old) else batch
+    prices = pd.Series(both["FINAL"].to_numpy(), index=pd.DatetimeIndex(both["end"]))
+    return find_spike(prices, batch["end"].min() if len(old) else None, desk.settings.prices.max_price_spike)
 
 
 # --- what derives from them ----------------------------------------------------------------------------------------------

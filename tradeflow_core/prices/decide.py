@@ -209,7 +209,7 @@ def _decide_by_tape(desk: Desk, code: str) -> RollStatus:
         current, state = current_roll(view, code), RollState(roll_state(view, code))
         held = positions_by_contract(view, desk.account)
     assert current is not None
-    coming = events[events["after"] > pd.Timestamp(current.after)] if current.after else events
+    coming = events[events["after"] > pd.Timestamp(current.after)] if current.after else events[events["after"].notna()]
     if coming.empty:
         return roll_status(desk, code, note="the tape has no further roll")
     event, position = coming.iloc[0], held.get((code, current.price_contract), 0)

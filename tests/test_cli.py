@@ -1,0 +1,108 @@
+"""The command: what it prints, what it returns, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tradeflow_core.cli.main import root
+from tradeflow_core.desk import Desk
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(root, ["--home", str(home), *arguments])
+
+
+def answer(home: Path, *arguments: str) -> dict:  # type: ignore[type-arg]
+    result = run(home, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_stranger_makes_a_home_runs_a_day_and_looks_at_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert answer(home, "init", "--universe", "GOLD_micro,CORN")["universe"] == ["CORN", "GOLD_micro"]
+    first = answer(home, "day")
+    assert first["days"] == ["2024-01-08"]
+    assert [job["job"] for job in first["jobs"]] == ["rolls", "prices", "portfolio", "stack_handler", "reports"]
+    assert first["orders"]
+    again = answer(home, "day")
+    assert again["days"] == [] and again["fills"] == first["fills"]
+    status = answer(home, "status")
+    assert status["last_done_day"] == "2024-01-08" and status["locks"] == {} and status["trading_stopped"] is None
+    assert {row["instrument"] for row in status["positions"]} == {"CORN", "GOLD_micro"}
+    assert answer(home, "check") == {"problems": []}
+    rows = answer(home, "sql", "select instrument, sum(quantity) as quantity from fills group by 1 order by 1")
+    assert {row["instrument"]: row["quantity"] for row in rows} == {row["instrument"]: row["position"] for row in status["positions"] if row["position"]}
+
+
+def test_the_first_line_says_which_desk_it_is(trading_desk: Desk) -> None:
+    first = run(trading_desk.home.path, "status").output.splitlines()[0]
+    assert first.startswith("simulated market, account SIM-1, home ")
+
+
+def test_a_dry_run_changes_nothing(trading_desk: Desk) -> None:
+    path = trading_desk.home.path
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*.parquet")}
+    assert answer(path, "day", "--days", "2", "--dry-run") == {"days": ["2024-01-08", "2024-01-09", "2024-01-10"]}
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*.parquet")} == before
+
+
+def test_stop_holds_until_resume(trading_desk: Desk) -> None:
+    path = trading_desk.home.path
+    assert answer(path, "stop", "--why", "storm")["stopped"]
+    refused = run(path, "day")
+    assert refused.exit_code == 1
+    assert "trading is stopped" in refused.output and "tradeflow resume" in refused.output
+    assert answer(path, "status")["trading_stopped"].endswith("storm")
+    assert answer(path, "resume") == {"resumed": True}
+    assert run(path, "day").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("status", "GOLDEN"), "unknown instrument 'GOLDEN'"),
+        (("sql", "delete from fills"), "one SELECT statement"),
+        (("backfill", "AEX9"), "unknown instrument"),
+        (("backfill", "DAX"), "not in the universe of this home"),
+        (("capital", "flow", "much", "--why", "x"), "'much' is not a number"),
+    ],
+)
+def test_mistakes_are_one_line_without_a_traceback(trading_desk: Desk, arguments: tuple[str, ...], message: str) -> None:
+    result = run(trading_desk.home.path, *arguments)
+    assert result.exit_code == 1
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_no_home_says_what_to_do(tmp_path: Path) -> None:
+    result = run(tmp_path / "nowhere", "status")
+    assert result.exit_code == 1 and "tradeflow init" in result.output
+
+
+def test_a_broken_invariant_fails_the_check(trading_desk: Desk) -> None:
+    with trading_desk.ledger.begin() as tx:
+        tx.exec_driver_sql("insert into contract_positions values ('SIM-1', 'CORN', 20240300, 7)")
+    result = run(trading_desk.home.path, "check")
+    assert result.exit_code == 1
+    assert "the sum of its fills is 0" in " ".join(result.output.split())
+
+
+def test_a_large_change_of_the_account_waits_for_a_person(trading_desk: Desk) -> None:
+    path, desk = trading_desk.home.path, trading_desk
+    with desk.ledger.begin() as tx:
+        tx.exec_driver_sql("update account_values set net_liquidation = '3000000'")
+    refused = run(path, "day")
+    assert refused.exit_code == 1 and "tradeflow capital accept" in " ".join(refused.output.split())
+    assert run(path, "capital", "accept", "--why", "the broker paid interest").exit_code == 0
+    assert run(path, "day").exit_code == 0
+
+
+def test_every_command_has_help() -> None:
+    for name, command in root.commands.items():
+        assert command.help, name
+        assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0

@@ -1,0 +1,27 @@
+"""All groups put together, for the home that the environment names or for one that a command is given."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from tradeflow_assets import alerts, capital, execution, fx, housekeeping, orders, prices, reports, rolls, strategy
+from tradeflow_assets.resources import DeskResource
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
+
+
+def assemble(home: Home, desk: DeskResource | Desk, codes: Sequence[str] = ()) -> dg.Definitions:
+    """All definitions for a home, with `desk` as their resource; partitions in the order of `codes` where given."""
+    return dg.Definitions.merge(
+        rolls.definitions(home),
+        prices.definitions(home, codes),
+        fx.definitions(),
+        capital.definitions(),
+        strategy.definitions(),
+        orders.definitions(),
+        execution.definitions(home),
+        reports.definitions(home),
+        alerts.definitions(),
+        housekeeping.definitions(home),
+        dg.Definitions(resources={"desk": desk}, executor=dg.in_process_executor),
+    )
