@@ -18,8 +18,13 @@ MAX_ROWS = 300
 
 
 def table(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> dg.TableMetadataValue:
-    """The frame (at most its first 300 rows) as a table with a schema; gaps are empty, times are text."""
+    """The frame (at most its first 300 rows) as a table with a schema; gaps are empty, times are text.
+
+    A column `strategy` that says the same in every row is left out, since cells are narrow.
+    """
     shown = frame if columns is None else frame[list(columns)]
+    if "strategy" in shown and len(shown) > 1 and shown["strategy"].nunique() == 1:
+        shown = shown.drop(columns="strategy")
     kinds = {name: _kind(shown[name]) for name in shown.columns}
     records = [dg.TableRecord({name: _plain(row[i], kinds[name]) for i, name in enumerate(kinds)}) for row in shown.head(MAX_ROWS).to_numpy(object)]
     schema = dg.TableSchema(columns=[dg.TableColumn(str(name), kind) for name, kind in kinds.items()])

@@ -69,9 +69,9 @@ def execute_job(desk: Desk, job: str) -> None:
     definitions, config = assemble(desk.home, desk), QUIET
     with desk.ledger.read() as view:
         missing = [name for name in JOBS[job] if not step_done(view, business_day(desk), name)]
-    selection, tags = None, None
+    selection, tags = None, {"day": business_day(desk).isoformat()}
     if job == "prices":
-        tags = range_tags(desk.universe)
+        tags |= range_tags(desk.universe)
     elif job == "portfolio":
         selection = [dg.AssetKey(asset) for name in missing for asset in STEP_ASSETS.get(name, [name])]
     with instance_for(desk.home.path) as instance:

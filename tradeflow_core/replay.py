@@ -26,7 +26,7 @@ from tradeflow_core.importers.adopt import copy_history, copy_tables, record_pas
 from tradeflow_core.ledger import ROLLS, current_rolls, journal
 from tradeflow_core.ledger.schema import roll_events
 from tradeflow_core.reports import capital_history, fills_of_day, orders_of_day, profit_of_day
-from tradeflow_core.settings import SETTINGS_FILE
+from tradeflow_core.settings import SETTINGS_FILE, environment_home
 from tradeflow_core.store.tape import Tape
 
 ACCOUNT = "REPLAY-1"
@@ -91,8 +91,10 @@ class ReplaySummary:
         return json.dumps(asdict(self) | {"totals": self.totals}, indent=1, default=str)
 
 
-def replay_home(root: Path, tape: Tape, start: date, end: date) -> Path:
-    """Where a replay lives when nobody says otherwise: `replays/TAPE-START-END` in `root`."""
+def replay_home(tape: Tape, start: date, end: date, desk_home: Path | None = None) -> Path:
+    """Where a replay lives when nobody says otherwise: `replays/TAPE-START-END` in `var`, or beside the home that TRADEFLOW_HOME names."""
+    desk_home = desk_home or environment_home()
+    root = desk_home if desk_home.name == "var" else desk_home.parent
     return root / "replays" / f"{tape.path.name}-{start}-{end}"
 
 

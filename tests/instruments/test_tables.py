@@ -73,7 +73,7 @@ def test_the_simulated_market_knows_no_other_instruments() -> None:
 def test_volatility_futures_are_simulated_in_strong_contango_and_short_rates_hardly_move() -> None:
     market = load_simulated_market()
     assert market["VIX"].carry <= -0.3
-    assert market["SOFR"].annual_vol < market["US2"].annual_vol < market["US10"].annual_vol < market["SP500_micro"].annual_vol
+    assert market["SOFR"].annual_vol < market["US5"].annual_vol < market["US10"].annual_vol < market["SP500_micro"].annual_vol
 
 
 def test_a_home_adds_an_instrument_and_changes_one_roll_rule(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ HOURLY_FROM = "2023-06-15"
 
 INSTRUMENTS = """Instrument,Description,Pointsize,Currency,AssetClass,PerBlock,Percentage,PerTrade,Region
 ALPHA,"First, of the markets",600,USD,Equity,1,0,0,US
-BETA,Second market,800,EUR,Bond,1,0,0,EMEA
-GAMMA,Third market,400,USD,Metals,1,0,0,US
+BETA,Second market,2000,EUR,Bond,1,0,0,EMEA
+GAMMA,Third market,800,USD,Metals,1,0,0,US
 OTHER,Not imported,10,USD,Metals,1,0,0,US
 """
 ROLLS = """Instrument,HoldRollCycle,RollOffsetDays,CarryOffset,PricedRollCycle,ExpiryOffset
@@ -55,17 +55,17 @@ def write_folder(folder: Path) -> Path:
         )
     days = pd.bdate_range("2021-06-01", "2023-08-31") + pd.Timedelta(hours=23)
     rates = pd.Series(np.round(1.1 + 0.02 * np.sin(np.arange(len(days)) / 40), 5), index=days, name="PRICE")
-    rates.index = [*rates.index[:5].normalize(), *rates.index[5:]]
+    rates.index = pd.DatetimeIndex([*pd.DatetimeIndex(days[:5]).normalize(), *days[5:]])
     rates.to_csv(folder / "fx_prices_csv" / "EURUSD.csv", index_label="DATETIME", date_format="%Y-%m-%d %H:%M:%S")
     return folder
 
 
 def _stamps() -> pd.DatetimeIndex:
     days = pd.bdate_range("2021-06-01", "2023-08-31")
-    recent = days[days >= HOURLY_FROM]
+    recent = days[days >= pd.Timestamp(HOURLY_FROM)]
     hours = [recent + pd.Timedelta(hours=hour) for hour in range(9, 17)]
     closes = days + pd.Timedelta(hours=23)
-    return closes.append(hours).sort_values()
+    return pd.DatetimeIndex(closes.append(hours).sort_values())
 
 
 def multiple_prices(stamps: pd.DatetimeIndex, seed: int, thin: bool = False) -> pd.DataFrame:

@@ -82,7 +82,10 @@ def record_past(tx: Connection, tape: Tape, codes: list[str], until: datetime | 
             bars = bars[bars["end"] <= until]
         after = [None if pd.isna(instant) else instant.to_pydatetime() for instant in events["after"]]
         labels = events[["price_contract", "forward_contract", "carry_contract"]].to_numpy(dtype=int).tolist()
-        rows = [RollEvent(code, instant, *contracts, "import") for instant, contracts in zip(after, labels, strict=True)]
+        rows = [
+            RollEvent(code, instant, price, forward, carry, "import")
+            for instant, (price, forward, carry) in zip(after, labels, strict=True)
+        ]
         append_roll_events(tx, rows, now, "import", f"from the tape {tape.path.name}")
         for contract in sorted(bars["contract"].unique().tolist()):
             record_contract(tx, code, contract, _expiry(tape.instruments[code], contract), False, now)

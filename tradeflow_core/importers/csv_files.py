@@ -41,7 +41,6 @@ def read_csv(path: Path, columns: Mapping[str, str], increasing: bool = True) ->
             io.BytesIO(data),
             usecols=list(columns),
             dtype={name: "str" if kind == STAMP else "float64" for name, kind in columns.items()},
-            float_precision="round_trip",
         )
         frame = _typed(table, columns)
     except (ValueError, DataError) as error:

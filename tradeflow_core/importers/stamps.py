@@ -33,7 +33,7 @@ def to_instants(local: pd.DatetimeIndex, zone: str, what: str) -> Instants:
         raise ConfigError(f"{zone!r} is not a time zone; use an IANA name such as Europe/London") from error
     local = local.as_unit("us")
     first = local.tz_localize(zone, ambiguous=np.ones(len(local), dtype=bool), nonexistent="NaT")
-    never = np.asarray(first.isna() & ~local.isna())
+    never = np.asarray(first.isna()) & np.asarray(local.notna())
     twice = np.asarray(first != local.tz_localize(zone, ambiguous=np.zeros(len(local), dtype=bool), nonexistent="NaT")) & ~never
     utc = np.array(first.tz_convert("UTC").as_unit("us").asi8)
     if never.any():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,12 @@ DATASET = "contract_prices"
 FREQUENCIES = ("H", "D")
 PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
 KEY = ["contract", "frequency", "start"]
+BAR_TYPES: dict[str, Any] = {
+    "contract": np.dtype("int64"),
+    "frequency": pd.StringDtype(na_value=np.nan),
+    **dict.fromkeys(("start", "end"), pd.DatetimeTZDtype("us", "UTC")),
+    **dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], np.dtype("float64")),
+}
 
 
 class PriceSpike(DataError):
@@ -183,10 +190,11 @@ def collect_bars(
     new = _clean(desk, check_bars(pd.concat(fetched, ignore_index=True), code, now))
     if full_refresh:
         new = new[~pd.MultiIndex.from_frame(new[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))]
+    old = {key: group for key, group in stored.groupby(["contract", "frequency"], sort=False)}
     batches = []
-    for _, batch in new.groupby(["contract", "frequency"], sort=False):
+    for key, batch in new.groupby(["contract", "frequency"], sort=False):
         contract, frequency = int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0])
-        if spike := _spike(desk, stored, batch, contract, frequency):
+        if spike := _spike(old.get(key), batch, desk.settings.prices.max_price_spike):
             what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
             continue
@@ -206,11 +214,11 @@ def _typed(bars: pd.DataFrame, code: str, contract: int, frequency: str) -> pd.D
     for name in ("start", "end"):
         if not isinstance(bars[name].dtype, pd.DatetimeTZDtype):
             raise DataError(f"{where}: {name} has no time zone; nothing was stored")
+    if list(bars.columns) == BAR_COLUMNS and bars.dtypes.to_dict() == BAR_TYPES:
+        return bars
     frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequency)
     try:
-        return frame.astype(
-            {**dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], "float64"), **dict.fromkeys(("start", "end"), "datetime64[us, UTC]")}
-        )
+        return frame.astype(BAR_TYPES)
     except (TypeError, ValueError) as error:
         raise DataError(f"{where}: a price or volume is not a number ({error}); nothing was stored") from error
 
@@ -256,11 +264,12 @@ def _clean(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
     return bars[~drop]
 
 
-def _spike(desk: Desk, stored: pd.DataFrame, batch: pd.DataFrame, contract: int, frequency: str) -> Spike | None:
-    old = stored[(stored["contract"] == contract) & (stored["frequency"] == frequency)]
-    both = pd.concat([old, batch]).sort_values("end", kind="stable") if len(old) else batch
+def _spike(old: pd.DataFrame | None, batch: pd.DataFrame, limit: float) -> Spike | None:
+    both = batch if old is None else pd.concat([old, batch])
     prices = pd.Series(both["FINAL"].to_numpy(), index=pd.DatetimeIndex(both["end"]))
-    return find_spike(prices, batch["end"].min() if len(old) else None, desk.settings.prices.max_price_spike)
+    if not prices.index.is_monotonic_increasing:
+        prices = prices.sort_index(kind="stable")
+    return find_spike(prices, None if old is None else batch["end"].min(), limit)
 
 
 # --- what derives from them ----------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def update_instrument(
     """Run the stages of one instrument in order, yielding what each made.
 
     Raises TradeflowError, after locking the instrument, at the first stage that fails; the files of the failed and of later stages stay as
-    they were. When all goes well the lock is lifted.
+    they were. When all goes well the lock is lifted; a run that downloads nothing proves nothing about refused bars and leaves it.
     """
     try:
         if "sampled_contracts" in stages or "contract_prices" in stages:
@@ -81,7 +81,7 @@ def update_instrument(
         with desk.ledger.begin() as tx:
             lock_instrument(tx, code, LOCK_OWNER, desk.now(), str(error))
         raise
-    if "adjusted_prices" in stages:
+    if set(stages) >= set(STAGES[1:]):
         with desk.ledger.begin() as tx:
             unlock_instrument(tx, code, LOCK_OWNER)
 

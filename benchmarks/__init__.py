@@ -1,0 +1,1 @@
+"""Every figure that tradeflow is measured by: `make bench`."""

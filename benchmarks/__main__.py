@@ -1,0 +1,51 @@
+"""Print every figure with its baseline beside it."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import day, prices, strategy
+from benchmarks.measure import Figure
+
+
+def main() -> None:
+    """Measure and print."""
+    console = Console(width=130)
+    console.print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}"
+    )
+    if prices.SHARED.exists():
+        show(console, [*prices.figures(), *strategy.figures()])
+    else:
+        console.print("the reference data is absent (../shared), so only the simulated day is measured")
+    table = Table(
+        "job through Dagster, 55 instruments", "wall s", "core s", "Dagster s", title="Business day", title_justify="left"
+    )
+    for name, wall, own in day.figures():
+        table.add_row(name, f"{wall:.2f}", f"{own:.2f}", f"{wall - own:.2f}")
+    console.print(table)
+
+
+def show(console: Console, figures: list[Figure]) -> None:
+    """Print figures as a table."""
+    table = Table("what", "CPU s", "wall s", "baseline s", "times faster", "NumPy passes", title="Figures", title_justify="left")
+    for figure in figures:
+        baseline = "" if figure.baseline is None else f"{figure.baseline:,.1f}"
+        faster = "" if figure.baseline is None else f"{figure.baseline / figure.cpu:,.0f}"
+        table.add_row(
+            figure.name,
+            f"{figure.cpu:.3f}",
+            f"{figure.wall:.3f}",
+            baseline,
+            faster,
+            f"{figure.cpu / max(figure.calibration, 1e-9):,.0f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Schedules, sensors and the pruning of old runs, as the daemon evaluates them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+
+from tests.assets.conftest import THREE
+from tradeflow_assets.assembly import assemble
+from tradeflow_assets.decisions import observe
+from tradeflow_assets.housekeeping import newest_runs, prune_runs
+from tradeflow_assets.partitions import range_tags
+from tradeflow_assets.runner import backfill, execute_job, instance_for
+from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
+from tradeflow_core.ledger import lock_instrument
+
+MORNING = datetime(2024, 1, 8, 5, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def paper(three: Desk) -> Desk:
+    """The desk as if its time were real: the market named as one with a wall clock, its clock still told."""
+    home = Home(three.home.path, three.settings.model_copy(update={"market": "ib_paper"}))
+    home.__dict__["clock"] = SimulatedClock(home.path / "clock.json")
+    return Desk(home)
+
+
+def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, instance: DagsterInstance) -> None:
+    definitions = assemble(three.home, three)
+    schedules = definitions.resolve_all_job_defs() and list(definitions.schedules or [])
+    assert len(schedules) == 2
+    for schedule in schedules:
+        context = dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": three})
+        tick = schedule.evaluate_tick(context)
+        assert not tick.run_requests
+        assert "moves only when it is told to" in (tick.skip_message or "")
+
+
+def test_the_day_starts_by_schedule_where_time_is_real(paper: Desk, instance: DagsterInstance) -> None:
+    schedule = next(s for s in assemble(paper.home, paper).schedules or [] if s.name == "start_of_day")
+    assert schedule.cron_schedule == "5 0 * * 1-5" and schedule.execution_timezone == "America/New_York"
+    tick = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": paper}))
+    assert [request.run_key for request in tick.run_requests or []] == ["rolls-2024-01-08"]
+
+
+def sensor_of(desk: Desk, name: str) -> dg.SensorDefinition:
+    return next(sensor for sensor in assemble(desk.home, desk).sensors or [] if sensor.name == name)
+
+
+def test_new_orders_start_the_handler_only_where_time_is_real(three: Desk, paper: Desk, instance: DagsterInstance) -> None:
+    for job in ("rolls", "prices", "portfolio"):
+        execute_job(three, job)
+    three.clock.wait(600)
+    for desk, expected in ((three, 0), (paper, 1)):
+        sensor = sensor_of(desk, "orders_then_stack_handler")
+        definitions = assemble(desk.home, desk).get_repository_def()
+        with dg.build_sensor_context(instance, repository_def=definitions, resources={"desk": desk}) as context:
+            tick = sensor.evaluate_tick(context)
+        assert len(tick.run_requests or []) == expected, tick.skip_message
+
+
+def test_the_watchdog_rests_while_nothing_has_crashed(paper: Desk, instance: DagsterInstance) -> None:
+    with dg.build_sensor_context(instance, resources={"desk": paper}) as context:
+        tick = sensor_of(paper, "stack_handler_watchdog").evaluate_tick(context)
+    assert not tick.run_requests and tick.skip_message
+
+
+def test_what_is_observed_of_the_gate_is_what_the_locks_say(paper: Desk) -> None:
+    assert observe(paper).bad_prices == ""
+    with paper.ledger.begin() as tx:
+        for code in THREE[:2]:
+            lock_instrument(tx, code, "prices", paper.now(), "spike")
+    assert "only 33%" in observe(paper).bad_prices
+
+
+def test_prices_of_the_whole_universe_are_asked_for_in_one_run(three: Desk) -> None:
+    job = assemble(three.home, three).resolve_job_def("prices")
+    tags = range_tags(three.universe)
+    assert job.partitions_def is not None
+    wanted = dg.PartitionKeyRange(tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
+    assert job.partitions_def.get_partition_keys_in_range(wanted) == list(THREE)
+
+
+def test_pruning_never_takes_the_newest_run_of_an_asset_or_partition(three: Desk) -> None:
+    backfill(three, list(THREE))
+    backfill(three, ["CORN"])
+    backfill(three, ["CORN"])
+    execute_job(three, "rolls")
+    execute_job(three, "rolls")
+    with instance_for(three.home.path) as instance:
+        first, second, third, old_rolls, new_rolls = (run.run_id for run in reversed(instance.get_runs()))
+        assert newest_runs(instance) == {first, third, new_rolls}
+        assert prune_runs(instance, datetime.now(UTC) - timedelta(days=1)) == 0, "nothing is that old"
+        assert prune_runs(instance, datetime.now(UTC) + timedelta(days=1)) == 2
+        assert {run.run_id for run in instance.get_runs()} == {first, third, new_rolls}
+        assert instance.get_materialized_partitions(dg.AssetKey("adjusted_prices")) == set(THREE)

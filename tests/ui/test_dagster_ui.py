@@ -1,0 +1,200 @@
+"""The Dagster UI as a person uses it: a headless browser against webserver and daemon of a small home."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.assets.conftest import THREE, with_broken
+from tests.conftest import REPO, make_home
+from tradeflow_assets.runner import execute_job
+from tradeflow_assets.serve import command, environment
+from tradeflow_core.day import business_day, next_business_day, run_day
+from tradeflow_core.desk import Desk
+
+CHROMIUM = shutil.which("chromium")
+BROKEN, GOOD = "GOLD_micro", "CORN"
+GROUPS = ("desk", "rolls", "prices", "fx", "capital", "strategy", "orders", "execution", "reports")
+OFFLINE = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+)
+
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs the browser chromium on the path"),
+]
+
+
+@dataclass
+class Site:
+    """The served UI: its address and the home behind it."""
+
+    url: str
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The UI of a home with one finished day, on the morning of the next, where the market of one instrument broke over night."""
+    folder = tmp_path_factory.mktemp("served")
+    desk = Desk(make_home(folder / "home", universe=THREE, simulated={"history_years": 1}))
+    today = business_day(desk)
+    run_day(desk, today, execute_job)
+    desk = with_broken(desk, BROKEN)
+    desk.clock.advance_to(desk.home.at(next_business_day(today), desk.settings.day.start))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command(port), env=environment(desk.home), cwd=REPO, stdout=log, stderr=log, start_new_session=True)
+    desk.close()
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for_server(url, server, folder / "log")
+        yield Site(url, desk.home.path)
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            pass  # the next signal cannot be refused
+        _kill_group(server.pid)
+
+
+def _wait_for_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(120):
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(f"{url}/server_info", timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {url}: {log.read_text()}")
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@pytest.fixture(scope="module")
+def page(site: Site) -> Iterator[Any]:
+    """One browser page; a screenshot of it is kept in SCREENSHOTS if that is set."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=OFFLINE.split())
+        page = browser.new_page(viewport={"width": 1700, "height": 950})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def keep(page: Any, name: str) -> None:
+    """A screenshot for a person who wants to look."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def counts(page: Any) -> dict[str, int]:
+    """The numbers of partitions by state on the partitions tab."""
+    return {state: int(number) for state, number in re.findall(r"(Failed|Materialized|Materializing|Missing) ?\((\d+)\)", page.inner_text("body"))}
+
+
+def test_the_lineage_page_shows_every_group_of_the_business_day(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/asset-groups")
+    for group in GROUPS:
+        page.get_by_text(group, exact=True).first.wait_for()
+    keep(page, "lineage")
+    assert "Join the Dagster" not in page.inner_text("body")
+
+
+def test_the_overview_asset_says_which_desk_this_is(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/assets/desk")
+    page.get_by_text("Which desk is this?").wait_for()
+    text = page.inner_text("body")
+    assert str(site.home) in text and "SIM-1" in text and "America/New_York" in text
+    keep(page, "desk")
+
+
+def test_orders_are_shown_as_a_table_and_as_plots(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/assets/instrument_orders")
+    page.get_by_text("n_orders", exact=True).first.wait_for()
+    page.get_by_text("Show schema").first.wait_for()
+    for code in THREE:
+        page.get_by_text(code, exact=True).first.wait_for()
+    keep(page, "orders")
+    page.get_by_text("Plots", exact=True).first.click()
+    page.locator("canvas").first.wait_for()
+    keep(page, "plots")
+
+
+def test_a_price_is_drawn_on_its_partition(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/assets/adjusted_prices?view=partitions&partition={GOOD}")
+    page.locator('img[src^="data:image/svg+xml"]').first.wait_for()
+    keep(page, "price")
+
+
+def test_an_asset_is_made_again_by_a_click(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/assets/spot_fx?view=events")
+    page.get_by_role("button", name="Materialize").first.click()
+    toast = page.get_by_text(re.compile("Launched run [0-9a-f]{8}")).first
+    toast.wait_for()
+    run = (re.findall("[0-9a-f]{8}", toast.inner_text()) or [""])[0]
+    row = page.get_by_role("row").filter(has_text=run)
+    for _ in range(30):
+        page.goto(f"{site.url}/runs")
+        row.first.wait_for()
+        if "Success" in row.first.inner_text():
+            break
+        page.wait_for_timeout(1000)
+    keep(page, "run")
+    assert "Success" in row.first.inner_text()
+
+
+def test_a_backfill_of_two_instruments_shows_one_good_and_one_failed(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/locations/tradeflow_assets.definitions/asset-groups/prices")
+    page.get_by_text("adjusted_prices", exact=True).first.wait_for()
+    keep(page, "prices")
+    page.get_by_role("button", name="Materialize all").first.click()
+    page.get_by_text("Select a partition or create one").click()
+    popover = page.locator("[class*=popover i]")
+    for code in (GOOD, BROKEN):
+        popover.get_by_text(code, exact=True).locator("visible=true").last.click()
+    page.keyboard.press("Escape")
+    keep(page, "backfill")
+    page.get_by_role("button", name="Launch backfill").click()
+    found: dict[str, int] = {}
+    # The daemon takes up backfills every 30 seconds, and starting a run takes some more.
+    for _ in range(60):
+        page.goto(f"{site.url}/assets/adjusted_prices?view=partitions")
+        page.get_by_text("Materialized (").wait_for()
+        page.wait_for_timeout(1500)
+        if (found := counts(page)).get("Failed"):
+            break
+    assert found == {"Failed": 1, "Materialized": len(THREE) - 1, "Materializing": 0, "Missing": 0}
+    page.goto(f"{site.url}/assets/adjusted_prices?view=partitions&partition={BROKEN}")
+    page.get_by_text("Failed", exact=True).first.wait_for()
+    keep(page, "failed_partition")
+    page.goto(f"{site.url}/runs")
+    page.get_by_text("Failure", exact=True).first.wait_for()
+    keep(page, "runs")
+    page.goto(f"{site.url}/locations/tradeflow_assets.definitions/asset-groups/prices")
+    page.get_by_text("1 failed").first.wait_for()
+    keep(page, "prices_after")
