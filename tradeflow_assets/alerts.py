@@ -12,7 +12,9 @@ from tradeflow_core.desk import Desk
     description="Tells a person about every failed run: in logs/alerts.jsonl of the home and, if configured, by e-mail, once a day for each job.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, desk: dg.ResourceParam[Desk]) -> None:
-    desk.alerts.send(*failure_alert(context.dagster_run.job_name, context.dagster_run.run_id, context.failure_event.message), desk.now())
+    desk.alerts.send(
+        *failure_alert(context.dagster_run.job_name, context.dagster_run.run_id, context.failure_event.message), desk.now()
+    )
 
 
 def failure_alert(job: str, run_id: str, message: str | None) -> tuple[str, str]:

@@ -13,7 +13,13 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import active_stop, step_done
 
-ACTIVE = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+ACTIVE = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 MAX_RESTARTS = 20
 """Restarts of a crashing stack handler in one day; after that a person has to look."""
 
@@ -116,7 +122,9 @@ def why_not_restart(now: Situation) -> str | None:
     if "instrument_orders" not in now.done:
         return f"no instrument orders have been made for {now.day} yet"
     if now.handler_ended != DagsterRunStatus.FAILURE.value:
-        return f"no stack handler has crashed (last run: {now.handler_ended or 'none today'}); one that a person ended stays ended"
+        return (
+            f"no stack handler has crashed (last run: {now.handler_ended or 'none today'}); one that a person ended stays ended"
+        )
     if now.handler_crashes > MAX_RESTARTS:
         return f"the stack handler has crashed {now.handler_crashes} times today; look at its last run, then start it by hand"
     return None

@@ -105,7 +105,9 @@ def positions_are_right(desk: dg.ResourceParam[Desk]) -> dg.AssetCheckResult:
     """Positions are the sums of their fills in the ledger, and the broker holds the same."""
     with desk.ledger.read() as view:
         problems = ledger_problems(view)
-    problems += [f"{b.instrument} {b.contract}: the ledger holds {b.ledger}, the broker {b.broker}" for b in position_breaks(desk)]
+    problems += [
+        f"{b.instrument} {b.contract}: the ledger holds {b.ledger}, the broker {b.broker}" for b in position_breaks(desk)
+    ]
     return dg.AssetCheckResult(passed=not problems, metadata={"n_problems": len(problems), "problems": bullets(problems[:20])})
 
 
@@ -134,7 +136,9 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
         default_status=status,
         description="Starts the stack handler again when it crashed inside the hours of the session. Off by default in a live home.",
     )
-    def stack_handler_watchdog(context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
+    def stack_handler_watchdog(
+        context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]
+    ) -> dg.RunRequest | dg.SkipReason:
         reason = told_time(desk.settings.market)
         situation = None if reason else observe(desk, context.instance)
         if situation is not None:
@@ -148,4 +152,6 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
 
 def definitions(home: Home) -> dg.Definitions:
     """Everything of this group."""
-    return dg.Definitions(assets=[trades, positions], asset_checks=[positions_are_right], jobs=[stack_handler_job], sensors=sensors(home))
+    return dg.Definitions(
+        assets=[trades, positions], asset_checks=[positions_are_right], jobs=[stack_handler_job], sensors=sensors(home)
+    )

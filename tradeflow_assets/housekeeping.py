@@ -24,7 +24,9 @@ class Word(dg.Config):
     why: str = Field(default="", description="the reason, for the record")
 
 
-@dg.op(description="Record that trading is stopped: no order is made or sent, and a stack handler at work cancels what it has at the broker.")
+@dg.op(
+    description="Record that trading is stopped: no order is made or sent, and a stack handler at work cancels what it has at the broker."
+)
 def record_stop(config: Word, desk: dg.ResourceParam[Desk]) -> None:
     with desk.ledger.begin() as tx:
         stop_trading(tx, desk.now(), config.who, config.why or "stopped in the Dagster UI")
@@ -37,7 +39,9 @@ def lift_trading_stop(context: dg.OpExecutionContext, config: Word, desk: dg.Res
     context.log.info("trading is allowed again" if lifted else "trading was not stopped")
 
 
-@dg.job(name="stop_trading", description="Stop all trading now, and say who and why in the launchpad. Lift it with resume_trading.")
+@dg.job(
+    name="stop_trading", description="Stop all trading now, and say who and why in the launchpad. Lift it with resume_trading."
+)
 def stop_trading_job() -> None:
     record_stop()
 

@@ -26,7 +26,10 @@ def table(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> dg.Table
     if "strategy" in shown and len(shown) > 1 and shown["strategy"].nunique() == 1:
         shown = shown.drop(columns="strategy")
     kinds = {name: _kind(shown[name]) for name in shown.columns}
-    records = [dg.TableRecord({name: _plain(row[i], kinds[name]) for i, name in enumerate(kinds)}) for row in shown.head(MAX_ROWS).to_numpy(object)]
+    records = [
+        dg.TableRecord({name: _plain(row[i], kinds[name]) for i, name in enumerate(kinds)})
+        for row in shown.head(MAX_ROWS).to_numpy(object)
+    ]
     schema = dg.TableSchema(columns=[dg.TableColumn(str(name), kind) for name, kind in kinds.items()])
     return dg.MetadataValue.table(records, schema=schema)
 

@@ -43,7 +43,9 @@ def ledger_is_consistent(desk: dg.ResourceParam[Desk]) -> dg.AssetCheckResult:
 
 portfolio_job = dg.define_asset_job(
     "portfolio",
-    selection=dg.AssetSelection.assets(spot_fx, account_values, total_capital, strategy_capital, "backtest", "optimal_positions", instrument_orders),
+    selection=dg.AssetSelection.assets(
+        spot_fx, account_values, total_capital, strategy_capital, "backtest", "optimal_positions", instrument_orders
+    ),
     description="Third job of the day: rates, capital, backtest, optimal positions and the orders that follow.",
 )
 
@@ -70,7 +72,9 @@ def _after_prices(status: dg.DagsterRunStatus, name: str, description: str) -> d
 def definitions() -> dg.Definitions:
     """Everything of this group."""
     sensors = [
-        _after_prices(dg.DagsterRunStatus.SUCCESS, "prices_then_portfolio", "When all prices are up to date, compute positions and orders."),
+        _after_prices(
+            dg.DagsterRunStatus.SUCCESS, "prices_then_portfolio", "When all prices are up to date, compute positions and orders."
+        ),
         _after_prices(
             dg.DagsterRunStatus.FAILURE,
             "some_prices_then_portfolio",

@@ -18,7 +18,8 @@ def refused_prices(desk: Desk) -> dg.AssetCheckResult:
     with desk.ledger.read() as view:
         locked = locked_instruments(view)
     bad = pd.DataFrame(
-        [(code, why) for code, why in locked.items() if f"{LOCK_OWNER}: " in why and code in desk.universe], columns=["instrument", "why"]
+        [(code, why) for code, why in locked.items() if f"{LOCK_OWNER}: " in why and code in desk.universe],
+        columns=["instrument", "why"],
     )
     return dg.AssetCheckResult(passed=bad.empty, metadata={"n_refused": len(bad), "refused": table(bad)})
 
@@ -28,7 +29,9 @@ def stale_prices(desk: Desk) -> dg.AssetCheckResult:
     frame, allowed = freshness(desk), desk.settings.prices.stale_after_business_days
     late = frame[frame["age"].isna() | (frame["age"].astype("float64") > allowed)]
     shown = late.assign(last_time=late["last_time"].astype(str))[["instrument", "last_time", "age"]]
-    return dg.AssetCheckResult(passed=late.empty, metadata={"n_stale": len(late), "allowed_business_days": allowed, "stale": table(shown)})
+    return dg.AssetCheckResult(
+        passed=late.empty, metadata={"n_stale": len(late), "allowed_business_days": allowed, "stale": table(shown)}
+    )
 
 
 def disordered_series(desk: Desk) -> dg.AssetCheckResult:
@@ -42,9 +45,14 @@ def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
     problems = []
     for code in desk.store.names("multiple_prices"):
         found = rolls_not_into_forward(desk.store.read("multiple_prices", code, ["PRICE_CONTRACT", "FORWARD_CONTRACT"]))
-        problems += [f"{code}, {when:%Y-%m-%d}: forward was {row['expected']}, rolled into {row['rolled_into']}" for when, row in found.iterrows()]
+        problems += [
+            f"{code}, {when:%Y-%m-%d}: forward was {row['expected']}, rolled into {row['rolled_into']}"
+            for when, row in found.iterrows()
+        ]
     return dg.AssetCheckResult(
-        passed=not problems, severity=dg.AssetCheckSeverity.WARN, metadata={"n_problems": len(problems), "problems": bullets(problems[:20])}
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"n_problems": len(problems), "problems": bullets(problems[:20])},
     )
 
 
@@ -72,5 +80,9 @@ def evaluate_all(desk: Desk) -> Iterator[dg.AssetCheckEvaluation]:
     for asset, name, rule in _RULES:
         result = rule(desk)
         yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(asset), check_name=name, passed=result.passed, metadata=result.metadata, severity=result.severity
+            asset_key=dg.AssetKey(asset),
+            check_name=name,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
         )

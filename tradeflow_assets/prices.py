@@ -39,9 +39,13 @@ change is a profit or loss that a holder really had. The forecasts are made of t
 class PriceWindowConfig(dg.Config):
     """What to fetch; the default is what is new since the last run."""
 
-    start: str | None = Field(default=None, description="first day or instant, ISO format, desk's time zone unless it says its own; needs full_refresh")
+    start: str | None = Field(
+        default=None, description="first day or instant, ISO format, desk's time zone unless it says its own; needs full_refresh"
+    )
     end: str | None = Field(default=None, description="last day or instant, as start")
-    full_refresh: bool = Field(default=False, description="fetch history again from start to end; bars that are stored stay as they are")
+    full_refresh: bool = Field(
+        default=False, description="fetch history again from start to end; bars that are stored stay as they are"
+    )
 
     def window(self, desk: Desk) -> PriceWindow:
         """The same as the core wants it. Raises ConfigError for a text that is no date."""
@@ -64,7 +68,15 @@ def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
     partitions = instrument_partitions(codes or universe_of(home))
     upstream = ("roll_status", *STAGES)
     specs = [
-        dg.AssetSpec(stage, deps=[before], partitions_def=partitions, skippable=True, group_name="prices", description=DESCRIPTIONS[stage], kinds={"parquet"})
+        dg.AssetSpec(
+            stage,
+            deps=[before],
+            partitions_def=partitions,
+            skippable=True,
+            group_name="prices",
+            description=DESCRIPTIONS[stage],
+            kinds={"parquet"},
+        )
         for before, stage in zip(upstream, STAGES, strict=False)
     ]
 
@@ -72,7 +84,9 @@ def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
         name="price_chain", specs=specs, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True, pool="prices",
         description="The whole price chain of each instrument; one that fails is locked and reported, the others go on.",
     )  # fmt: skip
-    def chain(context: dg.AssetExecutionContext, config: PriceWindowConfig, desk: dg.ResourceParam[Desk]) -> Iterator[dg.AssetMaterialization]:
+    def chain(
+        context: dg.AssetExecutionContext, config: PriceWindowConfig, desk: dg.ResourceParam[Desk]
+    ) -> Iterator[dg.AssetMaterialization]:
         selected = {key.path[-1] for key in context.selected_asset_keys}
         stages = [stage for stage in STAGES if stage in selected]
         window = config.window(desk)
@@ -137,7 +151,11 @@ prices_job = dg.define_asset_job(
 )
 def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
     reason = why_not_prices(observe(desk))
-    return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(desk.universe))
+    return (
+        dg.SkipReason(reason)
+        if reason
+        else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(desk.universe))
+    )
 
 
 def definitions(home: Home, codes: Sequence[str] = ()) -> dg.Definitions:

@@ -20,7 +20,12 @@ def daily_report(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     """
     day = business_day(desk)
     report_step(desk)
-    orders, fills, capital, profit = orders_of_day(desk, day), fills_of_day(desk, day), capital_history(desk), profit_of_day(desk, day)
+    orders, fills, capital, profit = (
+        orders_of_day(desk, day),
+        fills_of_day(desk, day),
+        capital_history(desk),
+        profit_of_day(desk, day),
+    )
     return dg.MaterializeResult(
         metadata={
             "day": day.isoformat(),

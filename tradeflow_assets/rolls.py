@@ -44,7 +44,9 @@ def roll_metadata(statuses: list[RollStatus]) -> dict[str, object]:
     return {
         "n_decisions": len(decided),
         "n_rolled": int(decided["decision"].str.startswith("rolled").sum()) if len(decided) else 0,
-        "rolls": table(frame, ["instrument", "state", "decision", "priced", "forward", "position", "days_to_roll", "relative_volume", "note"]),
+        "rolls": table(
+            frame, ["instrument", "state", "decision", "priced", "forward", "position", "days_to_roll", "relative_volume", "note"]
+        ),
         **rows(len(frame)),
     }
 

@@ -114,17 +114,27 @@ def backfill(
     """
     wanted = list(dict.fromkeys(codes))
     if unknown := [code for code in wanted if code not in desk.universe]:
-        raise ConfigError(f"not in the universe of this home: {', '.join(unknown)}; see `tradeflow instruments`, or add it to tradeflow.toml")
+        raise ConfigError(
+            f"not in the universe of this home: {', '.join(unknown)}; see `tradeflow instruments`, or add it to tradeflow.toml"
+        )
     if not wanted:
         return {}
     # A single run covers partitions that lie side by side: so those wanted are put first.
     order = wanted + [code for code in desk.universe if code not in wanted]
     job = assemble(desk.home, desk, order).resolve_job_def("prices")
-    window = {"start": start.isoformat() if start else None, "end": end.isoformat() if end else None, "full_refresh": full_refresh}
+    window = {
+        "start": start.isoformat() if start else None,
+        "end": end.isoformat() if end else None,
+        "full_refresh": full_refresh,
+    }
     config = {**QUIET, "ops": {"price_chain": {"config": window}}}
     with instance_for(desk.home.path) as instance:
         result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(wanted))
-    made = {event.partition for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey("adjusted_prices")}
+    made = {
+        event.partition
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("adjusted_prices")
+    }
     if result.success:
         return dict.fromkeys(wanted, "ok")
     with desk.ledger.read() as view:

@@ -9,7 +9,20 @@ from tradeflow_core.home import Home
 
 def command(port: int) -> list[str]:
     """The command that serves the UI on 127.0.0.1."""
-    return [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", "tradeflow_assets.definitions", "--log-level", "warning"]
+    return [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-m",
+        "tradeflow_assets.definitions",
+        "--log-level",
+        "warning",
+    ]
 
 
 def environment(home: Home) -> dict[str, str]:

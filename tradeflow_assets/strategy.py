@@ -33,7 +33,9 @@ position is traded to the nearest edge. Fractions of contracts, with the referen
 
 
 @dg.multi_asset(
-    name="backtest", specs=[BACKTEST, OPTIMAL], description="Run every strategy and store what it wants to hold; both assets are written together."
+    name="backtest",
+    specs=[BACKTEST, OPTIMAL],
+    description="Run every strategy and store what it wants to hold; both assets are written together.",
 )
 def strategies(desk: dg.ResourceParam[Desk]) -> Iterator[dg.MaterializeResult]:
     runs = optimal_positions_step(desk)
@@ -47,7 +49,11 @@ def backtest_metadata(runs: dict[str, StrategyRun]) -> dict[str, object]:
     for name, run in runs.items():
         forecasts = run.backtest.stage("combined_forecast")
         newest = forecasts.ffill().iloc[-1].dropna()
-        frames.append(pd.DataFrame({"strategy": name, "instrument": newest.index, "forecast": newest.to_numpy(), "until": forecasts.index[-1]}))
+        frames.append(
+            pd.DataFrame(
+                {"strategy": name, "instrument": newest.index, "forecast": newest.to_numpy(), "until": forecasts.index[-1]}
+            )
+        )
     every = pd.concat(frames, ignore_index=True)
     return {
         "n_instruments": int(every["instrument"].nunique()),

@@ -44,7 +44,9 @@ def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, inst
 def test_the_day_starts_by_schedule_where_time_is_real(paper: Desk, instance: DagsterInstance) -> None:
     schedule = next(s for s in assemble(paper.home, paper).schedules or [] if s.name == "start_of_day")
     assert schedule.cron_schedule == "5 0 * * 1-5" and schedule.execution_timezone == "America/New_York"
-    tick = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": paper}))
+    tick = schedule.evaluate_tick(
+        dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": paper})
+    )
     assert [request.run_key for request in tick.run_requests or []] == ["rolls-2024-01-08"]
 
 

@@ -67,7 +67,9 @@ def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg
 
 def test_only_the_price_chain_is_cut_and_by_the_homes_universe(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    cut = {key.to_user_string(): graph.get(key).partitions_def for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned}
+    cut = {
+        key.to_user_string(): graph.get(key).partitions_def for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned
+    }
     assert set(cut) == {"sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices"}
     for partitions in cut.values():
         assert partitions is not None and tuple(partitions.get_partition_keys()) == THREE
@@ -91,7 +93,11 @@ def test_a_home_with_a_wrong_setting_is_named_when_dagster_loads_it(three: Desk,
 
 
 def test_the_handler_starts_by_itself_everywhere_but_in_a_live_home(three: Desk) -> None:
-    expected = {"simulated": dg.DefaultSensorStatus.RUNNING, "ib_paper": dg.DefaultSensorStatus.RUNNING, "ib_live": dg.DefaultSensorStatus.STOPPED}
+    expected = {
+        "simulated": dg.DefaultSensorStatus.RUNNING,
+        "ib_paper": dg.DefaultSensorStatus.RUNNING,
+        "ib_live": dg.DefaultSensorStatus.STOPPED,
+    }
     for market, status in expected.items():
         home = Home(three.home.path, three.settings.model_copy(update={"market": market}))
         sensors = {sensor.name: sensor.default_status for sensor in assemble(home, DeskResource()).sensors or []}

@@ -18,7 +18,7 @@ from tradeflow_core import day
 from tradeflow_core.day import JOBS, business_day, run_day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.ledger import active_stop, journal, locked_instruments, stop_trading, step_done
+from tradeflow_core.ledger import active_stop, journal, locked_instruments, step_done, stop_trading
 from tradeflow_core.prices import STAGES
 from tradeflow_core.reports import check_desk, fills_of_day
 
@@ -45,7 +45,11 @@ def failed_partitions(instance: DagsterInstance, asset: str) -> set[str]:
 def files_of(desk: Desk) -> dict[str, bytes]:
     """The price files of a home with their content."""
     root = desk.home.path / "data"
-    return {str(file.relative_to(root)): file.read_bytes() for dataset in STAGES[1:] for file in sorted((root / dataset).glob("*.parquet"))}
+    return {
+        str(file.relative_to(root)): file.read_bytes()
+        for dataset in STAGES[1:]
+        for file in sorted((root / dataset).glob("*.parquet"))
+    }
 
 
 def test_a_whole_day_through_dagster_and_again_changes_nothing(tmp_path: Path) -> None:
@@ -135,7 +139,10 @@ def test_a_day_goes_on_when_one_instrument_has_bad_prices(three: Desk) -> None:
             key.name: instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
             for key in assemble(desk.home, desk).resolve_asset_graph().asset_check_keys
         }
-    assert {name for name, record in checks.items() if record.status.value == "FAILED"} == {"no_prices_refused", "prices_are_fresh"}
+    assert {name for name, record in checks.items() if record.status.value == "FAILED"} == {
+        "no_prices_refused",
+        "prices_are_fresh",
+    }
     assert all(record.status.value in ("FAILED", "SUCCEEDED") for record in checks.values())
     desk.close()
 

@@ -1,5 +1,188 @@
 """Moving in with a history, and replaying it."""
 
-import click
+from __future__ import annotations
 
-COMMANDS: list[click.Command] = []
+import json
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+import pandas as pd
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tradeflow_core.cli.days import executor
+from tradeflow_core.cli.render import console, errors, print_json, print_table
+from tradeflow_core.day import business_day, next_business_day
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import StateError
+from tradeflow_core.home import Home
+from tradeflow_core.importers import InstrumentImport, adopt, import_pysystemtrade
+from tradeflow_core.replay import DayRecord, replay_home, run_replay, seed_replay
+from tradeflow_core.reports import check_desk
+from tradeflow_core.settings import environment_home
+from tradeflow_core.store.tape import Tape
+
+
+def progress(what: str, total: int, quiet: bool) -> tuple[Progress, TaskID]:
+    """A progress bar on standard error; it stays away where nobody watches."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal)
+    return bar, bar.add_task(what, total=total)
+
+
+@click.group("import")
+def import_() -> None:
+    """Read a history from elsewhere as a tape: read-only, to be replayed or adopted."""
+
+
+@import_.command("pysystemtrade")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--tape", type=click.Path(path_type=Path), help="Where the tape goes (default: tapes/ beside the home).")
+@click.option("--instruments", help="Codes, separated by commas (default: all that have multiple prices).")
+@click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the folder's stamps.")
+@click.option("--replace", is_flag=True, help="Replace a tape that is there.")
+@click.option("--adopt", "adopting", is_flag=True, help="Make the tape the production history of the home, which must have none.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def pysystemtrade(
+    home: Path | None,
+    folder: Path,
+    tape: Path | None,
+    instruments: str | None,
+    zone: str,
+    replace: bool,
+    adopting: bool,
+    as_json: bool,
+) -> None:
+    """Read a data folder of pysystemtrade (csvconfig, multiple_prices_csv, fx_prices_csv, ...).
+
+    Contract prices and roll events are derived from the multiple prices, and it is proven that they give these back.
+    """
+    tape = tape or (home or environment_home()).parent / "tapes" / folder.resolve().name
+    codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
+    bar, task = progress(
+        "importing", len(list((folder / "multiple_prices_csv").glob("*.csv"))) if codes is None else len(codes), as_json
+    )
+    started = time.perf_counter()
+
+    def tell(done: InstrumentImport) -> None:
+        bar.update(task, advance=1, description=done.instrument)
+
+    with bar:
+        report = import_pysystemtrade(folder, tape, instruments=codes, zone=zone, on_instrument=tell, replace=replace)
+    if as_json:
+        print_json(json.loads(report.to_json()) | {"tape": str(tape), "seconds": time.perf_counter() - started})
+    else:
+        rows = pd.DataFrame(
+            [asdict(each) | {"exceptions": _kinds(each.exceptions), "proven": each.proven} for each in report.instruments]
+        )
+        shown = [
+            "instrument",
+            "first",
+            "last",
+            "rows",
+            "contracts",
+            "rolls",
+            "exceptions",
+            "calendar_rows",
+            "calendar_matching",
+            "proven",
+        ]
+        print_table("Imported", rows[shown], limit=1000)
+        for note in report.notes:
+            console.print(f"note: {note}", soft_wrap=True)
+        proven = (
+            "rebuilt multiple prices equal the imported ones" if report.proven else "[red]not everything could be proven[/red]"
+        )
+        console.print(
+            f"[bold]{tape}[/bold]: {len(report.instruments)} instruments, {proven}; exceptions: {_kinds(report.exceptions) or 'none'}"
+        )
+    if adopting:
+        adopt(Home.open(home), Tape.open(tape))
+        if not as_json:
+            console.print("adopted as the production history of the home")
+    if not report.proven:
+        raise StateError("the rebuilt prices differ from the imported ones in ways that nothing explains; see the table")
+
+
+def _kinds(kinds: dict[str, int]) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+
+
+@click.command()
+@click.argument("tape", type=click.Path(path_type=Path))
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First business day.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Last day.")
+@click.option("--instruments", help="Codes, separated by commas (default: all on the tape).")
+@click.option(
+    "--capital", type=click.FloatRange(min=1), default=5_000_000, show_default=True, help="Starting capital in US dollars."
+)
+@click.option("--through-dagster", is_flag=True, help="Run every job through Dagster.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+@click.pass_obj
+def replay(
+    home: Path | None,
+    tape: Path,
+    start: datetime,
+    end: datetime,
+    instruments: str | None,
+    capital: float,
+    through_dagster: bool,
+    as_json: bool,
+) -> None:
+    """Run the production days of a tape, one by one, in a home of their own.
+
+    The home is seeded with what was known before the first day. Interrupted, the same command goes on where it stood.
+    --home names the replay's home (default: replays/ beside the desk's home).
+    """
+    played = Tape.open(tape)
+    first, last = start.date(), end.date()
+    codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
+    path = home or replay_home(played, first, last)
+    execute = executor(through_dagster)
+    made = seed_replay(path, played, first, last, codes, int(capital))
+    if not as_json:
+        console.print(f"[dim]{made.describe()}[/dim]", soft_wrap=True)
+    desk = Desk(made)
+    left, day = 0, business_day(desk)
+    while day <= last:
+        left, day = left + 1, next_business_day(day)
+    desk.close()
+    bar, task = progress("replaying", left, as_json)
+    started = time.perf_counter()
+
+    def tell(done: DayRecord) -> None:
+        bar.update(task, advance=1, description=str(done.day))
+        if not as_json:
+            console.print(done.line(), soft_wrap=True)
+
+    with bar:
+        summary = run_replay(made, last, execute, tell)
+    seconds = time.perf_counter() - started
+    checked = Desk(made)
+    problems = check_desk(checked)
+    checked.close()
+    if as_json:
+        print_json(json.loads(summary.to_json()) | {"problems": problems, "wall_seconds": seconds})
+    else:
+        totals = summary.totals
+        console.print(
+            f"\n[bold]{totals['days']:.0f} days[/bold], {totals['orders']:.0f} orders, {totals['roll_orders']:.0f} roll orders, "
+            f"{totals['rolls']:.0f} rolls, {totals['fills']:.0f} fills, {totals['closed']:.0f} positions closed by a roll; "
+            f"profit {totals['profit']:+,.0f} {summary.base_currency}, account {totals['value']:,.0f}"
+        )
+        for code, why in summary.left_out.items():
+            console.print(f"left out: {code}, {why}")
+        for problem in problems:
+            console.print(f"[red]broken[/red] {problem}", soft_wrap=True)
+        console.print(
+            f"{'everything holds' if not problems else f'{len(problems)} invariants are broken'}; home {made.path}",
+            soft_wrap=True,
+        )
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+COMMANDS = [import_, replay]

@@ -29,6 +29,7 @@ from tradeflow_core.ledger.controls import (
     unlock_instrument,
 )
 from tradeflow_core.ledger.decisions import (
+    FX_CONTRACT,
     RollEvent,
     append_roll_events,
     contracts_of,
@@ -37,6 +38,7 @@ from tradeflow_core.ledger.decisions import (
     marks_of,
     record_contract,
     record_mark,
+    replace_roll_events,
     roll_events_of,
     roll_state,
     set_roll_state,
@@ -69,6 +71,7 @@ from tradeflow_core.ledger.orders import (
 
 __all__ = [
     "ANY",
+    "FX_CONTRACT",
     "LIVE",
     "ROLLS",
     "BrokerOrder",
@@ -114,6 +117,7 @@ __all__ = [
     "record_mark",
     "record_step",
     "release_lease",
+    "replace_roll_events",
     "roll_events_of",
     "roll_state",
     "set_broker_status",

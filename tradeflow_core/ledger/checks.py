@@ -83,7 +83,8 @@ _RULES: list[tuple[str, str]] = [
     ),
     (
         "roll events of {instrument} are not in order of time at event {id}",
-        """select b.instrument, b.id from roll_events a join roll_events b on a.instrument = b.instrument and a.id < b.id
+        """select b.instrument, b.id from roll_events a join roll_events b on a.instrument = b.instrument
+           and a.generation = b.generation and a.id < b.id
            where b.after is null or (a.after is not null and b.after <= a.after)""",
     ),
 ]

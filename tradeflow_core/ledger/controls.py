@@ -10,10 +10,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.decisions import roll_state
 from tradeflow_core.ledger.schema import fills, leases, locks, overrides, position_limits, trade_limits, trading_stops
 
 ANY = ""
 """Strategy or instrument of a control that holds for all of them."""
+NO_OPEN = "No_Open"
+"""The roll state in which positions may not be increased, since the forward contract hardly trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,14 @@ class Override:
 
 
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
-    """Every override that touches the strategy, the instrument or both, combined."""
+    """Every override that touches the strategy, the instrument or both, combined.
+
+    An instrument in the roll state No_Open may only be reduced. That follows from the state and is stored nowhere else: so it begins and
+    ends with the state, and every other override stays as it is.
+    """
     combined = Override()
+    if roll_state(view, instrument) == NO_OPEN:
+        combined = Override("reduce_only", 1.0, "roll state No_Open")
     rows = view.execute(
         select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument)))
     )

@@ -1,19 +1,26 @@
 """Contracts and roll decisions: which contracts are followed, which is held, in which roll state an instrument is, and the
-marks that are laid over its bars."""
+marks that are laid over its bars.
+
+Roll events are never edited. A changed roll rule gives an instrument another history: it is appended as a new *generation* of events, and
+the newest generation is in force, together with the marks of its rolls. Marks of a person count in every generation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 
 import pandas as pd
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.schema import contracts, price_marks, roll_events, roll_states
 
 DEFAULT_ROLL_STATE = "No_Roll"
+FX_CONTRACT = 0
+"""The contract of a mark whose instrument is an FX code such as EURUSD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +38,65 @@ class RollEvent:
 def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetime, who: str, why: str) -> None:
     """Record roll events of one or more instruments, in order of time. Raises StateError for one that is not later than the last recorded."""
     last: dict[str, RollEvent | None] = {}
+    generations: dict[str, int] = {}
     rows = []
     for event in events:
-        before = last[event.instrument] if event.instrument in last else current_roll(tx, event.instrument, required=False)
+        if event.instrument not in last:
+            last[event.instrument] = current_roll(tx, event.instrument, required=False)
+            generations[event.instrument] = max(_generation(tx, event.instrument), 1)
+        before = last[event.instrument]
         if before is not None and (event.after is None or (before.after is not None and event.after <= before.after)):
             raise StateError(
                 f"{event.instrument}: a roll after {event.after} is not later than the last one, after {before.after}"
             )
         last[event.instrument] = event
-        rows.append(
-            {
-                "instrument": event.instrument,
-                "after": event.after,
-                "price_contract": int(event.price_contract),
-                "forward_contract": int(event.forward_contract),
-                "carry_contract": int(event.carry_contract),
-                "reason": event.reason,
-                "who": who,
-                "why": why,
-                "recorded_at": now,
-            }
-        )
+        rows.append(_event_row(event, generations[event.instrument], now, who, why))
     if rows:
         tx.execute(insert(roll_events), rows)
 
 
+def replace_roll_events(tx: Connection, instrument: str, events: Sequence[RollEvent], now: datetime, who: str, why: str) -> int:
+    """Put another history of rolls in force, as a new generation; returns its number. What was recorded before stays recorded.
+
+    Raises StateError where there are no events, or they are not in order of time.
+    """
+    if not events:
+        raise StateError(f"{instrument}: a history without any roll event is none; give at least one")
+    for before, event in pairwise(events):
+        if event.after is None or (before.after is not None and event.after <= before.after):
+            raise StateError(f"{instrument}: a roll after {event.after} is not later than the one before it, after {before.after}")
+    generation = _generation(tx, instrument) + 1
+    tx.execute(insert(roll_events), [_event_row(event, generation, now, who, why) for event in events])
+    return generation
+
+
+def _event_row(event: RollEvent, generation: int, now: datetime, who: str, why: str) -> dict[str, object]:
+    return {
+        "instrument": event.instrument,
+        "generation": generation,
+        "after": event.after,
+        "price_contract": int(event.price_contract),
+        "forward_contract": int(event.forward_contract),
+        "carry_contract": int(event.carry_contract),
+        "reason": event.reason,
+        "who": who,
+        "why": why,
+        "recorded_at": now,
+    }
+
+
+def _generation(view: Connection, instrument: str) -> int:
+    """Number of the generation of roll events in force; 0 where there is none."""
+    highest = select(func.max(roll_events.c.generation)).where(roll_events.c.instrument == instrument)
+    return view.execute(highest).scalar() or 0
+
+
 def roll_events_of(view: Connection, instrument: str) -> pd.DataFrame:
-    """All roll events of an instrument in order: after (`datetime64[us, UTC]`, NaT first), the three contracts (int64), reason."""
+    """The roll events in force of an instrument in order: after (`datetime64[us, UTC]`, NaT first), the three contracts (int64), reason."""
     columns = ["after", "price_contract", "forward_contract", "carry_contract", "reason"]
     rows = view.execute(
         select(*(roll_events.c[name] for name in columns))
-        .where(roll_events.c.instrument == instrument)
+        .where(roll_events.c.instrument == instrument, roll_events.c.generation == _generation(view, instrument))
         .order_by(roll_events.c.id)
     )
     frame = pd.DataFrame(rows.all(), columns=columns)
@@ -142,22 +177,38 @@ def record_mark(
     who: str,
     why: str,
 ) -> None:
-    """Lay a price over the bar of `contract` at `time` (None: reject that bar). The newest mark of a time counts."""
+    """Lay a price over the bar of `contract` at `time` (None: reject that bar). The newest mark of a time counts.
+
+    `source`: `manual`, a person's word about a price, or `roll`, part of the newest roll. For a rate `instrument` is its code and `contract`
+    `FX_CONTRACT`.
+    """
     tx.execute(
         insert(price_marks).values(
-            instrument=instrument, contract=contract, time=time, price=price, source=source, who=who, why=why, recorded_at=now
+            instrument=instrument,
+            contract=contract,
+            time=time,
+            price=price,
+            source=source,
+            generation=_generation(tx, instrument) if source == "roll" else None,
+            who=who,
+            why=why,
+            recorded_at=now,
         )
     )
 
 
 def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
-    """Marks of an instrument, the newest for each contract and time: columns contract, time (UTC), price (NaN: rejected)."""
+    """Marks in force of an instrument, the newest for each contract and time: contract, time (UTC), price (NaN: rejected), source."""
+    columns = ["contract", "time", "price", "source"]
     rows = view.execute(
-        select(price_marks.c.contract, price_marks.c.time, price_marks.c.price)
-        .where(price_marks.c.instrument == instrument)
+        select(*(price_marks.c[name] for name in columns))
+        .where(
+            price_marks.c.instrument == instrument,
+            or_(price_marks.c.generation.is_(None), price_marks.c.generation == _generation(view, instrument)),
+        )
         .order_by(price_marks.c.id)
     )
-    frame = pd.DataFrame(rows.all(), columns=["contract", "time", "price"]).drop_duplicates(["contract", "time"], keep="last")
+    frame = pd.DataFrame(rows.all(), columns=columns).drop_duplicates(["contract", "time"], keep="last")
     return frame.assign(
         time=pd.to_datetime(frame["time"], utc=True).astype("datetime64[us, UTC]"), price=frame["price"].astype("float64")
     )

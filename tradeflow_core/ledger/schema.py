@@ -101,13 +101,14 @@ roll_events = Table(
     metadata,
     _id(),
     Column("instrument", String(40), nullable=False, index=True),
+    Column("generation", Integer, nullable=False, comment="a new history of the instrument is a new generation; the highest is in force"),
     Column("after", Instant, comment="in force for times later than this; null for the first"),
     Column("price_contract", Integer, nullable=False),
     Column("forward_contract", Integer, nullable=False),
     Column("carry_contract", Integer, nullable=False),
     Column("reason", String(20), nullable=False, comment="calendar, person, auto, import"),
     *_said_by(),
-    UniqueConstraint("instrument", "after"),
+    UniqueConstraint("instrument", "generation", "after"),
 )
 
 roll_states = Table(
@@ -124,10 +125,11 @@ price_marks = Table(
     metadata,
     _id(),
     Column("instrument", String(40), nullable=False, index=True),
-    Column("contract", Integer, nullable=False),
+    Column("contract", Integer, nullable=False, comment="0: the instrument is an FX code, and the price its rate"),
     Column("time", Instant, nullable=False),
     Column("price", Float, comment="null: the bar at this time is rejected"),
     Column("source", String(20), nullable=False, comment="roll or manual"),
+    Column("generation", Integer, comment="of the roll events that it belongs to; null: a person's word, which always counts"),
     *_said_by(),
 )
 

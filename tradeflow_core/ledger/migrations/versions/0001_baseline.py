@@ -119,10 +119,11 @@ def upgrade() -> None:
     op.create_table('price_marks',
     sa.Column('id', sa.Integer(), autoincrement=True, nullable=False),
     sa.Column('instrument', sa.String(length=40), nullable=False),
-    sa.Column('contract', sa.Integer(), nullable=False),
+    sa.Column('contract', sa.Integer(), nullable=False, comment='0: the instrument is an FX code, and the price its rate'),
     sa.Column('time', schema.Instant(), nullable=False),
     sa.Column('price', sa.Float(), nullable=True, comment='null: the bar at this time is rejected'),
     sa.Column('source', sa.String(length=20), nullable=False, comment='roll or manual'),
+    sa.Column('generation', sa.Integer(), nullable=True, comment="of the roll events that it belongs to; null: a person's word, which always counts"),
     sa.Column('who', sa.String(length=60), nullable=False),
     sa.Column('why', sa.Text(), nullable=False),
     sa.Column('recorded_at', schema.Instant(), nullable=False),
@@ -134,6 +135,7 @@ def upgrade() -> None:
     op.create_table('roll_events',
     sa.Column('id', sa.Integer(), autoincrement=True, nullable=False),
     sa.Column('instrument', sa.String(length=40), nullable=False),
+    sa.Column('generation', sa.Integer(), nullable=False, comment='a new history of the instrument is a new generation; the highest is in force'),
     sa.Column('after', schema.Instant(), nullable=True, comment='in force for times later than this; null for the first'),
     sa.Column('price_contract', sa.Integer(), nullable=False),
     sa.Column('forward_contract', sa.Integer(), nullable=False),
@@ -143,7 +145,7 @@ def upgrade() -> None:
     sa.Column('why', sa.Text(), nullable=False),
     sa.Column('recorded_at', schema.Instant(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_roll_events')),
-    sa.UniqueConstraint('instrument', 'after', name=op.f('uq_roll_events_instrument_after'))
+    sa.UniqueConstraint('instrument', 'generation', 'after', name=op.f('uq_roll_events_instrument_generation_after'))
     )
     with op.batch_alter_table('roll_events', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_roll_events_instrument'), ['instrument'], unique=False)
