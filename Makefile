@@ -38,10 +38,11 @@ ui: $(INSTALLED) ## serve the Dagster UI on 127.0.0.1:3000 (PORT=n: another port
 	@exec $(BIN)/tradeflow ui --port $(PORT)
 
 test: $(DEV) check ## all tests and checks
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui"
+	@$(BIN)/python -m pytest -m ui
 
 test-fast: $(DEV) ## the tests that take no more than 90 seconds together
-	@$(BIN)/python -m pytest -m "not slow and not ui"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
 
 bench: $(DEV) ## measure, and print every figure with its baseline
 	@$(BIN)/python -m benchmarks

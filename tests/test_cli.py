@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def test_a_stranger_makes_a_home_runs_a_day_and_looks_at_it(tmp_path: Path) -> N
     assert {row["instrument"] for row in status["positions"]} == {"CORN", "GOLD_micro"}
     assert answer(home, "check") == {"problems": []}
     rows = answer(home, "sql", "select instrument, sum(quantity) as quantity from fills group by 1 order by 1")
-    assert {row["instrument"]: row["quantity"] for row in rows} == {row["instrument"]: row["position"] for row in status["positions"] if row["position"]}
+    held = {row["instrument"]: row["position"] for row in status["positions"] if row["position"]}
+    assert {row["instrument"]: row["quantity"] for row in rows} == held
 
 
 def test_the_first_line_says_which_desk_it_is(trading_desk: Desk) -> None:
@@ -106,3 +108,13 @@ def test_every_command_has_help() -> None:
     for name, command in root.commands.items():
         assert command.help, name
         assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
+
+
+def test_a_busy_port_is_said_before_dagster_starts(trading_desk: Desk) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run(trading_desk.home.path, "ui", "--port", str(port))
+    assert result.exit_code == 1
+    assert f"port {port} of 127.0.0.1 is in use" in " ".join(result.output.split())

@@ -13,8 +13,24 @@ from tradeflow_core import day
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
-from tradeflow_core.ledger import current_roll, locked_instruments, positions_by_strategy, record_mark, roll_events_of, roll_state, set_roll_state
-from tradeflow_core.prices import PriceWindow, contract_prices, decide_rolls, preview_roll, roll_prices, stored_bars, update_instrument
+from tradeflow_core.ledger import (
+    current_roll,
+    locked_instruments,
+    positions_by_strategy,
+    record_mark,
+    roll_events_of,
+    roll_state,
+    set_roll_state,
+)
+from tradeflow_core.prices import (
+    PriceWindow,
+    contract_prices,
+    decide_rolls,
+    preview_roll,
+    roll_prices,
+    stored_bars,
+    update_instrument,
+)
 from tradeflow_core.prices.collect import _typed, check_bars
 
 NOW = datetime(2024, 1, 8, tzinfo=UTC)

@@ -42,12 +42,12 @@ def test_a_wrong_value_is_refused_with_its_key(tmp_path: Path) -> None:
 
 
 def test_malformed_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not valid TOML.*line 2"):
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 2"):
         load_settings(settings_file(tmp_path, 'market = "simulated"\ncapital = = 5\n'))
 
 
 def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="newer tradeflow.*upgrade"):
+    with pytest.raises(ConfigError, match=r"newer tradeflow.*upgrade"):
         load_settings(settings_file(tmp_path, "home_version = 99\n"))
 
 

@@ -1,5 +1,7 @@
 """A run that fails is told to a person, through the desk's own alerts: the log of the home and, if configured, e-mail."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from tradeflow_core.desk import Desk
@@ -12,15 +14,29 @@ from tradeflow_core.desk import Desk
     description="Tells a person about every failed run: in logs/alerts.jsonl of the home and, if configured, by e-mail, once a day for each job.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, desk: dg.ResourceParam[Desk]) -> None:
-    desk.alerts.send(
-        *failure_alert(context.dagster_run.job_name, context.dagster_run.run_id, context.failure_event.message), desk.now()
-    )
+    why = reasons(context.get_step_failure_events()) or context.failure_event.message or "no message"
+    desk.alerts.send(*failure_alert(context.dagster_run.job_name, context.dagster_run.run_id, why), desk.now())
 
 
-def failure_alert(job: str, run_id: str, message: str | None) -> tuple[str, str]:
+def reasons(failures: Sequence[dg.DagsterEvent]) -> str:
+    """Why the steps of a run failed, as their own errors said it, in one line."""
+    messages = []
+    for event in failures:
+        data = event.step_failure_data
+        if data.user_failure_data is not None and data.user_failure_data.description:
+            messages.append(data.user_failure_data.description)
+        elif data.error is not None:
+            error = data.error
+            while error.cause is not None:
+                error = error.cause
+            messages.append(error.message.strip().split(f"{error.cls_name}: ", 1)[-1])
+    return "; ".join(messages)
+
+
+def failure_alert(job: str, run_id: str, why: str) -> tuple[str, str]:
     """Subject and text of the alert about a failed run."""
     name = "materialization" if job.startswith("__") else f"job {job}"
-    return f"{name} failed", f"run {run_id[:8]}: {(message or 'no message').strip()}; see it in the Dagster UI under Runs"
+    return f"{name} failed", f"{why.strip()}; see run {run_id[:8]} in the Dagster UI"
 
 
 def definitions() -> dg.Definitions:

@@ -37,7 +37,10 @@ positions = dg.AssetSpec(
     deps=[trades],
     group_name="execution",
     kinds={"sql"},
-    description="**What the desk holds, by contract**: the sum of all fills, compared with the broker's account all day long; a difference locks the instrument.",
+    description=(
+        "**What the desk holds, by contract**: the sum of all fills, compared with the broker's account all day long; "
+        "a difference locks the instrument."
+    ),
 )
 
 
@@ -74,7 +77,10 @@ def show(context: dg.OpExecutionContext, desk: Desk) -> None:
 
 @dg.op(
     pool="stack_handler",
-    description="Work the order stack until the session ends. End it with Terminate, or gently with the job `stop_trading`; a restart goes on from the ledger.",
+    description=(
+        "Work the order stack until the session ends. End it with Terminate, or gently with the job `stop_trading`; "
+        "a restart goes on from the ledger."
+    ),
 )
 def work_stack(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> None:
     shown = time.monotonic()

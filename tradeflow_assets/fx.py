@@ -23,7 +23,7 @@ def spot_fx(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={
             "rates": table(newest),
-            **{row.pair: row.rate for row in newest.itertuples()},
+            **{code: float(series.iloc[-1]) for code, series in rates.items()},
             **rows(int(newest["days"].sum())),
         }
     )

@@ -66,7 +66,8 @@ def sparkline(values: ArrayLike) -> dg.MarkdownMetadataValue:
     across = np.linspace(0, WIDTH, len(picked)).round().astype(int)
     down = (HEIGHT - 1 - (picked - low) / ((high - low) or 1.0) * (HEIGHT - 2)).round().astype(int)
     points = " ".join(f"{x},{y}" for x, y in zip(across, down, strict=True))
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * 2}" viewBox="0 0 {WIDTH} {HEIGHT}"><path d="M{points}" fill="none" stroke="#43d"/></svg>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * 2}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+    svg = f'{head}<path d="M{points}" fill="none" stroke="#43d"/></svg>'
     return dg.MetadataValue.md(f"![]({_data_uri(svg)})")
 
 

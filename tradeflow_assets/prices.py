@@ -4,9 +4,10 @@ One op runs the whole chain of every instrument asked for. It reports each stage
 instrument failed: so the good ones count, and the bad ones, and only they, show as failed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -25,14 +26,16 @@ from tradeflow_core.home import Home
 from tradeflow_core.prices import STAGES, PriceWindow, StageResult, update_instrument
 
 DESCRIPTIONS = {
-    "sampled_contracts": """**Which contracts of each instrument are followed**: from a little behind the one traded now to one beyond the furthest
-needed, with the expiries that the broker tells.""",
-    "contract_prices": """**Bars of every followed contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are appended, and a
-batch that shows an implausible jump is refused as a whole and the instrument locked. Choose `full_refresh` in the launchpad to fetch history again.""",
-    "multiple_prices": """**The prices of the priced, forward and carry contract side by side**, built from the contract prices and the roll events of the
-ledger. A pure function of both, so it may be rebuilt at any time.""",
-    "adjusted_prices": """**One continuous price an instrument**: at each roll the difference of the two contracts is added to all earlier prices, so that every
-change is a profit or loss that a holder really had. The forecasts are made of this. An instrument whose newest price is too old fails here.""",
+    "sampled_contracts": """**Which contracts of each instrument are followed**: from a little behind the one traded now to one beyond
+the furthest needed, with the expiries that the broker tells.""",
+    "contract_prices": """**Bars of every followed contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are
+appended, and a batch that shows an implausible jump is refused as a whole and the instrument locked. Choose `full_refresh` in the
+launchpad to fetch history again.""",
+    "multiple_prices": """**The prices of the priced, forward and carry contract side by side**, built from the contract prices and the
+roll events of the ledger. A pure function of both, so it may be rebuilt at any time.""",
+    "adjusted_prices": """**One continuous price an instrument**: at each roll the difference of the two contracts is added to all earlier
+prices, so that every change is a profit or loss that a holder really had. The forecasts are made of this. An instrument whose newest
+price is too old fails here.""",
 }
 
 
@@ -116,7 +119,7 @@ def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
     return chain
 
 
-def stage_metadata(result: StageResult) -> dict[str, object]:
+def stage_metadata(result: StageResult) -> Mapping[str, Any]:
     """What one stage of one instrument shows: its facts, its length and, where it has values, a picture of the newest."""
     picture = {} if result.values is None else {"curve": sparkline(result.values)}
     return {**result.facts, **picture, **rows(result.rows)}

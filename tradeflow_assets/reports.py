@@ -62,8 +62,8 @@ def overview(home: Home) -> dg.AssetsDefinition:
     made = (
         f"This is the **{settings.market}** market, account **{settings.account}**, home `{home.path}`, time zone {settings.time_zone}."
         if is_made(home)
-        else f"There is **no home at `{home.path}` yet**: what you see is drawn with the packaged instruments. Make one with `tradeflow init` (or `make run`), "
-        "then reload the code location."
+        else f"There is **no home at `{home.path}` yet**: what you see is drawn with the packaged instruments. "
+        "Make one with `tradeflow init` (or `make run`), then reload the code location."
     )
     asks = (
         "Time here moves only when it is told to: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
@@ -75,8 +75,8 @@ def overview(home: Home) -> dg.AssetsDefinition:
         name="desk",
         group_name="desk",
         metadata=facts_of(home),
-        description=f"**Which desk is this?** {made}\n\n{asks}\n\nRead the graph from left to right as a business day: rolls, prices, rates and capital, backtest, "
-        "optimal positions, orders, trades, positions, report.",
+        description=f"**Which desk is this?** {made}\n\n{asks}\n\nRead the graph from left to right as a business day: "
+        "rolls, prices, rates and capital, backtest, optimal positions, orders, trades, positions, report.",
     )
     def desk_asset(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
         now, last = desk.now().astimezone(desk.settings.zone), last_done_day(desk)

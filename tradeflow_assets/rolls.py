@@ -4,7 +4,9 @@ Roll decisions read the prices of the day before and the positions; as arrows th
 to the ledger, and `roll_status` only shows what it decided.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -35,7 +37,7 @@ def decide_rolls(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -
     context.log_event(dg.AssetMaterialization("roll_status", metadata=roll_metadata(statuses)))
 
 
-def roll_metadata(statuses: list[RollStatus]) -> dict[str, object]:
+def roll_metadata(statuses: list[RollStatus]) -> Mapping[str, Any]:
     """The table of roll states, the most urgent first, and how many were decided."""
     frame = pd.DataFrame([asdict(status) for status in statuses], columns=list(RollStatus.__slots__))
     for role in ("priced", "forward"):

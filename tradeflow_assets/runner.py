@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 from dagster import DagsterInstance
 
+from tradeflow_assets.alerts import reasons
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
 from tradeflow_assets.partitions import range_tags
@@ -30,7 +31,9 @@ INSTANCE_SETTINGS = """\
 # Dagster's own settings. Paths are {where}.
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
-storage: {{sqlite: {{base_dir: {base}}}}}
+run_storage: {{module: dagster._core.storage.runs, class: SqliteRunStorage, config: {{base_dir: {base}/history}}}}
+event_log_storage: {{module: tradeflow_assets.event_log, class: QuickEventLog, config: {{base_dir: {base}/history/runs}}}}
+schedule_storage: {{module: dagster._core.storage.schedules, class: SqliteScheduleStorage, config: {{base_dir: {base}/schedules}}}}
 local_artifact_storage: {{module: dagster.core.storage.root, class: LocalArtifactStorage, config: {{base_dir: {base}}}}}
 compute_logs: {{module: dagster.core.storage.local_compute_log_manager, class: LocalComputeLogManager, config: {{base_dir: {base}/compute_logs}}}}
 concurrency:
@@ -90,18 +93,8 @@ def _partial(desk: Desk, job: str) -> bool:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The messages of the steps that failed, as their own errors said them, in one line."""
-    messages = []
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        data = event.step_failure_data
-        if data.user_failure_data is not None and data.user_failure_data.description:
-            messages.append(data.user_failure_data.description)
-        elif data.error is not None:
-            error = data.error
-            while error.cause is not None:
-                error = error.cause
-            messages.append(error.message.strip().removeprefix(f"{error.cls_name}: ").split(f"{error.cls_name}: ", 1)[-1])
-    return "; ".join(messages) or "the run failed; see it in the Dagster UI under Runs"
+    failures = result.filter_events(lambda event: event.is_step_failure)
+    return reasons(failures) or "the run failed; see it in the Dagster UI under Runs"
 
 
 def backfill(

@@ -1,9 +1,11 @@
 """The Dagster UI of a home: webserver and daemon in the foreground."""
 
 import os
+import socket
 import sys
 
 from tradeflow_assets.runner import write_dagster_home
+from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home
 
 
@@ -28,9 +30,26 @@ def command(port: int) -> list[str]:
 def environment(home: Home) -> dict[str, str]:
     """What that command needs to serve this home: its Dagster storage and itself."""
     folder = write_dagster_home(home)
-    return {**os.environ, "DAGSTER_HOME": str(folder), "TRADEFLOW_HOME": str(home.path), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(folder),
+        "TRADEFLOW_HOME": str(home.path),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def require_free(port: int) -> None:
+    """Raise StateError if something listens on that port of 127.0.0.1 already."""
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise StateError(f"port {port} of 127.0.0.1 is in use; stop what runs there, or take another: make ui PORT={port % 65535 + 1}")
 
 
 def serve(home: Home, port: int) -> None:
-    """Become the UI of this home; returns only when it cannot start. Ctrl-C ends it."""
-    os.execve(sys.executable, command(port), environment(home))
+    """Become the UI of this home; returns only when it cannot start. Ctrl-C ends it. Raises StateError for a busy port."""
+    require_free(port)
+    settings = environment(home)
+    os.chdir(settings["DAGSTER_HOME"])
+    os.execve(sys.executable, command(port), settings)

@@ -1,6 +1,7 @@
 """The strategies: a backtest up to this moment, and the positions that it would like to hold now."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -18,17 +19,18 @@ BACKTEST = dg.AssetSpec(
     deps=["adjusted_prices", spot_fx, strategy_capital],
     group_name="strategy",
     kinds={"parquet"},
-    description="""**Every strategy run over its whole history with today's capital**: forecasts of each rule, their combination, position sizes, weights of
-instruments, buffers. What is traded live is the last row of this, by the same code as any research backtest. The newest rows of each stage are kept
-as Parquet with the configuration beside them, one folder a day.""",
+    description="""**Every strategy run over its whole history with today's capital**: forecasts of each rule, their combination, position
+sizes, weights of instruments, buffers. What is traded live is the last row of this, by the same code as any research backtest. The
+newest rows of each stage are kept as Parquet with the configuration beside them, one folder a day.""",
 )
 OPTIMAL = dg.AssetSpec(
     "optimal_positions",
     deps=[BACKTEST],
     group_name="strategy",
     kinds={"parquet"},
-    description="""**How many contracts of each instrument the strategies would like to hold**, as a band: inside it no trade is worth its costs, outside it the
-position is traded to the nearest edge. Fractions of contracts, with the reference contract and price on which they were sized.""",
+    description="""**How many contracts of each instrument the strategies would like to hold**, as a band: inside it no trade is worth its
+costs, outside it the position is traded to the nearest edge. Fractions of contracts, with the reference contract and price on which
+they were sized.""",
 )
 
 
@@ -43,7 +45,7 @@ def strategies(desk: dg.ResourceParam[Desk]) -> Iterator[dg.MaterializeResult]:
     yield dg.MaterializeResult(asset_key="optimal_positions", metadata=optimal_metadata(desk))
 
 
-def backtest_metadata(runs: dict[str, StrategyRun]) -> dict[str, object]:
+def backtest_metadata(runs: dict[str, StrategyRun]) -> Mapping[str, Any]:
     """The size of each strategy's backtest and the forecasts at its end."""
     frames = []
     for name, run in runs.items():
@@ -63,7 +65,7 @@ def backtest_metadata(runs: dict[str, StrategyRun]) -> dict[str, object]:
     }
 
 
-def optimal_metadata(desk: Desk) -> dict[str, object]:
+def optimal_metadata(desk: Desk) -> Mapping[str, Any]:
     """What is held against what is wanted, instrument by instrument."""
     frame = positions_against_optimal(desk)
     outside = (frame["position"] < frame["lower"]) | (frame["position"] > frame["upper"])

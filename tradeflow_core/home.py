@@ -77,9 +77,16 @@ class Home:
 
     @cached_property
     def universe(self) -> list[str]:
-        """Codes of the instruments that this home trades, sorted. Raises ConfigError for an unknown code."""
-        if missing := [code for code in self.settings.universe if code not in self.instruments]:
-            raise ConfigError(f"{self.path / SETTINGS_FILE}: universe: no such instrument {missing}; see `tradeflow instruments`")
+        """Codes of the instruments that this home trades, sorted: without the stale ones. Raises ConfigError for an unknown code."""
+        stale = set(self.settings.stale_instruments)
+        return [code for code in self._chosen if code not in stale]
+
+    @cached_property
+    def _chosen(self) -> list[str]:
+        """The universe with the instruments that are stale for the time being."""
+        for key in ("universe", "stale_instruments"):
+            if missing := [code for code in getattr(self.settings, key) if code not in self.instruments]:
+                raise ConfigError(f"{self.path / SETTINGS_FILE}: {key}: no such instrument {missing}; see `tradeflow instruments`")
         return list(self.settings.universe) or sorted(self.instruments)
 
     @cached_property
@@ -89,7 +96,7 @@ class Home:
     @cached_property
     def currencies(self) -> list[str]:
         """Currencies that need a rate against the dollar: those of the universe and the base, without USD, sorted."""
-        needed = {self.instruments[code].currency for code in self.universe} | {self.settings.base_currency}
+        needed = {self.instruments[code].currency for code in self._chosen} | {self.settings.base_currency}
         known = {pair.currency for pair in load_fx_table(self.path / "config").values()}
         if missing := needed - {"USD"} - known:
             raise ConfigError(f"no FX code for currency {sorted(missing)}; add a row to {self.path / 'config' / 'fx.csv'}")

@@ -87,7 +87,8 @@ class RollSettings(_Model):
     `decide`: `auto` (the rules below decide), `tape` (a replay rolls when its tape did) or `person`; None takes auto in a simulated
     market, tape in a replay, person elsewhere. In a replay new risk goes to the forward contract from `passive_days` business days
     before the tape's roll, and what is left is rolled with spread orders from `force_days` before it. The others are the thresholds of
-    the automatic rules: forward volume relative to the priced contract's, and days to the desired roll date.
+    the automatic rules: forward volume relative to the priced contract's, and days to the desired roll date. `when_undecided`: what they
+    do with a position that is held close to the roll (Ask: leave it to a person).
     """
 
     decide: Literal["auto", "tape", "person"] | None = None
@@ -97,7 +98,7 @@ class RollSettings(_Model):
     min_relative_volume: float = Field(default=0.01, ge=0)
     min_absolute_volume: float = Field(default=100, ge=0)
     near_expiry_days: int = Field(default=10, ge=0)
-    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive"] = "Force"
+    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = "Force"
 
 
 class StrategySettings(_Model):
@@ -128,6 +129,9 @@ class Settings(_Model):
     capital: Decimal = Field(default=Decimal("10000000"), gt=0)
     time_zone: str = "America/New_York"
     universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
+    stale_instruments: tuple[str, ...] = Field(
+        default=(), description="instruments whose prices are not collected for the time being; they are not rolled, reported or traded"
+    )
     database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
     data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
     strategies: dict[str, StrategySettings] = Field(default_factory=lambda: {"trend_carry": StrategySettings()})
@@ -150,12 +154,12 @@ class Settings(_Model):
             raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Europe/London") from error
         return value
 
-    @field_validator("universe", mode="before")
+    @field_validator("universe", "stale_instruments", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
 
-    @field_validator("universe")
+    @field_validator("universe", "stale_instruments")
     @classmethod
     def _clean_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if bad := [code for code in value if "," in code or "/" in code or not code.strip()]:

@@ -13,9 +13,11 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.decisions import observe
 from tradeflow_assets.housekeeping import newest_runs, prune_runs
 from tradeflow_assets.partitions import range_tags
+from tradeflow_assets.prices import PriceWindowConfig, rolls_then_prices
 from tradeflow_assets.runner import backfill, execute_job, instance_for
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import lock_instrument
 
@@ -30,9 +32,12 @@ def paper(three: Desk) -> Desk:
     return Desk(home)
 
 
+def schedules_of(desk: Desk) -> list[dg.ScheduleDefinition]:
+    return [schedule for schedule in assemble(desk.home, desk).schedules or [] if isinstance(schedule, dg.ScheduleDefinition)]
+
+
 def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, instance: DagsterInstance) -> None:
-    definitions = assemble(three.home, three)
-    schedules = definitions.resolve_all_job_defs() and list(definitions.schedules or [])
+    schedules = schedules_of(three)
     assert len(schedules) == 2
     for schedule in schedules:
         context = dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": three})
@@ -42,7 +47,7 @@ def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, inst
 
 
 def test_the_day_starts_by_schedule_where_time_is_real(paper: Desk, instance: DagsterInstance) -> None:
-    schedule = next(s for s in assemble(paper.home, paper).schedules or [] if s.name == "start_of_day")
+    schedule = next(schedule for schedule in schedules_of(paper) if schedule.name == "start_of_day")
     assert schedule.cron_schedule == "5 0 * * 1-5" and schedule.execution_timezone == "America/New_York"
     tick = schedule.evaluate_tick(
         dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": paper})
@@ -64,6 +69,24 @@ def test_new_orders_start_the_handler_only_where_time_is_real(three: Desk, paper
         with dg.build_sensor_context(instance, repository_def=definitions, resources={"desk": desk}) as context:
             tick = sensor.evaluate_tick(context)
         assert len(tick.run_requests or []) == expected, tick.skip_message
+
+
+def test_the_rolls_are_followed_by_the_prices_of_everything_in_one_run(
+    three: Desk, paper: Desk, instance: DagsterInstance
+) -> None:
+    execute_job(three, "rolls")
+    run = instance.get_runs()[0]
+    ended = next(
+        log.dagster_event for log in instance.all_logs(run.run_id) if log.dagster_event and log.dagster_event.is_job_success
+    )
+    for desk in (three, paper):
+        context = dg.build_run_status_sensor_context("rolls_then_prices", ended, instance, run, resources={"desk": desk})
+        asked = rolls_then_prices(context)
+        if desk is three:
+            assert isinstance(asked, dg.SkipReason)
+        else:
+            assert isinstance(asked, dg.RunRequest) and asked.run_key == f"prices-{run.run_id}"
+            assert {asked.tags[key] for key in range_tags(THREE)} == {THREE[0], THREE[-1]}
 
 
 def test_the_watchdog_rests_while_nothing_has_crashed(paper: Desk, instance: DagsterInstance) -> None:
@@ -88,6 +111,14 @@ def test_prices_of_the_whole_universe_are_asked_for_in_one_run(three: Desk) -> N
     assert job.partitions_def.get_partition_keys_in_range(wanted) == list(THREE)
 
 
+def test_a_window_in_the_launchpad_is_in_the_desks_time_unless_it_says_its_own(three: Desk) -> None:
+    window = PriceWindowConfig(start="2024-01-03", end="2024-01-04T12:00+00:00", full_refresh=True).window(three)
+    assert window.start == datetime(2024, 1, 3, 5, tzinfo=UTC) and window.end == datetime(2024, 1, 4, 12, tzinfo=UTC)
+    assert window.full_refresh
+    with pytest.raises(ConfigError, match="start: 'yesterdayish' is not a date"):
+        PriceWindowConfig(start="yesterdayish").window(three)
+
+
 def test_pruning_never_takes_the_newest_run_of_an_asset_or_partition(three: Desk) -> None:
     backfill(three, list(THREE))
     backfill(three, ["CORN"])
@@ -95,7 +126,7 @@ def test_pruning_never_takes_the_newest_run_of_an_asset_or_partition(three: Desk
     execute_job(three, "rolls")
     execute_job(three, "rolls")
     with instance_for(three.home.path) as instance:
-        first, second, third, old_rolls, new_rolls = (run.run_id for run in reversed(instance.get_runs()))
+        first, _, third, _, new_rolls = (run.run_id for run in reversed(instance.get_runs()))
         assert newest_runs(instance) == {first, third, new_rolls}
         assert prune_runs(instance, datetime.now(UTC) - timedelta(days=1)) == 0, "nothing is that old"
         assert prune_runs(instance, datetime.now(UTC) + timedelta(days=1)) == 2

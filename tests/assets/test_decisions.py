@@ -90,4 +90,4 @@ def test_an_alert_about_a_failed_run_names_job_run_and_reason() -> None:
     subject, text = failure_alert("portfolio", "0123456789", "the rate is not a number\n")
     assert subject == "job portfolio failed"
     assert "01234567" in text and "the rate is not a number" in text
-    assert failure_alert("__ASSET_JOB", "0123456789", None)[0] == "materialization failed"
+    assert failure_alert("__ASSET_JOB", "0123456789", "why")[0] == "materialization failed"

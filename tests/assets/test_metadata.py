@@ -29,7 +29,12 @@ def test_a_rising_price_is_drawn_from_the_lower_left_to_the_upper_right() -> Non
 
 def test_a_table_shows_gaps_as_empty_and_times_as_text() -> None:
     frame = pd.DataFrame(
-        {"time": pd.to_datetime(["2024-01-08 09:30", None]), "quantity": [1, 2], "price": [1.25, np.nan], "reason": ["a", None]}
+        {
+            "time": pd.DatetimeIndex([pd.Timestamp("2024-01-08 09:30"), pd.NaT]),
+            "quantity": [1, 2],
+            "price": [1.25, np.nan],
+            "reason": ["a", None],
+        }
     )
     shown = table(frame)
     assert [record.data for record in shown.records] == [

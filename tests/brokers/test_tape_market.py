@@ -99,7 +99,7 @@ def test_the_future_of_a_tape_does_not_change_its_present(now):
         assert cut.quote(CODE, NEAR, now) == MARKET.quote(CODE, NEAR, now)
 
 
-def test_a_market_is_open_while_its_busiest_contract_trades(market):
+def test_a_market_is_open_while_one_of_its_contracts_trades(market):
     day = datetime(2023, 8, 16, tzinfo=UTC)
     opened = [market.is_open(CODE, day + timedelta(hours=hour)) for hour in range(24)]
     assert opened == [9 <= hour <= 22 for hour in range(24)]

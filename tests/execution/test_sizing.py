@@ -44,7 +44,7 @@ def test_both_position_limits_hold_after_the_trade(mine: int, others: int, trade
     allowed = apply_position_limits(mine, total, trade, strategy, instrument)
     if instrument is not None:
         assert abs(total + allowed) <= instrument
-    if strategy is not None and (instrument is None or -instrument - total <= strategy - mine and -strategy - mine <= instrument - total):
+    if strategy is not None and (instrument is None or (-instrument - total <= strategy - mine and -strategy - mine <= instrument - total)):
         assert abs(mine + allowed) <= strategy
     if strategy is None and instrument is None:
         assert allowed == trade

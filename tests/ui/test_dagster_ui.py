@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tradeflow_assets.runner import execute_job
 from tradeflow_assets.serve import command, environment
 from tradeflow_core.day import business_day, next_business_day, run_day
 from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
 
 CHROMIUM = shutil.which("chromium")
 BROKEN, GOOD = "GOLD_micro", "CORN"
@@ -69,10 +71,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(url, desk.home.path)
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             server.wait(15)
-        except subprocess.TimeoutExpired:
-            pass  # the next signal cannot be refused
         _kill_group(server.pid)
 
 
@@ -203,3 +203,13 @@ def test_a_backfill_of_two_instruments_shows_one_good_and_one_failed(site: Site,
     page.goto(f"{site.url}/locations/tradeflow_assets.definitions/asset-groups/prices")
     page.get_by_text("1 failed", exact=False).first.wait_for()
     keep(page, "prices_after")
+
+
+def test_the_failed_run_was_told_to_a_person(site: Site, page: Any) -> None:
+    alerts = Desk(Home.open(site.home)).alerts
+    for _ in range(60):
+        told = [alert["message"] for alert in alerts.read() if alert["subject"] == "materialization failed"]
+        if told:
+            break
+        time.sleep(1)
+    assert told and BROKEN in told[0]

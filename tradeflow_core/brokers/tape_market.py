@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
@@ -68,6 +68,10 @@ class _Reel:
     def seen(self, at: int) -> int:
         """How many bars have ended at or before `at`."""
         return int(np.searchsorted(self.end, at, "right"))
+
+    def part(self, rows: slice) -> _Reel:
+        """Some of the bars."""
+        return _Reel(self.frame.iloc[rows], self.end[rows], self.final[rows], self.hourly[rows])
 
 
 class TapeMarket:
@@ -176,8 +180,11 @@ class TapeMarket:
         frame = frame.loc[frame["FINAL"].notna(), BAR_COLUMNS]
         if not frame["end"].is_monotonic_increasing:
             raise DataError(f"{instrument}: the bars of the tape are not sorted by end; record the tape again")
-        groups = {int(group["contract"].iloc[0]): _reel(group) for _, group in frame.groupby("contract")}
-        return _reel(frame), groups
+        by_contract = _reel(frame.sort_values("contract", kind="stable", ignore_index=True))
+        ids = by_contract.frame["contract"].to_numpy(np.int64)
+        starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1]))[: len(ids)])
+        bounds = zip(starts, np.append(starts[1:], len(ids)), strict=True)
+        return _reel(frame), {int(ids[start]): by_contract.part(slice(start, end)) for start, end in bounds}
 
     def _load_fx(self, currency: str) -> pd.Series:
         return self._tape.fx(currency).dropna()
@@ -191,7 +198,7 @@ class TapeMarket:
             if instrument.roll_rule is not None:
                 expiry = instrument.roll_rule.approximate_expiry(contract)
             if contract in reels:
-                expiry = max(expiry, reels[contract].frame["end"].iloc[-1].date())
+                expiry = max(expiry, datetime.fromtimestamp(int(reels[contract].end[-1]) / 1e6, UTC).date())
             step = price_step(instrument, float(reels[contract].final[-1]) if contract in reels else 1.0)
             specs.append(ContractSpec(code, contract, expiry, instrument.currency, instrument.point_size, step))
         return {spec.contract: spec for spec in sorted(specs, key=lambda spec: (spec.expiry, spec.contract))}

@@ -234,7 +234,7 @@ def backfill(
 def ui(home: Path | None, port: int) -> None:
     """Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."""
     desk = open_desk(home)
-    console.print(f"Dagster is starting at [bold]http://127.0.0.1:{port}[/bold]; Ctrl-C ends it")
+    console.print(f"Dagster will be at [bold]http://127.0.0.1:{port}[/bold] in a few seconds; Ctrl-C ends it")
     importlib.import_module("tradeflow_assets.serve").serve(desk.home, port)
 
 

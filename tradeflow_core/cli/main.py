@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tradeflow_core import __version__
-from tradeflow_core.cli import days, desk, history
+from tradeflow_core.cli import days, desk, history, prices, roll
 from tradeflow_core.cli.render import errors
 from tradeflow_core.errors import TradeflowError
 
@@ -41,7 +41,7 @@ def root(ctx: click.Context, home: Path | None) -> None:
     ctx.obj = home
 
 
-for module in (days, desk, history):
+for module in (days, desk, roll, prices, history):
     for command in module.COMMANDS:
         root.add_command(command)
 

@@ -73,6 +73,11 @@ def locked_instruments(view: Connection) -> dict[str, str]:
     return {instrument: "; ".join(parts) for instrument, parts in reasons.items()}
 
 
+def instruments_locked_by(view: Connection, owner: str) -> list[str]:
+    """The instruments that this owner has locked, sorted."""
+    return list(view.execute(select(locks.c.instrument).where(locks.c.owner == owner).order_by(locks.c.instrument)).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
     """How much of a desired position may be held: a fraction of it, or only reductions, or no trading at all."""

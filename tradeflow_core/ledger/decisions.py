@@ -13,7 +13,7 @@ from datetime import date, datetime
 from itertools import pairwise
 
 import pandas as pd
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.schema import contracts, price_marks, roll_events, roll_states
@@ -199,11 +199,21 @@ def record_mark(
 
 def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
     """Marks in force of an instrument, the newest for each contract and time: contract, time (UTC), price (NaN: rejected), source."""
+    return _marks(view, instrument, price_marks.c.contract != FX_CONTRACT)
+
+
+def rate_marks_of(view: Connection, code: str) -> pd.DataFrame:
+    """Marks in force of the FX rate `code` (EURUSD): columns as of `marks_of`."""
+    return _marks(view, code, price_marks.c.contract == FX_CONTRACT)
+
+
+def _marks(view: Connection, instrument: str, which: ColumnElement[bool]) -> pd.DataFrame:
     columns = ["contract", "time", "price", "source"]
     rows = view.execute(
         select(*(price_marks.c[name] for name in columns))
         .where(
             price_marks.c.instrument == instrument,
+            which,
             or_(price_marks.c.generation.is_(None), price_marks.c.generation == _generation(view, instrument)),
         )
         .order_by(price_marks.c.id)

@@ -8,8 +8,27 @@ from tradeflow_core.prices.calendars import (
     check_roll_calendar,
     repair_roll_calendar,
 )
-from tradeflow_core.prices.collect import collect_bars, contract_prices, seed_instrument, stored_bars, update_sampled_contracts
-from tradeflow_core.prices.decide import RollStatus, decide_rolls, open_tape, preview_roll, roll_prices, roll_status, tape_events
+from tradeflow_core.prices.collect import (
+    collect_bars,
+    contract_prices,
+    marked_bars,
+    seed_instrument,
+    stored_bars,
+    update_sampled_contracts,
+)
+from tradeflow_core.prices.decide import (
+    RollStatus,
+    decide_rolls,
+    open_tape,
+    preview_roll,
+    roll_by_rules,
+    roll_mode,
+    roll_prices,
+    roll_status,
+    roll_statuses,
+    set_state,
+    tape_events,
+)
 from tradeflow_core.prices.fx import convert, cross_rate
 from tradeflow_core.prices.multiple import (
     back_out_events,
@@ -29,19 +48,33 @@ from tradeflow_core.prices.pipeline import (
     business_days_between,
     update_instrument,
 )
-from tradeflow_core.prices.rolls import RollState, allowed_states
+from tradeflow_core.prices.review import PriceDecision, SuspectPrice, decide_prices, review_bars, review_rates, suspects
+from tradeflow_core.prices.roll_actions import EXPLANATIONS, StateChange, parse_state
+from tradeflow_core.prices.roll_parameters import ParameterChange, apply_parameters, plan_parameters
+from tradeflow_core.prices.rolls import RollPlan, RollState, allowed_states
 from tradeflow_core.prices.sampling import sampling_chain
+from tradeflow_core.prices.seed_csv import CsvColumns, delete_prices, read_bars_csv, seed_bars
 from tradeflow_core.prices.spot_fx import latest_rate, stored_fx, update_spot_fx
+from tradeflow_core.prices.spreads import SpreadSample, sample_spreads
 
 __all__ = [
+    "EXPLANATIONS",
     "LOCK_OWNER",
     "STAGES",
+    "CsvColumns",
+    "ParameterChange",
+    "PriceDecision",
     "PriceWindow",
+    "RollPlan",
     "RollState",
     "RollStatus",
+    "SpreadSample",
     "StageResult",
+    "StateChange",
+    "SuspectPrice",
     "adjusted_prices",
     "allowed_states",
+    "apply_parameters",
     "approximate_roll_calendar",
     "back_adjust",
     "back_out_calendar",
@@ -58,19 +91,34 @@ __all__ = [
     "contract_series",
     "convert",
     "cross_rate",
+    "decide_prices",
     "decide_rolls",
+    "delete_prices",
     "events_from_calendar",
     "latest_rate",
+    "marked_bars",
     "open_tape",
+    "parse_state",
+    "plan_parameters",
     "preview_roll",
+    "read_bars_csv",
     "repair_roll_calendar",
+    "review_bars",
+    "review_rates",
+    "roll_by_rules",
+    "roll_mode",
     "roll_prices",
     "roll_status",
+    "roll_statuses",
     "rolls_not_into_forward",
+    "sample_spreads",
     "sampling_chain",
+    "seed_bars",
     "seed_instrument",
+    "set_state",
     "stored_bars",
     "stored_fx",
+    "suspects",
     "tape_events",
     "update_instrument",
     "update_sampled_contracts",

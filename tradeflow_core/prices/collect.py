@@ -21,6 +21,7 @@ from tradeflow_core.instruments import RollRule, display
 from tradeflow_core.ledger import RollEvent, append_roll_events, contracts_of, current_roll, marks_of, record_contract
 from tradeflow_core.prices.bars import Spike, find_spike
 from tradeflow_core.prices.calendars import build_roll_calendar
+from tradeflow_core.prices.marks import bar_times, lay_over, suspicious
 from tradeflow_core.prices.multiple import events_from_calendar
 from tradeflow_core.prices.sampling import sampling_chain
 
@@ -75,18 +76,24 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     """Bring the contract table of an instrument up to date; returns the contracts to sample, in order.
 
     The chain reaches from 100 days behind to one priced contract beyond the furthest current one; expiries are the broker's. Sampling ends
-    for a contract that expired before the last business day, has left the chain, or that the broker does not know.
+    for a contract that expired before the last business day, has left the chain, or that the broker does not know. An alert goes out when
+    the priced, forward or carry contract has expired, or the priced one is unknown to the broker.
     """
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     with desk.ledger.read() as view:
         current = current_roll(view, code)
         known = contracts_of(view, code)
     assert current is not None
-    chain = sampling_chain((current.price_contract, current.forward_contract, current.carry_contract), rule, now)
+    keys = {"priced": current.price_contract, "forward": current.forward_contract, "carry": current.carry_contract}
+    listed = None
+    if any(contract % 100 for contract in keys.values()):  # ids with days: which exist only the broker and our own table know
+        listed = sorted({*known.index, *keys.values(), *(spec.contract for spec in desk.broker.contracts(code))})
+    chain = sampling_chain(list(keys.values()), rule, now, listed)
     followed = sorted(set(chain) | set(known.index[known["sampling"]]))
     # The bars of a contract's last trading day come in on the morning after it.
     yesterday = np.busday_offset(today, -1, roll="forward").astype(date)
     expiries: dict[int, tuple[date, bool]] = {}
+    unknown = set()
     for contract in followed:
         try:
             expiry = desk.broker.contract(code, contract).expiry
@@ -94,14 +101,19 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
         except UnknownContract:
             expiry = known["expiry"].get(contract, rule.approximate_expiry(contract))
             expiries[contract] = (expiry, False)
+            unknown.add(contract)
     with desk.ledger.begin() as tx:
         for contract, (expiry, sampling) in expiries.items():
             record_contract(tx, code, contract, expiry, sampling, now)
-    for role, contract in (("priced", current.price_contract), ("forward", current.forward_contract)):
-        if contract in expiries and expiries[contract][0] < today:
-            desk.alerts.send(
-                f"expired contract {code}", f"{code}: the {role} contract {display(contract)} has expired; roll now", now
-            )
+    for role, contract in keys.items():
+        expiry = expiries[contract][0] if contract in expiries else known["expiry"].get(contract, rule.approximate_expiry(contract))
+        what = f"{code}: the {role} contract {display(contract)}"
+        if expiry < today:
+            message = f"{what} has expired; roll now: `tradeflow roll set {code} Roll_Adjusted`"
+            desk.alerts.send(f"expired contract {code}", message, now)
+        elif contract in unknown and role == "priced":
+            message = f"{what} is unknown to the broker, so its prices are no longer collected; check the contract, or roll"
+            desk.alerts.send(f"unknown contract {code}", message, now)
     return [contract for contract, (_, sampling) in expiries.items() if sampling]
 
 
@@ -119,7 +131,19 @@ def seed_instrument(desk: Desk, code: str) -> int:
     collected = collect_bars(desk, code, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
     if collected.refused:
         raise PriceSpike(f"{code}: its history is not usable: {'; '.join(collected.refused)}")
-    prices = contract_prices(desk, code)
+    rows = history_events(code, contract_prices(desk, code), rule, today)
+    with desk.ledger.begin() as tx:
+        append_roll_events(tx, rows, now, "tradeflow", "seeded from the price history")
+        for spec in specs:
+            record_contract(tx, code, spec.contract, spec.expiry, False, now)
+    return len(rows)
+
+
+def history_events(code: str, prices: pd.DataFrame, rule: RollRule, today: date) -> list[RollEvent]:
+    """The roll events that `rule` gives for the contract prices of an instrument: those that are due by `today`.
+
+    Raises DataError where there is none, or the calendar cannot be built.
+    """
     calendar = build_roll_calendar(prices, rule)
     due = np.array([rule.desired_roll_date(int(contract)) <= today for contract in calendar["current_contract"]], dtype=bool)
     if not due.any():
@@ -127,7 +151,7 @@ def seed_instrument(desk: Desk, code: str) -> int:
             f"{code}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files"
         )
     events = events_from_calendar(_increasing(calendar[due], code), rule)
-    rows = [
+    return [
         RollEvent(
             code,
             row["after"].to_pydatetime(),
@@ -138,11 +162,6 @@ def seed_instrument(desk: Desk, code: str) -> int:
         )
         for row in events.to_dict("records")
     ]
-    with desk.ledger.begin() as tx:
-        append_roll_events(tx, rows, now, "tradeflow", "seeded from the price history")
-        for spec in specs:
-            record_contract(tx, code, spec.contract, spec.expiry, False, now)
-    return len(rows)
 
 
 def _increasing(calendar: pd.DataFrame, code: str) -> pd.DataFrame:
@@ -171,36 +190,77 @@ def collect_bars(
     the beginning) and adds what is missing. A broker that does not answer raises and nothing is written; a batch with a spike is refused and
     reported, the others are written.
     """
-    now = desk.now()
     stored = stored_bars(desk, code)
+    new, without_data = fetch_bars(desk, code, stored, contracts, frequencies, full_refresh, start, end)
+    return store_bars(desk, code, stored, new, Collected(without_data=without_data))
+
+
+def fetch_bars(
+    desk: Desk,
+    code: str,
+    stored: pd.DataFrame,
+    contracts: Sequence[int],
+    frequencies: Sequence[str] = FREQUENCIES,
+    full_refresh: bool = False,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> tuple[pd.DataFrame, list[int]]:
+    """Usable bars of the broker that are not among the `stored` ones, in order, and the contracts without any. Writes nothing."""
+    now = desk.now()
     last = stored.groupby(["contract", "frequency"], observed=True)["end"].max().to_dict()
-    report, fetched = Collected(), []
+    fetched: list[pd.DataFrame] = []
+    without_data: list[int] = []
     for contract in contracts:
         for frequency in frequencies:
             since = _since(desk, last.get((contract, frequency)), frequency, full_refresh, start)
             try:
                 bars = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
             except (NoData, UnknownContract):
-                report.without_data.append(contract)
+                without_data.append(contract)
                 continue
             if len(bars):
                 fetched.append(_typed(bars, code, contract, frequency))
     if not fetched:
+        return stored.iloc[:0], without_data
+    new = clean_bars(desk, check_bars(pd.concat(fetched, ignore_index=True), code, now))
+    if full_refresh or start is not None:
+        new = not_stored(new, stored)
+    return new, without_data
+
+
+def not_stored(new: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
+    """The bars of `new` whose contract, frequency and start are not among the stored ones."""
+    return new[~pd.MultiIndex.from_frame(new[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))]
+
+
+def store_bars(
+    desk: Desk,
+    code: str,
+    stored: pd.DataFrame,
+    new: pd.DataFrame,
+    report: Collected,
+    check: bool = True,
+    write: bool = True,
+) -> Collected:
+    """Write the `stored` bars of an instrument together with its `new` ones, in order, but for batches that show a spike; says what came.
+
+    A batch is of one contract and frequency. `check` False: a person has accepted all of it; `write` False: only say what would come.
+    """
+    if not len(new):
         return report
-    new = _clean(desk, check_bars(pd.concat(fetched, ignore_index=True), code, now))
-    if full_refresh:
-        new = new[~pd.MultiIndex.from_frame(new[KEY]).isin(pd.MultiIndex.from_frame(stored[KEY]))]
+    with desk.ledger.read() as view:
+        marks = marks_of(view, code)
     old = {key: group for key, group in stored.groupby(["contract", "frequency"], sort=False)}
     batches = []
     for key, batch in new.groupby(["contract", "frequency"], sort=False):
         contract, frequency = int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0])
-        if spike := _spike(old.get(key), batch, desk.settings.prices.max_price_spike):
+        if check and (spike := _spike(old.get(key), batch, desk.settings.prices.max_price_spike, marks)):
             what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
             continue
         report.added[frequency] += len(batch)
         batches.append(batch)
-    if batches:
+    if batches and write:
         merged = pd.concat([stored, *batches] if len(stored) else batches)
         desk.store.write(DATASET, code, merged.sort_values(KEY, kind="stable", ignore_index=True))
     return report
@@ -252,7 +312,7 @@ def _since(desk: Desk, last: pd.Timestamp | None, frequency: str, full_refresh: 
     return desk.now() - timedelta(days=desk.settings.prices.intraday_history_days if frequency == "H" else 366)
 
 
-def _clean(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
+def clean_bars(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
     """Bars without those that the settings drop: no volume (by frequency), price zero, negative price."""
     rules = desk.settings.prices
     hourly = bars["frequency"] == "H"
@@ -264,31 +324,46 @@ def _clean(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
     return bars[~drop]
 
 
-def _spike(old: pd.DataFrame | None, batch: pd.DataFrame, limit: float) -> Spike | None:
+def _spike(old: pd.DataFrame | None, batch: pd.DataFrame, limit: float, marks: pd.DataFrame) -> Spike | None:
     both = batch if old is None else pd.concat([old, batch])
+    since = None if old is None else batch["end"].min()
+    if len(marks):
+        laid = lay_over(both, marks).sort_values("end", kind="stable")
+        final = pd.Series(laid["FINAL"].to_numpy(), index=pd.DatetimeIndex(laid["end"]))
+        beyond = suspicious(final, limit, since, laid["spoken"].to_numpy())
+        return Spike(beyond.index[0], float(beyond.iloc[0])) if len(beyond) else None
     prices = pd.Series(both["FINAL"].to_numpy(), index=pd.DatetimeIndex(both["end"]))
     if not prices.index.is_monotonic_increasing:
         prices = prices.sort_index(kind="stable")
-    return find_spike(prices, None if old is None else batch["end"].min(), limit)
+    return find_spike(prices, since, limit)
 
 
 # --- what derives from them ----------------------------------------------------------------------------------------------
 
 
-def contract_prices(desk: Desk, code: str) -> pd.DataFrame:
+def marked_bars(desk: Desk, code: str) -> pd.DataFrame:
+    """The stored bars with a person's corrections laid over them: a replaced FINAL moves OPEN, HIGH and LOW by as much, rejected bars go."""
+    with desk.ledger.read() as view:
+        marks = marks_of(view, code)
+    return lay_over(stored_bars(desk, code), marks)[BAR_COLUMNS].reset_index(drop=True)
+
+
+def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
     """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
 
     A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
-    lie over the bars: a price replaces or adds one, a rejection removes it.
+    lie over the bars: a price replaces or adds one, a rejection removes it. `rolls` False leaves out the marks that rolls have made, which
+    belong to the present history of rolls.
     """
     bars = stored_bars(desk, code)
     with desk.ledger.read() as view:
         marks = marks_of(view, code)
+    marks = marks if rolls else marks[marks["source"] != "roll"]
     daily = (bars["frequency"] == "D").to_numpy()
     frame = pd.DataFrame(
         {
             "contract": bars["contract"],
-            "date": bars["end"].where(daily, bars["start"]),
+            "date": bar_times(bars),
             "price": bars["FINAL"],
             "rank": daily.astype("int8"),
         }

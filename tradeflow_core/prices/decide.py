@@ -6,7 +6,8 @@ the transaction that records it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -20,16 +21,23 @@ from tradeflow_core.ledger import (
     append_roll_events,
     contracts_of,
     current_roll,
+    current_rolls,
+    instruments_locked_by,
+    lock_instrument,
     positions_by_contract,
     record_mark,
     roll_state,
     set_roll_state,
+    unlock_instrument,
 )
 from tradeflow_core.prices.collect import contract_prices, roll_rule_of, stored_bars
+from tradeflow_core.prices.pipeline import update_instrument
+from tradeflow_core.prices.roll_actions import StateChange, check_change, enter_state
 from tradeflow_core.prices.rolls import (
     AutoRollRules,
     RollPlan,
     RollState,
+    allowed_states,
     plan_roll,
     relative_volume,
     smoothed_volume,
@@ -37,6 +45,7 @@ from tradeflow_core.prices.rolls import (
 )
 from tradeflow_core.store.tape import Tape
 
+STALE_OWNER = "stale"
 FORCED = (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE)
 
 
@@ -54,26 +63,90 @@ class RollStatus:
     days_to_expiry: int
     relative_volume: float
     forward_volume: float
+    days_to_carry_expiry: int
     note: str = ""
+
+    @property
+    def urgency(self) -> int:
+        """Days until the first thing that asks for a roll: the desired roll date, or the expiry of the priced or the carry contract."""
+        return min(self.days_to_roll, self.days_to_expiry, self.days_to_carry_expiry)
+
+    @property
+    def allowed(self) -> tuple[RollState, ...]:
+        """The states that may follow, the recommended one first."""
+        return allowed_states(RollState(self.state), self.position)
+
+
+Confirm = Callable[[str, RollPlan], bool]
+"""Asked before the prices of an instrument are rolled; no means that it stays as it is."""
+
+
+def roll_mode(desk: Desk) -> str:
+    """Who decides the rolls of this desk: `auto`, `tape` or `person`."""
+    return desk.settings.rolls.decide or {"simulated": "auto", "replay": "tape"}.get(desk.settings.market, "person")
+
+
+def roll_statuses(desk: Desk, codes: list[str] | None = None) -> list[RollStatus]:
+    """Where every instrument with a roll history stands, the most urgent first; nothing is changed."""
+    return _by_urgency([roll_status(desk, code) for code in _with_rolls(desk, codes)])
 
 
 def decide_rolls(desk: Desk, codes: list[str] | None = None) -> list[RollStatus]:
     """Decide the roll of every instrument, record what changes, and return where each stands, the most urgent first.
 
-    An instrument that cannot be decided keeps its state and says why. Raises nothing for a single instrument's trouble.
+    An instrument that cannot be decided keeps its state and says why. Raises nothing for a single instrument's trouble. Without `codes`
+    instruments that the settings call stale are locked, so that they are not traded, and others unlocked again.
     """
-    mode = desk.settings.rolls.decide or {"simulated": "auto", "replay": "tape"}.get(desk.settings.market, "person")
+    if codes is None:
+        lock_stale_instruments(desk)
+    if roll_mode(desk) == "tape":
+        _tape_of(desk)
+        return _decide_each(desk, codes, lambda code: _decide_by_tape(desk, code))
+    return _decide_each(desk, codes, lambda code: _decide_by_rules(desk, code, apply=roll_mode(desk) == "auto"))
+
+
+def roll_by_rules(
+    desk: Desk, codes: list[str] | None = None, dry_run: bool = False, confirm: Confirm | None = None, who: str = "tradeflow"
+) -> list[RollStatus]:
+    """Apply the automatic rules now, whoever decides otherwise; `dry_run` only says what they would do. Returns as `decide_rolls`.
+
+    `confirm` is asked before each roll of prices (None: no question). Raises StateError in a replay whose tape decides.
+    """
+    if roll_mode(desk) == "tape":
+        raise StateError("the rolls of this replay are decided by its tape; set rolls.decide to auto to use the rules instead")
+    return _decide_each(desk, codes, lambda code: _decide_by_rules(desk, code, not dry_run, not dry_run, confirm, who))
+
+
+def _decide_each(desk: Desk, codes: list[str] | None, decide: Callable[[str], RollStatus]) -> list[RollStatus]:
     statuses = []
-    for code in codes if codes is not None else desk.universe:
-        with desk.ledger.read() as view:
-            if current_roll(view, code, required=False) is None:
-                continue
+    for code in _with_rolls(desk, codes):
         try:
-            statuses.append(_decide_by_tape(desk, code) if mode == "tape" else _decide_by_rules(desk, code, apply=mode == "auto"))
-        except DataError as error:
+            statuses.append(decide(code))
+        except (DataError, StateError) as error:
             statuses.append(roll_status(desk, code, note=str(error)))
             desk.alerts.send(f"roll of {code}", str(error), desk.now())
-    return sorted(statuses, key=lambda status: (status.days_to_roll, status.instrument))
+    return _by_urgency(statuses)
+
+
+def _by_urgency(statuses: list[RollStatus]) -> list[RollStatus]:
+    return sorted(statuses, key=lambda status: (status.urgency, status.instrument))
+
+
+def _with_rolls(desk: Desk, codes: list[str] | None) -> list[str]:
+    with desk.ledger.read() as view:
+        known = current_rolls(view)
+    return [code for code in (codes if codes is not None else desk.universe) if code in known]
+
+
+def lock_stale_instruments(desk: Desk) -> None:
+    """Lock the instruments of the setting `stale_instruments`: without new prices nothing is traded in them; unlock all others."""
+    stale = set(desk.settings.stale_instruments)
+    with desk.ledger.begin() as tx:
+        for code in sorted(stale | set(instruments_locked_by(tx, STALE_OWNER))):
+            if code in stale:
+                lock_instrument(tx, code, STALE_OWNER, desk.now(), "stale_instruments of tradeflow.toml names it: no prices, no trades")
+            else:
+                unlock_instrument(tx, code, STALE_OWNER)
 
 
 def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> RollStatus:
@@ -84,10 +157,10 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
         known = contracts_of(view, code)["expiry"]
         position = positions_by_contract(view, desk.account).get((code, roll.price_contract if roll else 0), 0)
     assert roll is not None
-    expiry = known.get(roll.price_contract, rule.approximate_expiry(roll.price_contract))
-    priced_volume, forward_volume = (
-        _recent_volume(desk, code, contract) for contract in (roll.price_contract, roll.forward_contract)
+    expiry, carry_expiry = (
+        known.get(contract, rule.approximate_expiry(contract)) for contract in (roll.price_contract, roll.carry_contract)
     )
+    priced_volume, forward_volume = _recent_volumes(desk, code, (roll.price_contract, roll.forward_contract))
     return RollStatus(
         instrument=code,
         state=state,
@@ -99,54 +172,75 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
         days_to_expiry=(expiry - today).days,
         relative_volume=relative_volume(priced_volume, forward_volume),
         forward_volume=forward_volume,
+        days_to_carry_expiry=(carry_expiry - today).days,
         note=note,
     )
 
 
-def _recent_volume(desk: Desk, code: str, contract: int) -> float:
+def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[float]:
     bars = stored_bars(desk, code)
-    daily = bars[(bars["contract"] == contract) & (bars["frequency"] == "D")]
-    return smoothed_volume(daily.set_index("end")["VOLUME"], pd.Timestamp(desk.now()))
+    daily = bars[(bars["frequency"] == "D") & bars["contract"].isin(contracts)].set_index("end")
+    now = pd.Timestamp(desk.now())
+    return [smoothed_volume(daily.loc[daily["contract"] == contract, "VOLUME"], now) for contract in contracts]
 
 
 # --- by rules ------------------------------------------------------------------------------------------------------------
 
 
-def _decide_by_rules(desk: Desk, code: str, apply: bool) -> RollStatus:
-    """Suggest a state near the roll and, if `apply`, take it; a forced state whose contract is no longer held always goes back to Passive."""
+def _decide_by_rules(
+    desk: Desk, code: str, apply: bool, tidy: bool = True, confirm: Confirm | None = None, who: str = "tradeflow"
+) -> RollStatus:
+    """Suggest a state near the roll and, if `apply`, take it. `tidy`: a forced state whose contract is no longer held goes back to Passive."""
     status = roll_status(desk, code)
     state = RollState(status.state)
-    if state in FORCED and not status.position:
-        _set_state(desk, code, RollState.PASSIVE, "the priced contract is no longer held")
+    if state in FORCED and not status.position and tidy:
+        set_state(desk, code, RollState.PASSIVE, who, "the priced contract is no longer held")
         status = roll_status(desk, code)
         state = RollState(status.state)
     choices = desk.settings.rolls
-    if min(status.days_to_roll, status.days_to_expiry) > choices.near_expiry_days:
+    if status.urgency > choices.near_expiry_days:
         return status
     rules = AutoRollRules(
         relative_volume=choices.auto_roll_if_relative_volume_higher_than,
         min_relative_volume=choices.min_relative_volume,
         min_absolute_volume=choices.min_absolute_volume,
         near_expiry_days=choices.near_expiry_days,
-        undecided=RollState(choices.when_undecided),
+        undecided=None if choices.when_undecided == "Ask" else RollState(choices.when_undecided),
     )
     suggestion = suggest_state(
         state, status.position, status.days_to_expiry, status.days_to_roll, status.relative_volume, status.forward_volume, rules
     )
-    if suggestion is None or suggestion == state:
+    if suggestion is None:
+        return replace(status, note="the rules leave it to a person: `tradeflow roll set`")
+    if suggestion == state:
         return status
     if not apply:
-        return roll_status(desk, code, decision=f"suggested: {suggestion}")
+        return replace(status, decision=f"suggested: {suggestion}")
     if suggestion == RollState.ROLL_ADJUSTED:
-        event = roll_prices(desk, code, "auto", "tradeflow", "rolled by the rules")
+        plan = preview_roll(desk, code)
+        if confirm is not None and not confirm(code, plan):
+            return replace(status, note="the roll of its prices was not confirmed")
+        event = roll_prices(desk, code, "auto", who, "rolled by the rules", plan)
         return roll_status(desk, code, decision=f"rolled into {display(event.price_contract)}")
-    _set_state(desk, code, suggestion, f"{status.days_to_roll} days to the roll, relative volume {status.relative_volume:.2f}")
-    return roll_status(desk, code, decision=f"now {suggestion}")
+    why = f"{status.days_to_roll} days to the roll, relative volume {status.relative_volume:.2f}"
+    change = set_state(desk, code, suggestion, who, why)
+    return roll_status(desk, code, decision=f"now {suggestion}", note="; ".join(change.warnings))
 
 
-def _set_state(desk: Desk, code: str, state: RollState, why: str, who: str = "tradeflow") -> None:
+# --- by a person ---------------------------------------------------------------------------------------------------------
+
+
+def set_state(desk: Desk, code: str, state: RollState, who: str, why: str, dry_run: bool = False) -> StateChange:
+    """Put an instrument into a roll state, or (`dry_run`) say what that would be.
+
+    Roll_Adjusted is not a state to stay in: `roll_prices` does it, and this only says whether it may be done. Raises StateError, listing
+    the states that are allowed, for one that may not follow.
+    """
+    if dry_run or state == RollState.ROLL_ADJUSTED:
+        with desk.ledger.read() as view:
+            return check_change(view, desk.account, code, state, desk.now())
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, code, state.value, desk.now(), who, why)
+        return enter_state(tx, desk.account, code, state, desk.now(), who, why)
 
 
 def preview_roll(desk: Desk, code: str) -> RollPlan:
@@ -161,15 +255,15 @@ def preview_roll(desk: Desk, code: str) -> RollPlan:
         return plan_roll(multiple, rule, prices, forward_fill=True)
 
 
-def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str) -> RollEvent:
-    """Roll the price series: append the event and its marks, and return to No_Roll, in one transaction.
+def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
+    """Roll the price series: append the event and its marks, and return to No_Roll, in one transaction; then rebuild the prices.
 
-    Raises StateError while the priced contract is held, when somebody rolled meanwhile, or when prices are stale; DataError where a roll
-    cannot be priced. Multiple and adjusted prices show it when they are next made.
+    `plan`: what was shown to a person before (default: as `preview_roll` makes it now). Raises StateError while the priced contract is
+    held, when somebody rolled meanwhile, or when prices are stale; DataError where a roll cannot be priced.
     """
     with desk.ledger.read() as view:
         before = current_roll(view, code)
-    plan = preview_roll(desk, code)
+    plan = plan or preview_roll(desk, code)
     now = desk.now()
     after = plan.event.after.to_pydatetime()
     age = int(np.busday_count(desk.home.local_day(after), desk.today()))
@@ -180,8 +274,10 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str) -> RollE
     )
     with desk.ledger.begin() as tx:
         current = current_roll(tx, code)
-        if current != before or current is None:
-            raise StateError(f"{code}: its contracts changed meanwhile; look again and repeat")
+        if current != before or current is None or current.forward_contract != event.price_contract:
+            raise StateError(
+                f"{code}: its contracts changed meanwhile; look again (`tradeflow prices update {code}` brings its prices up to date)"
+            )
         if held := positions_by_contract(tx, desk.account).get((code, current.price_contract), 0):
             raise StateError(
                 f"{code}: {held} contracts of {display(current.price_contract)} are still held; roll or close them first"
@@ -192,6 +288,8 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str) -> RollE
                 tx, code, int(mark["contract"]), mark["date"].to_pydatetime(), float(mark["price"]), "roll", now, who, mark["why"]
             )
         set_roll_state(tx, code, RollState.NO_ROLL.value, now, who, why)
+    for _ in update_instrument(desk, code, ("multiple_prices", "adjusted_prices")):
+        pass
     return event
 
 
@@ -229,7 +327,8 @@ def _decide_by_tape(desk: Desk, code: str) -> RollStatus:
         wanted = RollState.PASSIVE
     if wanted == state:
         return roll_status(desk, code)
-    _set_state(desk, code, wanted, f"the tape rolls on {desk.home.local_day(due)}", "tape")
+    with desk.ledger.begin() as tx:
+        set_roll_state(tx, code, wanted.value, now, "tape", f"the tape rolls on {desk.home.local_day(due)}")
     return roll_status(desk, code, decision=f"now {wanted}")
 
 
@@ -243,9 +342,13 @@ def tape_state(roll_day: date, today: date, passive_days: int, force_days: int) 
 
 def tape_events(desk: Desk, code: str) -> pd.DataFrame:
     """Roll events of the tape that this home replays."""
+    return _tape_of(desk).roll_events(code)
+
+
+def _tape_of(desk: Desk) -> Tape:
     if desk.settings.replay is None:
         raise StateError("rolls are decided by the tape only in a replay; set rolls.decide to auto or person")
-    return open_tape(desk.settings.replay.tape).roll_events(code)
+    return open_tape(desk.settings.replay.tape)
 
 
 def open_tape(path: str) -> Tape:

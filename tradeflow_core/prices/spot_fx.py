@@ -9,16 +9,42 @@ import pandas as pd
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
-from tradeflow_core.prices.bars import find_spike
+from tradeflow_core.ledger import rate_marks_of
 from tradeflow_core.prices.fx import cross_rate
+from tradeflow_core.prices.marks import lay_over_rates, suspicious
 
 DATASET = "spot_fx"
 
 
 def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
-    """Fetch new daily rates of `currency` against the dollar and append them; returns the whole series (index UTC instants).
+    """Fetch new daily rates of `currency` against the dollar and append them; returns the whole series (index UTC instants), corrected.
 
-    Raises DataError, with nothing stored, for a rate that is not a positive number or a change that looks like a spike.
+    Raises DataError, with nothing stored, for a rate that is not a positive number or a change that looks like a spike and that no
+    person has accepted.
+    """
+    code = f"{currency}USD"
+    old, new = fetch_rates(desk, currency)
+    with desk.ledger.read() as view:
+        marks = rate_marks_of(view, code)
+    if old is not None and not len(new):
+        return lay_over_rates(old, marks)
+    rates = (new if old is None else pd.concat([old, new])).rename("rate")
+    laid = lay_over_rates(rates, marks)
+    since = None if old is None else new.index[0]
+    spikes = suspicious(laid, desk.settings.prices.max_price_spike, since, laid.index.isin(marks["time"]))
+    if len(spikes):
+        raise DataError(
+            f"{code}: the rate moves {spikes.iloc[0]:.1f} average days at {spikes.index[0]:%Y-%m-%d %H:%M} UTC; nothing was stored: "
+            f"check with `tradeflow prices check --fx {currency}`"
+        )
+    desk.store.write(DATASET, code, rates.to_frame())
+    return laid
+
+
+def fetch_rates(desk: Desk, currency: str) -> tuple[pd.Series | None, pd.Series]:
+    """The stored rates of a currency (None: there are none) and the broker's that come after them, in order. Writes nothing.
+
+    Raises DataError for a rate that is not a positive number.
     """
     code, now = f"{currency}USD", desk.now()
     old = desk.store.read(DATASET, code)["rate"] if desk.store.exists(DATASET, code) else None
@@ -26,23 +52,16 @@ def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
     fetched = desk.broker.fx_rates(currency, since, now).astype("float64").sort_index()
     if bad := list(fetched.index[~(np.isfinite(fetched) & (fetched > 0))]):
         raise DataError(f"{code}: the rate of {bad[0]:%Y-%m-%d %H:%M} UTC is not a positive number; nothing was stored")
-    new = fetched if old is None else fetched[fetched.index > old.index[-1]]
-    if old is not None and not len(new):
-        return old
-    rates = (new if old is None else pd.concat([old, new])).rename("rate")
-    rates.index = pd.DatetimeIndex(rates.index, name="time").as_unit("us")
-    spike = find_spike(rates, None if old is None else new.index[0], desk.settings.prices.max_price_spike)
-    if spike is not None:
-        raise DataError(
-            f"{code}: the rate moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC; nothing was stored, check it at the broker"
-        )
-    desk.store.write(DATASET, code, rates.to_frame())
-    return rates
+    fetched.index = pd.DatetimeIndex(fetched.index, name="time").as_unit("us")
+    return old, fetched if old is None else fetched[fetched.index > old.index[-1]]
 
 
 def stored_fx(desk: Desk) -> dict[str, pd.Series]:
-    """All stored rates by code (`EURUSD`), index UTC instants."""
-    return {code: desk.store.read(DATASET, code)["rate"] for code in desk.store.names(DATASET)}
+    """All stored rates by code (`EURUSD`), index UTC instants, with a person's corrections laid over them."""
+    codes = desk.store.names(DATASET)
+    with desk.ledger.read() as view:
+        marks = {code: rate_marks_of(view, code) for code in codes}
+    return {code: lay_over_rates(desk.store.read(DATASET, code)["rate"], marks[code]) for code in codes}
 
 
 def latest_rate(fx: dict[str, pd.Series], currency: str, base: str) -> float:

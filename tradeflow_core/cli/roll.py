@@ -1,0 +1,328 @@
+"""Rolling by hand: where every instrument stands, roll states, rolls of prices, roll parameters."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from tradeflow_core.cli.days import open_desk
+from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.instruments import RollRule, display
+from tradeflow_core.prices import (
+    EXPLANATIONS,
+    ParameterChange,
+    RollPlan,
+    RollState,
+    RollStatus,
+    adjusted_prices,
+    apply_parameters,
+    parse_state,
+    plan_parameters,
+    preview_roll,
+    roll_by_rules,
+    roll_prices,
+    roll_statuses,
+    set_state,
+)
+
+LAST_ROWS = 6
+SAID = "said on the command line"
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+why_option = click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def roll(ctx: click.Context, as_json: bool) -> None:
+    """Show where every instrument stands in its roll, the most urgent first; with a command, act on it.
+
+    \b
+    tradeflow roll explain                        what the states mean
+    tradeflow roll preview GOLD_micro             the prices before and after a roll
+    tradeflow roll set GOLD_micro Roll_Adjusted   roll the prices into the forward contract
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    desk = open_desk(ctx.obj, quiet=as_json)
+    statuses = roll_statuses(desk)
+    if as_json:
+        print_json(status_rows(statuses))
+        return
+    print_statuses("Rolls, the most urgent first", statuses)
+    console.print("`tradeflow roll explain` says what the states mean")
+
+
+def status_rows(statuses: list[RollStatus]) -> list[dict[str, object]]:
+    """The statuses for programs."""
+    return [{**asdict(status), "urgency": status.urgency, "allowed": list(status.allowed)} for status in statuses]
+
+
+def print_statuses(title: str, statuses: list[RollStatus]) -> None:
+    """The statuses as a table."""
+    rows = [
+        {
+            "instrument": status.instrument,
+            "state": status.state,
+            "decision": status.decision,
+            "priced": display(status.priced),
+            "forward": display(status.forward),
+            "position": status.position,
+            "days to roll": status.days_to_roll,
+            "to expiry": status.days_to_expiry,
+            "to carry expiry": status.days_to_carry_expiry,
+            "relative volume": status.relative_volume,
+            "allowed": ", ".join(status.allowed),
+        }
+        for status in statuses
+    ]
+    frame = pd.DataFrame(rows)
+    if len(frame):
+        frame = frame.drop(columns="decision" if (frame["decision"] == "").all() else "allowed")
+    print_table(title, frame, "no instrument has a roll history yet; `tradeflow day` or `tradeflow prices update` makes it", limit=1000)
+    for status in statuses:
+        if status.note:
+            console.print(f"{status.instrument}: {status.note}", soft_wrap=True, markup=False)
+
+
+@roll.command()
+@click.argument("state", required=False)
+@json_option
+def explain(state: str | None, as_json: bool) -> None:
+    """Say what a roll state means, or all of them."""
+    wanted = [parse_state(state)] if state else list(RollState)
+    if as_json:
+        print_json({each.value: EXPLANATIONS[each] for each in wanted})
+        return
+    for each in wanted:
+        console.print(f"[bold]{each}[/bold]: {EXPLANATIONS[each]}", soft_wrap=True)
+
+
+@roll.command("set")
+@click.argument("instrument")
+@click.argument("state")
+@why_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@yes_option
+@json_option
+@click.pass_obj
+def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Put INSTRUMENT into a roll STATE; Roll_Adjusted rolls its prices into the forward contract, after showing and asking."""
+    desk = open_desk(home, quiet=as_json)
+    desk.instrument(instrument)
+    wanted = parse_state(state)
+    change = set_state(desk, instrument, wanted, getpass.getuser(), why, dry_run)
+    report: dict[str, object] = {
+        "instrument": instrument,
+        "before": change.before.value,
+        "after": change.after.value,
+        "position": change.position,
+        "warnings": list(change.warnings),
+        "done": not dry_run,
+    }
+    plan = preview_roll(desk, instrument) if wanted == RollState.ROLL_ADJUSTED else None
+    if plan:
+        if not as_json:
+            print_preview(desk, instrument, plan)
+        if not dry_run:
+            report["done"] = ask(f"roll {instrument}?", yes, as_json)
+            if report["done"]:
+                roll_prices(desk, instrument, "person", getpass.getuser(), why, plan)
+                report["after"] = RollState.NO_ROLL.value
+        report["roll"] = _event(plan)
+    if as_json:
+        print_json(report)
+        return
+    for warning in change.warnings:
+        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+    if dry_run:
+        console.print(f"would do: {instrument} from {change.before} to {wanted}")
+    elif report["done"]:
+        rolled = f" (rolled into {display(plan.event.price_contract)})" if plan else ""
+        console.print(f"[bold]{instrument}[/bold]: {change.before} -> {report['after']}{rolled}")
+    else:
+        console.print("nothing was changed")
+
+
+@roll.command()
+@click.argument("instruments", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only say what the rules would do.")
+@yes_option
+@json_option
+@click.pass_obj
+def auto(home: Path | None, instruments: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Let the rules decide the roll of INSTRUMENTS (default: all that are near it); each roll of prices is shown and asked for."""
+    desk = open_desk(home, quiet=as_json)
+    for code in instruments:
+        desk.instrument(code)
+
+    def confirm(code: str, plan: RollPlan) -> bool:
+        if not as_json:
+            print_preview(desk, code, plan)
+        return ask(f"roll {code}?", yes, as_json)
+
+    statuses = roll_by_rules(desk, list(instruments) or None, dry_run, None if yes else confirm, getpass.getuser())
+    if as_json:
+        print_json(status_rows(statuses))
+        return
+    shown = [status for status in statuses if status.decision or status.note or instruments]
+    if shown:
+        print_statuses("Rolls by the rules", shown)
+    else:
+        console.print(f"{len(statuses)} instruments, nothing to do")
+
+
+@roll.command()
+@click.argument("instrument")
+@json_option
+@click.pass_obj
+def preview(home: Path | None, instrument: str, as_json: bool) -> None:
+    """Show multiple and adjusted prices of INSTRUMENT before and after a roll into its forward contract. Nothing is changed."""
+    desk = open_desk(home, quiet=as_json)
+    desk.instrument(instrument)
+    plan = preview_roll(desk, instrument)
+    if as_json:
+        tables = {name: frame.reset_index(names="time") for name, frame in preview_tables(desk, instrument, plan).items()}
+        print_json({"instrument": instrument, "roll": _event(plan), "marks": plan.marks, **tables})
+    else:
+        print_preview(desk, instrument, plan)
+
+
+def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFrame]:
+    """The last rows of multiple and adjusted prices, before and after the roll."""
+    return {
+        "multiple_before": desk.store.read("multiple_prices", code).tail(LAST_ROWS),
+        "multiple_after": plan.multiple_prices.tail(LAST_ROWS),
+        "adjusted_before": adjusted_prices(desk, code).rename("price").to_frame().tail(LAST_ROWS),
+        "adjusted_after": plan.adjusted_prices.rename("price").to_frame().tail(LAST_ROWS),
+    }
+
+
+def print_preview(desk: Desk, code: str, plan: RollPlan) -> None:
+    """Show what a roll of prices would make of them."""
+    for name, frame in preview_tables(desk, code, plan).items():
+        shown = frame.reset_index(names="time").astype({"time": str})  # rows of a roll are a second apart
+        print_table(f"{code} {name.replace('_', ', ')} the roll", shown, decimals=4)
+    for mark in plan.marks[plan.marks["why"] != "first row"].to_dict("records"):
+        console.print(
+            f"{display(int(mark['contract']))} was not quoted at {mark['date']:%Y-%m-%d %H:%M} UTC: {mark['price']:,.4f} ({mark['why']})"
+        )
+
+
+def _event(plan: RollPlan) -> dict[str, object]:
+    event = plan.event
+    return {
+        "after": event.after,
+        "price_contract": int(event.price_contract),
+        "forward_contract": int(event.forward_contract),
+        "carry_contract": int(event.carry_contract),
+    }
+
+
+def ask(question: str, yes: bool, as_json: bool) -> bool:
+    """Whether the person agrees. Raises StateError where a program asks for JSON and cannot be asked."""
+    if yes:
+        return True
+    if as_json:
+        raise StateError(f"{question} Nothing was changed: with --json say --yes, or --dry-run")
+    return click.confirm(question)
+
+
+@roll.command()
+@click.argument("instrument")
+@click.option("--hold", help="Letters of the months that are held, such as HMUZ.")
+@click.option("--priced", help="Letters of the months with usable prices.")
+@click.option("--roll-offset", type=int, help="Days from expiry to the desired roll, usually negative.")
+@click.option("--carry-offset", type=int, help="-1 or 1: the carry contract is the priced one before, or after.")
+@click.option("--expiry-offset", type=int, help="Days from the first of the month to the approximate expiry.")
+@why_option
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@yes_option
+@json_option
+@click.pass_obj
+def parameters(
+    home: Path | None,
+    instrument: str,
+    hold: str | None,
+    priced: str | None,
+    roll_offset: int | None,
+    carry_offset: int | None,
+    expiry_offset: int | None,
+    why: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Change how INSTRUMENT is rolled: rebuild its history by the new rule, compare, and put it in force if confirmed.
+
+    What is not given stays. The former rolls stay in the ledger; the rule goes to rolls.csv in the home's config folder.
+    """
+    desk = open_desk(home, quiet=as_json)
+    present = desk.instrument(instrument).roll_rule
+    if present is None:
+        raise ConfigError(f"{instrument}: no roll rule; add a row for it to {desk.home.path / 'config' / 'rolls.csv'}")
+    given = {
+        "hold": hold,
+        "priced": priced,
+        "roll_offset": roll_offset,
+        "carry_offset": carry_offset,
+        "expiry_offset": expiry_offset,
+    }
+    rule = replace(present, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    change = plan_parameters(desk, instrument, rule)
+    if not as_json:
+        _print_change(change)
+    same = change.same_history and change.before == change.after
+    done = not dry_run and not same and ask(f"put the new rule of {instrument} in force?", yes, as_json)
+    if done:
+        apply_parameters(desk, change, getpass.getuser(), why)
+    if as_json:
+        print_json({**_change_facts(change), "applied": done})
+    elif done:
+        console.print("in force; multiple and adjusted prices are rebuilt")
+    else:
+        console.print("nothing was changed" + (": the rule and its rolls are the present ones" if same else ""))
+
+
+def _change_facts(change: ParameterChange) -> dict[str, object]:
+    return {
+        "instrument": change.instrument,
+        "before": asdict(change.before),
+        "after": asdict(change.after),
+        "rolls_before": change.rolls_before,
+        "rolls_after": change.rolls_after,
+        "changed_rolls": change.rolls,
+        "same_history": change.same_history,
+        "priced_before": change.present.price_contract,
+        "priced_after": change.events[-1].price_contract,
+        "adjusted_change": change.adjusted_change,
+        "adjusted_differs": change.adjusted_differs,
+    }
+
+
+def _print_change(change: ParameterChange) -> None:
+    show: Callable[[RollRule], str] = lambda rule: (  # noqa: E731
+        f"hold {rule.hold}, priced {rule.priced}, roll {rule.roll_offset}, carry {rule.carry_offset:+d}, expiry {rule.expiry_offset}"
+    )
+    console.print(f"now:    {show(change.before)}\nafter:  {show(change.after)}")
+    rolls = change.rolls.assign(into=[display(int(contract)) for contract in change.rolls["into"]])
+    print_table("Rolls that change", rolls, "none")
+    last, now = change.events[-1], change.present
+    console.print(
+        f"rolls: {change.rolls_before} -> {change.rolls_after}; priced contract: {display(now.price_contract)} -> "
+        f"{display(last.price_contract)}; adjusted prices change by up to {change.adjusted_change:,.4f} beyond a constant, "
+        f"{change.adjusted_differs:.0%} of them",
+        soft_wrap=True,
+    )
+
+
+COMMANDS = [roll]

@@ -1,0 +1,148 @@
+"""Price history from CSV files, and removing an instrument's price data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.brokers import BAR_COLUMNS
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, DataError, StateError
+from tradeflow_core.instruments import display
+from tradeflow_core.instruments.tables import read_table
+from tradeflow_core.ledger import contracts_of, open_instrument_orders, positions_by_contract, record_contract
+from tradeflow_core.prices.bars import at_close
+from tradeflow_core.prices.collect import BAR_TYPES, Collected, clean_bars, not_stored, roll_rule_of, store_bars, stored_bars
+
+DATASETS = ("contract_prices", "multiple_prices", "adjusted_prices", "spreads")
+"""The files of an instrument that hold prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class CsvColumns:
+    """Which columns of a file hold what; only `time` and `final` must be there. `time_format`: as of strptime; None: ISO."""
+
+    time: str = "Time"
+    final: str = "Close"
+    open: str | None = None
+    high: str | None = None
+    low: str | None = None
+    volume: str | None = None
+    time_format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeedReport:
+    """What seeding brought: bars in the file, bars added, and why a batch was refused (empty: it was not)."""
+
+    read: int
+    added: int
+    refused: str = ""
+
+
+def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str, zone: str) -> pd.DataFrame:
+    """Bars of one contract from a CSV file with a header, in the columns and types of the store, sorted.
+
+    Times without an offset are in `zone`. A daily row is a date (its bar ends at 23:00 of it) or the moment of its close; an hourly row is
+    the start of its hour. In the hour that clocks repeat in autumn a time means the second one. Raises DataError naming file and line for a
+    time or price that cannot be read and a time that occurs twice; ConfigError for a missing file or column.
+    """
+    named = {"FINAL": columns.final, "OPEN": columns.open, "HIGH": columns.high, "LOW": columns.low, "VOLUME": columns.volume}
+    named = {name: column for name, column in named.items() if column}
+    if frequency not in ("D", "H"):
+        raise ConfigError(f"frequency {frequency!r} is unknown; use D (daily) or H (hourly)")
+    try:
+        rows = read_table(path, [columns.time, *(str(column) for column in named.values())])
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); name a CSV file") from error
+    if not rows:
+        raise DataError(f"{path}: holds no row of prices")
+    cells, lines = pd.DataFrame([row.cells for row in rows]), np.array([row.line for row in rows])
+    time = _times(path, cells[columns.time], lines, columns, zone)
+    frame = pd.DataFrame({name: _numbers(path, cells[str(column)], lines, name != "FINAL") for name, column in named.items()})
+    start, end = (time, time + pd.Timedelta(hours=1)) if frequency == "H" else _day(time, zone)
+    frame = frame.assign(
+        contract=contract, frequency=frequency, start=start.tz_convert("UTC").as_unit("us"), end=end.tz_convert("UTC").as_unit("us")
+    )
+    double = frame.duplicated("start").to_numpy()
+    _refuse(path, lines, double, cells[columns.time], "the time occurs twice; keep one row")
+    return frame.reindex(columns=BAR_COLUMNS).astype(BAR_TYPES).sort_values("start", ignore_index=True)
+
+
+def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, trust: bool = False, dry_run: bool = False) -> SeedReport:
+    """Add bars of one contract to the store; what is stored stays, and a daily bar of a day that is there already is left out.
+
+    Bars that have not ended, or that the settings drop, are left out too. The batch is checked for spikes unless a person `trust`s
+    it. `dry_run`: nothing is written.
+    """
+    stored, zone = stored_bars(desk, code), desk.settings.time_zone
+    usable = clean_bars(desk, bars[bars["end"] <= desk.now()])
+    new = not_stored(usable, stored)
+    contract, frequency = int(bars["contract"].iloc[0]), str(bars["frequency"].iloc[0])
+    if frequency == "D":
+        there = stored[(stored["contract"] == contract) & (stored["frequency"] == "D")]
+        new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there["end"].dt.tz_convert(zone).dt.date)]
+    report = store_bars(desk, code, stored, new, Collected(), check=not trust, write=not dry_run)
+    if report.added[frequency] and not dry_run:
+        rule = roll_rule_of(desk, code)
+        with desk.ledger.begin() as tx:
+            if contract not in contracts_of(tx, code).index:
+                record_contract(tx, code, contract, rule.approximate_expiry(contract), False, desk.now())
+    return SeedReport(len(bars), report.added[frequency], "; ".join(report.refused))
+
+
+def delete_prices(desk: Desk, code: str, dry_run: bool = False) -> list[str]:
+    """Remove the price files of an instrument; returns the datasets that had one. Contracts, rolls, orders and positions stay.
+
+    Raises StateError while the instrument is held or has an open order.
+    """
+    with desk.ledger.read() as view:
+        held = [contract for (name, contract), n in positions_by_contract(view, desk.account).items() if name == code and n]
+        orders = [order["id"] for order in open_instrument_orders(view) if order["instrument"] == code]
+    if held:
+        raise StateError(f"{code}: {display(held[0])} is still held; its prices value the position, close it first")
+    if orders:
+        raise StateError(f"{code}: order {orders[0]} is open; cancel it first")
+    there = [dataset for dataset in DATASETS if desk.store.exists(dataset, code)]
+    for dataset in () if dry_run else reversed(there):
+        desk.store.delete(dataset, code)
+    return there
+
+
+def _times(path: Path, text: pd.Series, lines: np.ndarray, columns: CsvColumns, zone: str) -> pd.DatetimeIndex:
+    try:
+        parsed = pd.to_datetime(text, format=columns.time_format or "ISO8601", errors="coerce")
+    except ValueError as error:
+        raise DataError(f"{path}, column {columns.time}: times with and without an offset are mixed ({error}); write all the same way") from error
+    how = f"as {columns.time_format}" if columns.time_format else "as 2024-01-31 or 2024-01-31T14:00"
+    _refuse(path, lines, parsed.isna().to_numpy(), text, f"is not a time; write it {how}")
+    index = pd.DatetimeIndex(parsed)
+    if index.tz is None:
+        index = index.tz_localize(ZoneInfo(zone), ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward")
+    return index.tz_convert(ZoneInfo(zone))
+
+
+def _day(time: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    local = time.tz_localize(None)
+    start, end = (
+        stamps.tz_localize(ZoneInfo(zone), ambiguous=np.zeros(len(stamps), dtype=bool), nonexistent="shift_forward")
+        for stamps in (local.normalize(), at_close(local))
+    )
+    return start, end
+
+
+def _numbers(path: Path, text: pd.Series, lines: np.ndarray, may_be_empty: bool) -> pd.Series:
+    values = pd.to_numeric(text, errors="coerce").astype("float64")
+    wrong = ~np.isfinite(values.to_numpy()) & ~(may_be_empty & (text == "").to_numpy())
+    _refuse(path, lines, wrong, text, "is not a number; write one such as 2.5")
+    return values
+
+
+def _refuse(path: Path, lines: np.ndarray, wrong: np.ndarray, text: pd.Series, problem: str) -> None:
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise DataError(f"{path}, line {lines[place]}, column {text.name}: {text.iloc[place]!r} {problem}; nothing was stored")
