@@ -25,7 +25,7 @@ roll_status = dg.AssetSpec(
     kinds={"sql"},
     description=(
         "**Where every instrument stands in its roll**: state, decision of the day, contracts, days left and volumes.\n\n"
-        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (`tradeflow rolls`). A roll is one "
+        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (`tradeflow roll`). A roll is one "
         "appended event in the ledger; the prices downstream are rebuilt from it, history is never rewritten."
     ),
 )

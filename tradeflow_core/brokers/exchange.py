@@ -356,7 +356,7 @@ class Exchange:
         if order.order_type == "market":
             prices = []
             for quote, part, price in zip(quotes, ratio, side, strict=True):
-                adverse = ADVERSE_FRACTION * unit_hash(order.client_ref, number, quote.contract) * (quote.ask - quote.bid) / 2
+                adverse = ADVERSE_FRACTION * unit_hash(order.instrument, order.submitted, number, quote.contract) * (quote.ask - quote.bid) / 2
                 step = price_step(instrument, price)
                 prices.append(round(price + math.copysign(round(adverse / step) * step, part), 10))
             return prices
