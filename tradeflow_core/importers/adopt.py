@@ -14,6 +14,7 @@ from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.ledger import RollEvent, append_roll_events, current_rolls, record_contract
+from tradeflow_core.prices.collect import BAR_TYPES, KEY
 from tradeflow_core.store import Store
 from tradeflow_core.store.tape import Tape
 
@@ -66,7 +67,7 @@ def copy_history(tape: Tape, store: Store, codes: list[str], currencies: list[st
     for code in codes:
         bars = tape.bars(code)
         known = bars if until is None else bars[bars["end"] <= until]
-        store.write("contract_prices", code, known.sort_values(["contract", "frequency", "start"], ignore_index=True))
+        store.write("contract_prices", code, known.astype(BAR_TYPES).sort_values(KEY, ignore_index=True))
     for currency in currencies:
         rates = tape.fx(currency)
         known_rates = rates if until is None else rates[rates.index <= until]

@@ -31,7 +31,7 @@ PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
 KEY = ["contract", "frequency", "start"]
 BAR_TYPES: dict[str, Any] = {
     "contract": np.dtype("int64"),
-    "frequency": pd.StringDtype(na_value=np.nan),
+    "frequency": pd.CategoricalDtype(["D", "H"]),
     **dict.fromkeys(("start", "end"), pd.DatetimeTZDtype("us", "UTC")),
     **dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], np.dtype("float64")),
 }
@@ -61,12 +61,23 @@ def roll_rule_of(desk: Desk, code: str) -> RollRule:
 def stored_bars(desk: Desk, code: str) -> pd.DataFrame:
     """All stored bars of an instrument (`BAR_COLUMNS`), sorted by contract, frequency and start; empty where there are none."""
     if desk.store.exists(DATASET, code):
-        return desk.store.read(DATASET, code)
-    stamp = pd.Series([], dtype="datetime64[us, UTC]")
-    frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS}).assign(
-        start=stamp, end=stamp, frequency=""
-    )
-    return frame.astype({"contract": "int64"})
+        return desk.store.read(DATASET, code).astype(BAR_TYPES)
+    return pd.DataFrame({name: pd.Series([], dtype=BAR_TYPES[name]) for name in BAR_COLUMNS})
+
+
+def bars_of(stored: pd.DataFrame, contract: int, frequency: str) -> pd.DataFrame:
+    """The stored bars of one contract and frequency, found by bisection: what it costs does not grow with past contracts."""
+    low, high = place_of(stored, contract, frequency)
+    return stored.iloc[low:high]
+
+
+def place_of(stored: pd.DataFrame, contract: int, frequency: str) -> tuple[int, int]:
+    """First row, and row behind the last, of the bars of one contract and frequency."""
+    contracts = stored["contract"].to_numpy()
+    low, high = (int(contracts.searchsorted(contract, side)) for side in ("left", "right"))
+    codes = stored["frequency"].cat.codes.to_numpy()[low:high]
+    code = BAR_TYPES["frequency"].categories.get_loc(frequency)
+    return low + int(codes.searchsorted(code, "left")), low + int(codes.searchsorted(code, "right"))
 
 
 # --- which contracts -----------------------------------------------------------------------------------------------------
@@ -106,7 +117,9 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
         for contract, (expiry, sampling) in expiries.items():
             record_contract(tx, code, contract, expiry, sampling, now)
     for role, contract in keys.items():
-        expiry = expiries[contract][0] if contract in expiries else known["expiry"].get(contract, rule.approximate_expiry(contract))
+        expiry = (
+            expiries[contract][0] if contract in expiries else known["expiry"].get(contract, rule.approximate_expiry(contract))
+        )
         what = f"{code}: the {role} contract {display(contract)}"
         if expiry < today:
             message = f"{what} has expired; roll now: `tradeflow roll set {code} Roll_Adjusted`"
@@ -207,12 +220,12 @@ def fetch_bars(
 ) -> tuple[pd.DataFrame, list[int]]:
     """Usable bars of the broker that are not among the `stored` ones, in order, and the contracts without any. Writes nothing."""
     now = desk.now()
-    last = stored.groupby(["contract", "frequency"], observed=True)["end"].max().to_dict()
     fetched: list[pd.DataFrame] = []
     without_data: list[int] = []
     for contract in contracts:
         for frequency in frequencies:
-            since = _since(desk, last.get((contract, frequency)), frequency, full_refresh, start)
+            known = bars_of(stored, contract, frequency)["end"]
+            since = _since(desk, known.iloc[-1] if len(known) else None, frequency, full_refresh, start)
             try:
                 bars = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
             except (NoData, UnknownContract):
@@ -248,22 +261,34 @@ def store_bars(
     """
     if not len(new):
         return report
+    new = new.astype(BAR_TYPES).sort_values(KEY, kind="stable")
     with desk.ledger.read() as view:
         marks = marks_of(view, code)
-    old = {key: group for key, group in stored.groupby(["contract", "frequency"], sort=False)}
     batches = []
-    for key, batch in new.groupby(["contract", "frequency"], sort=False):
+    for _, batch in new.groupby(["contract", "frequency"], observed=True):
         contract, frequency = int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0])
-        if check and (spike := _spike(old.get(key), batch, desk.settings.prices.max_price_spike, marks)):
+        old = bars_of(stored, contract, frequency)
+        if check and (spike := _spike(old if len(old) else None, batch, desk.settings.prices.max_price_spike, marks)):
             what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {spike.units:.1f} average days at {spike.date:%Y-%m-%d %H:%M} UTC")
             continue
         report.added[frequency] += len(batch)
         batches.append(batch)
     if batches and write:
-        merged = pd.concat([stored, *batches] if len(stored) else batches)
-        desk.store.write(DATASET, code, merged.sort_values(KEY, kind="stable", ignore_index=True))
+        desk.store.write(DATASET, code, _insert(stored, batches))
     return report
+
+
+def _insert(stored: pd.DataFrame, batches: list[pd.DataFrame]) -> pd.DataFrame:
+    """The stored bars with the batches (in order of contract and frequency) put where they belong."""
+    pieces, done = [], 0
+    for batch in batches:
+        low, high = place_of(stored, int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0]))
+        if high > low and batch["start"].iloc[0] <= stored["start"].iloc[high - 1]:
+            return pd.concat([stored, *batches]).sort_values(KEY, kind="stable", ignore_index=True)
+        pieces += [stored.iloc[done:high], batch]
+        done = high
+    return pd.concat([piece for piece in (*pieces, stored.iloc[done:]) if len(piece)], ignore_index=True)
 
 
 def _typed(bars: pd.DataFrame, code: str, contract: int, frequency: str) -> pd.DataFrame:
@@ -274,9 +299,11 @@ def _typed(bars: pd.DataFrame, code: str, contract: int, frequency: str) -> pd.D
     for name in ("start", "end"):
         if not isinstance(bars[name].dtype, pd.DatetimeTZDtype):
             raise DataError(f"{where}: {name} has no time zone; nothing was stored")
-    if list(bars.columns) == BAR_COLUMNS and bars.dtypes.to_dict() == BAR_TYPES:
-        return bars
-    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequency)
+    code_of = BAR_TYPES["frequency"].categories.get_loc(frequency)
+    frequencies = pd.Categorical.from_codes(np.full(len(bars), code_of, dtype="int8"), dtype=BAR_TYPES["frequency"])
+    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequencies)
+    if frame.dtypes.to_dict() == BAR_TYPES:
+        return frame
     try:
         return frame.astype(BAR_TYPES)
     except (TypeError, ValueError) as error:
@@ -359,18 +386,18 @@ def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
     with desk.ledger.read() as view:
         marks = marks_of(view, code)
     marks = marks if rolls else marks[marks["source"] != "roll"]
-    daily = (bars["frequency"] == "D").to_numpy()
-    frame = pd.DataFrame(
-        {
-            "contract": bars["contract"],
-            "date": bar_times(bars),
-            "price": bars["FINAL"],
-            "rank": daily.astype("int8"),
-        }
-    )
+    ranks = (bars["frequency"] == "D").to_numpy().astype("int8")
+    contracts, times, prices = bars["contract"].to_numpy(), bar_times(bars), bars["FINAL"].to_numpy()
     if len(marks):
-        marked = pd.DataFrame({"contract": marks["contract"], "date": marks["time"], "price": marks["price"], "rank": np.int8(2)})
-        frame = pd.concat([frame, marked], ignore_index=True)
-    frame = frame.sort_values(["contract", "date", "rank"], kind="stable", ignore_index=True)
-    last = ~frame.duplicated(["contract", "date"], keep="last")
-    return frame.loc[last & frame["price"].notna(), ["contract", "date", "price"]].reset_index(drop=True)
+        contracts = np.concatenate([contracts, marks["contract"].to_numpy(dtype="int64")])
+        times = pd.concat([times, marks["time"]])
+        prices = np.concatenate([prices, marks["price"].to_numpy()])
+        ranks = np.concatenate([ranks, np.full(len(marks), 2, dtype="int8")])
+    instants = pd.DatetimeIndex(times).asi8
+    order = np.lexsort((ranks, instants, contracts))
+    contracts, instants, prices = contracts[order], instants[order], prices[order]
+    counts = np.append((contracts[1:] != contracts[:-1]) | (instants[1:] != instants[:-1]), True)[: len(order)] & ~np.isnan(
+        prices
+    )
+    dates = pd.DatetimeIndex(instants[counts].view("M8[us]"), tz="UTC")
+    return pd.DataFrame({"contract": contracts[counts], "date": dates, "price": prices[counts]})

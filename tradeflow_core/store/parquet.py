@@ -77,17 +77,23 @@ class Store:
     def write(self, dataset: str, name: str, frame: pd.DataFrame) -> None:
         """Replace the file of (dataset, name) with `frame`, atomically."""
         self._forget(str(self.path(dataset, name)))
-        table = pa.Table.from_pandas(frame)
+        table = pa.Table.from_pandas(frame, nthreads=1)
+        # Floats and stamps hardly ever repeat: a dictionary of them only costs time.
+        coded = [
+            column.name
+            for column in table.schema
+            if not (pa.types.is_floating(column.type) or pa.types.is_timestamp(column.type))
+        ]
         path = self.path(dataset, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not self._local:
             sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd", compression_level=1)
+            pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=coded)
             path.write_bytes(sink.getvalue().to_pybytes())
             return
         temporary = os.path.join(str(path.parent), f".{path.name}.{os.getpid()}")
         with open(temporary, "wb") as file:
-            pq.write_table(table, file, compression="zstd", compression_level=1)
+            pq.write_table(table, file, compression="zstd", compression_level=1, use_dictionary=coded)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, str(path))
