@@ -240,8 +240,8 @@ def test_what_does_not_exist_is_named(market):
         market.contract("EUROSTX", 20280300, NOW)
     with pytest.raises(NoData, match="frequency"):
         market.bars("EUROSTX", 20240300, "5M", NOW - timedelta(days=1), NOW, now=NOW)
-    with pytest.raises(NoData, match="XXX"):
-        market.fx_rates("XXX", NOW - timedelta(days=9), NOW, now=NOW)
+    with pytest.raises(NoData, match="QQQ"):
+        market.fx_rates("QQQ", NOW - timedelta(days=9), NOW, now=NOW)
     with pytest.raises(ConfigError, match="BUND"):
         market.contracts("BUND", NOW)
 

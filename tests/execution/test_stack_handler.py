@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -207,6 +209,17 @@ def test_a_second_handler_is_refused_while_the_first_works(trading_desk: Desk) -
         take_lease(tx, "stack_handler", "elsewhere 1 x", WallClock().now(), 3600)
     with pytest.raises(StateError, match="is running already"):
         StackHandler(desk).run(desk.now() + timedelta(hours=1))
+
+
+def test_a_second_handler_on_this_machine_is_refused_while_the_first_works_and_not_after_it_died(trading_desk: Desk) -> None:
+    desk = trading_desk
+    with desk.ledger.begin() as tx:
+        take_lease(tx, "stack_handler", f"{socket.gethostname()} 1 died", WallClock().now(), 3600)
+    with (desk.home.path / "stack_handler.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StateError, match="is running already on this machine"):
+            StackHandler(desk).run(desk.now() + timedelta(hours=1))
+    StackHandler(desk).run(desk.now() + timedelta(hours=1))
 
 
 def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: Desk) -> None:

@@ -1,16 +1,20 @@
 """The stack handler: looks at the world, books what happened, sends what is due, again and again until its session ends.
 
-All its state is in the ledger, so that it may be killed at any instant and started again. A lease makes sure that only one works.
+All its state is in the ledger, so that it may be killed at any instant and started again. A file lock makes sure that only one works on
+this machine, a lease in the ledger that only one works on any.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -106,24 +110,28 @@ class StackHandler:
         """Pass after pass until `until` (UTC), then end the day's orders. A simulated clock moves a tick a pass, and straight to the end
         when nothing is left to do. Raises StateError if another handler is at work.
         """
+        with _alone_on_this_machine(self.desk.home.path / "stack_handler.lock"):
+            self._hold_lease()
+            try:
+                return self._session(until, on_pass)
+            finally:
+                with self.desk.ledger.begin() as tx:
+                    release_lease(tx, LEASE, self.owner)
+
+    def _session(self, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
         desk, total = self.desk, Pass()
         tick = timedelta(minutes=desk.settings.day.tick_minutes)
-        self._hold_lease()
-        try:
-            reconcile(desk)
-            while desk.now() < until:
-                self._hold_lease()
-                done = self.step()
-                total = total + done
-                if on_pass:
-                    on_pass(done)
-                with desk.ledger.read() as view:
-                    over = not open_instrument_orders(view) or active_stop(view) is not None
-                self._wait(until if over else min(desk.now() + tick, until), until)
-            total.fills += self.end_of_day()
-        finally:
-            with desk.ledger.begin() as tx:
-                release_lease(tx, LEASE, self.owner)
+        reconcile(desk)
+        while desk.now() < until:
+            self._hold_lease()
+            done = self.step()
+            total = total + done
+            if on_pass:
+                on_pass(done)
+            with desk.ledger.read() as view:
+                over = not open_instrument_orders(view) or active_stop(view) is not None
+            self._wait(until if over else min(desk.now() + tick, until), until)
+        total.fills += self.end_of_day()
         return total
 
     def end_of_day(self) -> int:
@@ -161,7 +169,7 @@ class StackHandler:
 
     def _hold_lease(self) -> None:
         with self.desk.ledger.begin() as tx:
-            take_lease(tx, LEASE, self.owner, WallClock().now(), LEASE_SECONDS, _is_gone)
+            take_lease(tx, LEASE, self.owner, WallClock().now(), LEASE_SECONDS, _was_here)
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
@@ -171,18 +179,20 @@ class StackHandler:
             clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
 
 
-def _is_gone(owner: str) -> bool:
-    """Whether the owner of a lease was a process of this machine that does not live any more."""
-    host, pid, _ = owner.split(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+@contextmanager
+def _alone_on_this_machine(path: Path) -> Iterator[None]:
+    """Hold the file `path` locked, which the system undoes when this process dies, however it dies. Raises StateError if another holds it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateError("a stack handler of this home is running already on this machine; stop that one first") from error
+        yield
+
+
+def _was_here(owner: str) -> bool:
+    """Whether the owner of a lease was on this machine. Whoever holds the file lock knows that it lives no more."""
+    return owner.split(" ", 1)[0] == socket.gethostname()
 
 
 def close_rolled_contract(desk: Desk, code: str, contract: int) -> list[str]:
