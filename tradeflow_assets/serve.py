@@ -48,8 +48,7 @@ def require_free(port: int) -> None:
 
 
 def serve(home: Home, port: int) -> None:
-    """Become the UI of this home; returns only when it cannot start. Ctrl-C ends it. Raises StateError for a busy port."""
-    require_free(port)
+    """Become the UI of this home; returns only when it cannot start. Ctrl-C ends it."""
     settings = environment(home)
     os.chdir(settings["DAGSTER_HOME"])
     os.execve(sys.executable, command(port), settings)

@@ -233,9 +233,10 @@ def backfill(
 @click.pass_obj
 def ui(home: Path | None, port: int) -> None:
     """Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."""
-    desk = open_desk(home)
+    desk, dagster = open_desk(home), importlib.import_module("tradeflow_assets.serve")
+    dagster.require_free(port)
     console.print(f"Dagster will be at [bold]http://127.0.0.1:{port}[/bold] in a few seconds; Ctrl-C ends it")
-    importlib.import_module("tradeflow_assets.serve").serve(desk.home, port)
+    dagster.serve(desk.home, port)
 
 
 COMMANDS = [init, day, backfill, ui]
