@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from tradeflow_core.cli.main import root
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution import spawn_contract_orders
+from tradeflow_core.ledger import open_instrument_orders, stop_trading
 
 
 def run(home: Path, *arguments: str) -> Result:
@@ -44,6 +46,24 @@ def test_a_stranger_makes_a_home_runs_a_day_and_looks_at_it(tmp_path: Path) -> N
 def test_the_first_line_says_which_desk_it_is(trading_desk: Desk) -> None:
     first = run(trading_desk.home.path, "status").output.splitlines()[0]
     assert first.startswith("simulated market, account SIM-1, home ")
+
+
+def test_an_order_that_cannot_be_sent_now_says_why(trading_desk: Desk) -> None:
+    assert answer(trading_desk.home.path, "status")["orders_held_back"] == []
+    spawn_contract_orders(trading_desk)
+    closed = [row for row in answer(trading_desk.home.path, "status")["orders_held_back"] if row["why"] == "market closed"]
+    assert {row["instrument"] for row in closed} == {
+        code for code in trading_desk.universe if not trading_desk.broker.is_open(code) and _ordered(trading_desk, code)
+    }
+    with trading_desk.ledger.begin() as tx:
+        stop_trading(tx, trading_desk.now(), "me", "storm")
+    open_now = [row for row in answer(trading_desk.home.path, "status")["orders_held_back"] if row["why"] != "market closed"]
+    assert open_now and {row["why"] for row in open_now} == {"trading is stopped (storm)"}
+
+
+def _ordered(desk: Desk, code: str) -> bool:
+    with desk.ledger.read() as view:
+        return any(order["instrument"] == code for order in open_instrument_orders(view))
 
 
 def test_a_dry_run_changes_nothing(trading_desk: Desk) -> None:

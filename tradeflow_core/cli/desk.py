@@ -14,7 +14,7 @@ from tradeflow_core import day as business
 from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.execution import StackHandler, poll_orders
+from tradeflow_core.execution import StackHandler, blocked_orders, poll_orders
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import load_instruments
 from tradeflow_core.ledger import active_stop, lift_stop, locked_instruments, record_capital_event, stop_trading
@@ -43,7 +43,15 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
         freshness(desk),
         capital_history(desk),
     )
+    waiting = pd.DataFrame(
+        [
+            (each.order.instrument, each.order.strategy, sum(leg.remaining for leg in each.order.legs), each.why)
+            for each in blocked_orders(desk)
+        ],
+        columns=["instrument", "strategy", "left", "why"],
+    )
     if instrument:
+        waiting = waiting[waiting["instrument"] == instrument]
         positions, orders, fresh = (frame[frame["instrument"] == instrument] for frame in (positions, orders, fresh))
     report = {
         "home": str(desk.home.path),
@@ -56,6 +64,7 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
         "capital": capital.iloc[-1].to_dict() if len(capital) else None,
         "positions": positions,
         "orders": orders,
+        "orders_held_back": waiting,
         "prices": fresh,
         "locks": locked,
     }
@@ -72,6 +81,8 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
         )
     print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
     print_table(f"Orders for {today}", orders, "none")
+    if len(waiting):
+        print_table("Contract orders that cannot be sent now", waiting)
     stale = fresh[(fresh["age"].isna()) | (fresh["age"] > 1) | (fresh["lock"] != "")]
     fine = f"all {len(fresh)} instruments have fresh prices and no lock" if len(stale) == 0 else ""
     print_table("Prices that need a look", stale, fine)

@@ -21,18 +21,17 @@ from tradeflow_core.prices import (
     RollPlan,
     RollState,
     RollStatus,
-    adjusted_prices,
     apply_parameters,
     parse_state,
     plan_parameters,
     preview_roll,
+    preview_tables,
     roll_by_rules,
     roll_prices,
     roll_statuses,
     set_state,
 )
 
-LAST_ROWS = 6
 SAID = "said on the command line"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -195,16 +194,6 @@ def preview(home: Path | None, instrument: str, as_json: bool) -> None:
         print_json({"instrument": instrument, "roll": _event(plan), "marks": plan.marks, **tables})
     else:
         print_preview(desk, instrument, plan)
-
-
-def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFrame]:
-    """The last rows of multiple and adjusted prices, before and after the roll."""
-    return {
-        "multiple_before": desk.store.read("multiple_prices", code).tail(LAST_ROWS),
-        "multiple_after": plan.multiple_prices.tail(LAST_ROWS),
-        "adjusted_before": adjusted_prices(desk, code).rename("price").to_frame().tail(LAST_ROWS),
-        "adjusted_after": plan.adjusted_prices.rename("price").to_frame().tail(LAST_ROWS),
-    }
 
 
 def print_preview(desk: Desk, code: str, plan: RollPlan) -> None:

@@ -6,6 +6,8 @@ import math
 import uuid
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from tradeflow_core.brokers import BrokerUnavailable, Leg, NoQuote, OrderIntent, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
@@ -50,21 +52,33 @@ def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
     found again by its reference (`fills.poll_orders`).
     """
     sent, blocked = 0, []
-    with desk.ledger.read() as view:
-        orders = open_contract_orders(view)
-        at_work = {order.contract_order_id for order in live_broker_orders(view)}
-    for order in orders:
-        if order.id in at_work or not any(leg.remaining for leg in order.legs):
+    for order in _waiting(desk):
+        sizing = _size(desk, order)
+        if isinstance(sizing, str):
+            blocked.append(Blocked(order, sizing))
             continue
-        why = _send(desk, order)
+        why = _send(desk, order, *sizing)
         sent += not why
         if why:
             blocked.append(Blocked(order, why))
     return sent, blocked
 
 
-def _send(desk: Desk, order: ContractOrder) -> str:
-    """Size and send one contract order; returns why it was not sent, or nothing."""
+def blocked_orders(desk: Desk) -> list[Blocked]:
+    """The contract orders that could not be sent now, with the reason; nothing is sent."""
+    return [Blocked(order, sizing) for order in _waiting(desk) if isinstance(sizing := _size(desk, order), str)]
+
+
+def _waiting(desk: Desk) -> list[ContractOrder]:
+    """Open contract orders with something left to trade and no broker order at work."""
+    with desk.ledger.read() as view:
+        orders = open_contract_orders(view)
+        at_work = {order.contract_order_id for order in live_broker_orders(view)}
+    return [order for order in orders if order.id not in at_work and any(leg.remaining for leg in order.legs)]
+
+
+def _size(desk: Desk, order: ContractOrder) -> tuple[list[Quote], tuple[int, ...]] | str:
+    """Quotes of the legs and the sizes on offer, or why the order cannot be sent now."""
     if desk.settings.market == "ib_live" and not desk.settings.live_trading:
         return "live trading is switched off; set live_trading = true in tradeflow.toml to allow it"
     try:
@@ -73,26 +87,37 @@ def _send(desk: Desk, order: ContractOrder) -> str:
         quotes = [desk.broker.quote(order.instrument, leg.contract) for leg in order.legs]
     except (NoQuote, UnknownContract, BrokerUnavailable) as error:
         return str(error)
+    sizes = tuple(_offside_size(quote, leg.remaining) for quote, leg in zip(quotes, order.legs, strict=True))
+    with desk.ledger.read() as view:
+        _, why = _allowed(view, desk, order, sizes)
+    return why or (quotes, sizes)
+
+
+def _allowed(view: Connection, desk: Desk, order: ContractOrder, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
+    """What stop, locks, trade limits and the sizes on offer allow to be sent now, and why it is nothing."""
     wanted = tuple(leg.remaining for leg in order.legs)
-    sizes = tuple(_offside_size(quote, quantity) for quote, quantity in zip(quotes, wanted, strict=True))
-    now, reference = desk.now(), f"tf-{uuid.uuid4().hex[:16]}"
+    nothing = (0,) * len(wanted)
+    if stop := active_stop(view):
+        return nothing, f"trading is stopped ({stop.why})"
+    if order.instrument in (locked := locked_instruments(view)):
+        return nothing, f"locked ({locked[order.instrument]})"
+    room = tradeable_now(view, order.strategy, order.instrument, desk.now())
+    if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted))):
+        return nothing, "trade limit reached"
+    quantities = cut_to_caps(wanted, sizes if room is None else tuple(min(size, room) for size in sizes))
+    return quantities, "" if any(quantities) else "no size quoted"
+
+
+def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], sizes: tuple[int, ...]) -> str:
+    """Record the intent and send it; returns why it was not sent, or nothing. What allows it is asked again in the transaction."""
+    reference = f"tf-{uuid.uuid4().hex[:16]}"
     with desk.ledger.begin() as tx:
-        if stop := active_stop(tx):
-            return f"trading is stopped ({stop.why})"
-        if order.instrument in (locked := locked_instruments(tx)):
-            return f"locked ({locked[order.instrument]})"
-        room = tradeable_now(tx, order.strategy, order.instrument, now)
-        caps = sizes if room is None else tuple(min(size, room) for size in sizes)
-        quantities = cut_to_caps(wanted, caps)
-        if not any(quantities):
-            return (
-                "trade limit reached"
-                if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted)))
-                else "no size quoted"
-            )
+        quantities, why = _allowed(tx, desk, order, sizes)
+        if why:
+            return why
         legs = [(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity]
         broker_order = add_broker_order(
-            tx, order.id, reference, desk.account, order.instrument, "market", legs, now, quotes[0].bid, quotes[0].ask
+            tx, order.id, reference, desk.account, order.instrument, "market", legs, desk.now(), quotes[0].bid, quotes[0].ask
         )
     intent = OrderIntent(reference, desk.account, order.instrument, tuple(Leg(contract, quantity) for contract, quantity in legs))
     submit_intent(desk, broker_order, intent)

@@ -31,7 +31,7 @@ from tradeflow_core.ledger import (
     unlock_instrument,
 )
 from tradeflow_core.prices.collect import contract_prices, roll_rule_of, stored_bars
-from tradeflow_core.prices.pipeline import update_instrument
+from tradeflow_core.prices.pipeline import adjusted_prices, update_instrument
 from tradeflow_core.prices.roll_actions import StateChange, check_change, enter_state
 from tradeflow_core.prices.rolls import (
     AutoRollRules,
@@ -46,6 +46,7 @@ from tradeflow_core.prices.rolls import (
 from tradeflow_core.store.tape import Tape
 
 STALE_OWNER = "stale"
+PREVIEW_ROWS = 6
 FORCED = (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE)
 
 
@@ -253,6 +254,16 @@ def preview_roll(desk: Desk, code: str) -> RollPlan:
         return plan_roll(multiple, rule, prices)
     except DataError:
         return plan_roll(multiple, rule, prices, forward_fill=True)
+
+
+def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFrame]:
+    """The last rows of multiple and adjusted prices, as stored and as they would be after the roll, by instant (UTC)."""
+    return {
+        "multiple_before": desk.store.read("multiple_prices", code).tail(PREVIEW_ROWS),
+        "multiple_after": plan.multiple_prices.tail(PREVIEW_ROWS),
+        "adjusted_before": adjusted_prices(desk, code).rename("price").to_frame().tail(PREVIEW_ROWS),
+        "adjusted_after": plan.adjusted_prices.rename("price").to_frame().tail(PREVIEW_ROWS),
+    }
 
 
 def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
