@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from tradeflow_assets import alerts, capital, execution, fx, housekeeping, orders, prices, reports, rolls, strategy
+from tradeflow_assets import alerts, capital, execution, fx, housekeeping, orders, prices, reports, rolls, spreads, strategy
 from tradeflow_assets.resources import DeskResource
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -15,6 +15,7 @@ def assemble(home: Home, desk: DeskResource | Desk, codes: Sequence[str] = ()) -
     return dg.Definitions.merge(
         rolls.definitions(home),
         prices.definitions(home, codes),
+        spreads.definitions(home),
         fx.definitions(),
         capital.definitions(),
         strategy.definitions(),

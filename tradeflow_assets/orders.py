@@ -6,7 +6,7 @@ from tradeflow_assets.capital import account_values, strategy_capital, total_cap
 from tradeflow_assets.decisions import observe, why_not_portfolio
 from tradeflow_assets.fx import spot_fx
 from tradeflow_assets.metadata import bullets, rows, table
-from tradeflow_assets.prices import prices_job
+from tradeflow_assets.prices import REGION_TAG, prices_job
 from tradeflow_assets.strategy import OPTIMAL
 from tradeflow_core.day import instrument_orders_step
 from tradeflow_core.desk import Desk
@@ -60,6 +60,10 @@ def _after_prices(status: dg.DagsterRunStatus, name: str, description: str) -> d
         description=description,
     )
     def sensor(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
+        if region := context.dagster_run.tags.get(REGION_TAG):
+            return dg.SkipReason(
+                f"these were the prices of {region} after its close; positions follow the day's run over everything"
+            )
         situation = observe(desk)
         reason = why_not_portfolio(situation)
         if reason and reason == situation.bad_prices:

@@ -2,15 +2,22 @@
 over one good instrument must not turn another's failure green."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import dagster as dg
 import pandas as pd
 
 from tradeflow_assets.metadata import bullets, table
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import locked_instruments
+from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.instruments import display
+from tradeflow_core.ledger import contracts_of, current_rolls, locked_instruments
 from tradeflow_core.prices import LOCK_OWNER, rolls_not_into_forward
 from tradeflow_core.reports import freshness, store_problems
+
+GAP_WINDOW_DAYS = 60
+MAX_MISSING_DAYS = 4
+"""As many holidays as may fall into the window where an exchange's calendar is not known."""
 
 
 def refused_prices(desk: Desk) -> dg.AssetCheckResult:
@@ -56,10 +63,73 @@ def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
     )
 
 
+def gaps(desk: Desk) -> dg.AssetCheckResult:
+    """The series of every priced contract has a price on nearly every business day of the last 60 days."""
+    with desk.ledger.read() as view:
+        rolls = {code: roll for code, roll in current_rolls(view).items() if code in desk.universe}
+    stored = set(desk.store.names("contract_prices"))
+    missing = {code: missing_days(desk, code, roll.price_contract) for code, roll in rolls.items() if code in stored}
+    bad = pd.DataFrame(
+        [
+            (code, display(rolls[code].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
+            for code, days in missing.items()
+            if len(days) > MAX_MISSING_DAYS
+        ],
+        columns=["instrument", "contract", "missing", "days"],
+    )
+    return dg.AssetCheckResult(
+        passed=bad.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"n_instruments": len(bad), "allowed_days": MAX_MISSING_DAYS, "gaps": table(bad)},
+    )
+
+
+def missing_days(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
+    """Business days of the last 60 days, up to yesterday and from the contract's first price on, without a price of it (naive midnights)."""
+    bars, yesterday = desk.store.read("contract_prices", code, ["contract", "end"]), desk.today() - timedelta(days=1)
+    session = desk.instrument(code).session
+    zone = desk.home.sessions.session_of(session).zone if session else desk.settings.zone
+    # A bar that ends at midnight is of the day before.
+    last_moments = bars.loc[bars["contract"] == contract, "end"] - pd.Timedelta(seconds=1)
+    known = last_moments.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    first = yesterday - timedelta(days=GAP_WINDOW_DAYS - 1)
+    if len(known):
+        first = max(first, known.min().date())
+    try:
+        expected = desk.home.sessions.trading_days(code, first, yesterday)
+    except (ConfigError, DataError):  # hours or holidays are not known: every weekday counts
+        expected = pd.bdate_range(first, yesterday)
+    return expected[~expected.isin(known)]
+
+
+def expired_key_contracts(desk: Desk) -> dg.AssetCheckResult:
+    """No priced, forward or carry contract is past its expiry; a priced one that is has to be rolled before anything is traded."""
+    found = []
+    with desk.ledger.read() as view:
+        for code, roll in current_rolls(view).items():
+            if code not in desk.universe:
+                continue
+            rule, known = desk.instrument(code).roll_rule, contracts_of(view, code)["expiry"]
+            contracts = {"priced": roll.price_contract, "forward": roll.forward_contract, "carry": roll.carry_contract}
+            for role, contract in contracts.items():
+                expiry = known.get(contract, rule.approximate_expiry(contract) if rule else None)
+                if expiry is not None and expiry < desk.today():
+                    found.append((code, role, display(contract), expiry.isoformat()))
+    expired = pd.DataFrame(found, columns=["instrument", "role", "contract", "expiry"])
+    priced = (expired["role"] == "priced").any()
+    return dg.AssetCheckResult(
+        passed=expired.empty,
+        severity=dg.AssetCheckSeverity.ERROR if priced else dg.AssetCheckSeverity.WARN,
+        metadata={"n_expired": len(expired), "expired": table(expired)},
+    )
+
+
 _RULES: list[tuple[str, str, Callable[[Desk], dg.AssetCheckResult]]] = [
     ("contract_prices", "no_prices_refused", refused_prices),
     ("contract_prices", "series_in_order", disordered_series),
+    ("contract_prices", "gaps", gaps),
     ("multiple_prices", "rolls_into_forward", strange_rolls),
+    ("multiple_prices", "expired_key_contracts", expired_key_contracts),
     ("adjusted_prices", "prices_are_fresh", stale_prices),
 ]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, why_not_prices
+from tradeflow_assets.decisions import observe, told_time, why_not_prices
 from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_assets.partitions import instrument_partitions, range_tags
 from tradeflow_assets.resources import universe_of
@@ -67,7 +67,7 @@ def _instant(desk: Desk, name: str, text: str | None) -> datetime | None:
 
 
 def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
-    """The four assets, with a partition for each instrument of the home's universe (in the order of `codes` where given)."""
+    """The four assets, with a partition for each instrument of the home's universe, by region (in the order of `codes` where given)."""
     partitions = instrument_partitions(codes or universe_of(home))
     upstream = ("roll_status", *STAGES)
     specs = [
@@ -157,12 +157,45 @@ def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam
     return (
         dg.SkipReason(reason)
         if reason
-        else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(desk.universe))
+        else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(universe_of(desk.home)))
     )
+
+
+REGION_TAG = "region"
+CLOSES = {"US": ("0 18", "America/New_York"), "EMEA": ("30 22", "Europe/London"), "ASIA": ("0 17", "Asia/Tokyo")}
+"""When the markets of a region have closed: minute and hour of a cron expression, time zone."""
+
+
+def region_schedule(region: str) -> dg.ScheduleDefinition:
+    """The prices of one region on weekdays after its close, in one run. Off until a person turns it on: the day's own run has everything."""
+    when, zone = CLOSES[region]
+
+    @dg.schedule(
+        name=f"prices_after_close_{region}",
+        job=prices_job,
+        cron_schedule=f"{when} * * 1-5",
+        execution_timezone=zone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Updates the prices of the instruments in {region} after their close, ahead of the next day's run over everything.",
+    )
+    def after_close(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
+        if reason := told_time(desk.settings.market):
+            return dg.SkipReason(reason)
+        codes = [code for code in universe_of(desk.home) if desk.instrument(code).region == region]
+        if not codes:
+            return dg.SkipReason(f"this home trades no instrument in {region}")
+        day = context.scheduled_execution_time.date()
+        return dg.RunRequest(run_key=f"prices-{region}-{day}", tags={**range_tags(codes), REGION_TAG: region})
+
+    return after_close
 
 
 def definitions(home: Home, codes: Sequence[str] = ()) -> dg.Definitions:
     """Everything of this group."""
     return dg.Definitions(
-        assets=[price_chain(home, codes)], asset_checks=price_checks.CHECKS, jobs=[prices_job], sensors=[rolls_then_prices]
+        assets=[price_chain(home, codes)],
+        asset_checks=price_checks.CHECKS,
+        jobs=[prices_job],
+        schedules=[region_schedule(region) for region in CLOSES],
+        sensors=[rolls_then_prices],
     )

@@ -10,6 +10,7 @@ from dagster import InitResourceContext
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import load_instruments
+from tradeflow_core.instruments.tables import REGIONS
 from tradeflow_core.settings import SETTINGS_FILE, Settings, environment_home
 
 
@@ -42,5 +43,7 @@ def is_made(home: Home) -> bool:
 
 
 def universe_of(home: Home) -> list[str]:
-    """Instruments that the home trades; before it is made, every packaged one."""
-    return home.universe if is_made(home) else sorted(load_instruments())
+    """Instruments that the home trades, region by region so that one run can cover one; before it is made, every packaged one."""
+    known = home.instruments if is_made(home) else load_instruments()
+    codes = home.universe if is_made(home) else sorted(known)
+    return sorted(codes, key=lambda code: REGIONS.index(known[code].region))

@@ -4,20 +4,33 @@ Roll decisions read the prices of the day before and the positions; as arrows th
 to the ledger, and `roll_status` only shows what it decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 from tradeflow_assets.decisions import observe, told_time, why_not_start_day
-from tradeflow_assets.metadata import rows, table
+from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_core.day import roll_step
 from tradeflow_core.desk import Desk
+from tradeflow_core.errors import TradeflowError
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import display
-from tradeflow_core.prices import RollStatus
+from tradeflow_core.prices import (
+    RollPlan,
+    RollState,
+    RollStatus,
+    parse_state,
+    preview_roll,
+    preview_tables,
+    roll_prices,
+    roll_statuses,
+    set_state,
+)
 
 roll_status = dg.AssetSpec(
     "roll_status",
@@ -25,7 +38,8 @@ roll_status = dg.AssetSpec(
     kinds={"sql"},
     description=(
         "**Where every instrument stands in its roll**: state, decision of the day, contracts, days left and volumes.\n\n"
-        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (`tradeflow roll`). A roll is one "
+        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (the job "
+        "`set_roll_state`, or `tradeflow roll`); `preview_roll` shows a roll beforehand. A roll is one "
         "appended event in the ledger; the prices downstream are rebuilt from it, history is never rewritten."
     ),
 )
@@ -51,6 +65,106 @@ def roll_metadata(statuses: list[RollStatus]) -> Mapping[str, Any]:
         ),
         **rows(len(frame)),
     }
+
+
+class RollChange(dg.Config):
+    """A person's decision about a roll."""
+
+    instrument: str = Field(description="instrument code, such as GOLD_micro")
+    state: str = Field(
+        description="No_Roll, Passive, Force, Force_Outright, Close, No_Open, or Roll_Adjusted to roll the prices now"
+    )
+    why: str = Field(description="the reason, for the record")
+    who: str = Field(default="dagster", description="your name, for the record")
+    dry_run: bool = Field(default=False, description="only say what would be done")
+
+
+class RollOf(dg.Config):
+    """Which instrument to look at."""
+
+    instrument: str = Field(description="instrument code, such as GOLD_micro")
+
+
+@contextmanager
+def _in_its_own_words() -> Iterator[None]:
+    """A refusal as a failure that says the same sentence, and is not tried again."""
+    try:
+        yield
+    except TradeflowError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.op(
+    pool="prices",
+    description="Put an instrument into a roll state; Roll_Adjusted rolls its prices into the forward contract and builds them anew.",
+)
+def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: dg.ResourceParam[Desk]) -> None:
+    with _in_its_own_words():
+        code, wanted = desk.instrument(config.instrument).code, parse_state(config.state)
+        change = set_state(desk, code, wanted, config.who, config.why, config.dry_run)
+        plan = preview_roll(desk, code) if wanted == RollState.ROLL_ADJUSTED else None
+        shown = {
+            "instrument": code,
+            "before": change.before.value,
+            "after": (RollState.NO_ROLL if plan else change.after).value,
+            "position": change.position,
+            "who": config.who,
+            "why": config.why,
+            "warnings": bullets(change.warnings),
+            **(plan_metadata(desk, code, plan) if plan else {}),
+        }
+        if plan and not config.dry_run:
+            roll_prices(desk, code, "person", config.who, config.why, plan)
+    for warning in change.warnings:
+        context.log.warning(warning)
+    if config.dry_run:
+        context.log_event(dg.AssetObservation("roll_status", metadata={**shown, "dry_run": True}))
+        return
+    context.log_event(dg.AssetMaterialization("roll_status", metadata={**shown, **roll_metadata(roll_statuses(desk))}))
+    if plan:
+        for asset in ("multiple_prices", "adjusted_prices"):
+            context.log_event(dg.AssetMaterialization(asset, partition=code, metadata=rebuilt_metadata(desk, code, asset)))
+
+
+@dg.op(description="Show what a roll of an instrument's prices into its forward contract would make of them; nothing is changed.")
+def show_roll(context: dg.OpExecutionContext, config: RollOf, desk: dg.ResourceParam[Desk]) -> None:
+    with _in_its_own_words():
+        code = desk.instrument(config.instrument).code
+        shown = plan_metadata(desk, code, preview_roll(desk, code))
+    context.log_event(dg.AssetObservation("roll_status", metadata={"instrument": code, **shown}))
+
+
+def plan_metadata(desk: Desk, code: str, plan: RollPlan) -> dict[str, Any]:
+    """The contracts of a planned roll, and the last rows of multiple and adjusted prices before and after it."""
+    contracts = {role: display(int(getattr(plan.event, f"{role}_contract"))) for role in ("price", "forward", "carry")}
+    # Rows of a roll are a second apart: so their times are shown in full.
+    tables = {
+        name: table(frame.reset_index(names="time").astype({"time": str}))
+        for name, frame in preview_tables(desk, code, plan).items()
+    }
+    return {**{f"{role}_after_roll": contract for role, contract in contracts.items()}, **tables}
+
+
+def rebuilt_metadata(desk: Desk, code: str, dataset: str) -> dict[str, Any]:
+    """What a price file shows after its roll: its length, and a picture of the newest prices."""
+    frame = desk.store.read(dataset, code)
+    price = frame["price" if dataset == "adjusted_prices" else "PRICE"].dropna()
+    return {"curve": sparkline(price.tail(500)), **rows(len(frame))}
+
+
+@dg.job(
+    name="set_roll_state",
+    description="Put an instrument into a roll state by hand. A change that is not allowed fails and says what is.",
+)
+def set_roll_state_job() -> None:
+    enter_roll_state()
+
+
+@dg.job(
+    name="preview_roll", description="Show an instrument's prices before and after a roll, without rolling; see `roll_status`."
+)
+def preview_roll_job() -> None:
+    show_roll()
 
 
 @dg.job(name="rolls", description="First job of the day: decide the rolls.")
@@ -80,4 +194,6 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
 
 def definitions(home: Home) -> dg.Definitions:
     """Everything of this group."""
-    return dg.Definitions(assets=[roll_status], jobs=[rolls_job], schedules=[day_schedule(home)])
+    return dg.Definitions(
+        assets=[roll_status], jobs=[rolls_job, set_roll_state_job, preview_roll_job], schedules=[day_schedule(home)]
+    )

@@ -14,6 +14,7 @@ from tradeflow_assets.alerts import reasons
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
 from tradeflow_assets.partitions import range_tags
+from tradeflow_assets.resources import universe_of
 from tradeflow_core.clock import WallClock
 from tradeflow_core.day import JOBS, business_day
 from tradeflow_core.desk import Desk
@@ -74,7 +75,7 @@ def execute_job(desk: Desk, job: str) -> None:
         missing = [name for name in JOBS[job] if not step_done(view, business_day(desk), name)]
     selection, tags = None, {"day": business_day(desk).isoformat()}
     if job == "prices":
-        tags |= range_tags(desk.universe)
+        tags |= range_tags(universe_of(desk.home))
     elif job == "portfolio":
         selection = [dg.AssetKey(asset) for name in missing for asset in STEP_ASSETS.get(name, [name])]
     with instance_for(desk.home.path) as instance:

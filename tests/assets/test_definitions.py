@@ -25,6 +25,7 @@ GRAPH = {
     "contract_prices": ("prices", {"sampled_contracts"}),
     "multiple_prices": ("prices", {"contract_prices"}),
     "adjusted_prices": ("prices", {"multiple_prices"}),
+    "spreads": ("prices", set()),
     "spot_fx": ("fx", set()),
     "account_values": ("capital", {"spot_fx"}),
     "total_capital": ("capital", {"account_values"}),
@@ -62,7 +63,14 @@ def test_every_asset_explains_itself_to_a_newcomer(definitions: dg.Definitions) 
 
 def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg.Definitions) -> None:
     names = {job.name for job in definitions.resolve_all_job_defs()} - {"__ASSET_JOB"}
-    assert names == set(JOBS) | {"stop_trading", "resume_trading", "prune"}
+    assert names == set(JOBS) | {
+        "stop_trading",
+        "resume_trading",
+        "prune",
+        "set_roll_state",
+        "preview_roll",
+        "sample_spreads",
+    }
 
 
 def test_only_the_price_chain_is_cut_and_by_the_homes_universe(definitions: dg.Definitions) -> None:
