@@ -8,7 +8,7 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import day, prices, strategy
+from benchmarks import day, prices, strategy, universe
 from benchmarks.measure import Figure
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     )
     if prices.SHARED.exists():
         show(console, [*prices.figures(), *strategy.figures()])
+        show_growth(console, universe.figures())
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
     table = Table(
@@ -27,6 +28,16 @@ def main() -> None:
     )
     for name, wall, own in day.figures():
         table.add_row(name, f"{wall:.2f}", f"{own:.2f}", f"{wall - own:.2f}")
+    console.print(table)
+
+
+def show_growth(console: Console, figures: list[universe.UniverseFigure]) -> None:
+    """Print what the price chain costs as the number of instruments grows."""
+    names = ("price chain", "instruments", "price rows", "new bars", "CPU s", "us a row", "wall s", "peak MB", "MB before")
+    table = Table(*names, title="Price chain over the universe", title_justify="left")
+    for f in figures:
+        numbers = (f"{f.cpu:.2f}", f"{f.cpu / f.rows * 1e6:.2f}", f"{f.wall:.2f}", f"{f.peak:,.0f}", f"{f.idle:,.0f}")
+        table.add_row(f.work, str(f.instruments), f"{f.rows:,}", f"{f.bars:,}", *numbers)
     console.print(table)
 
 

@@ -31,7 +31,7 @@ from tradeflow_core.prices import (
     stored_bars,
     update_instrument,
 )
-from tradeflow_core.prices.collect import _typed, check_bars
+from tradeflow_core.prices.collect import Collected, _typed, check_bars, store_bars
 
 NOW = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -189,3 +189,30 @@ def test_stale_prices_are_refused_and_lock(trading_desk: Desk) -> None:
         list(update_instrument(desk, "CORN", stages=("adjusted_prices",)))
     with desk.ledger.read() as view:
         assert "CORN" in locked_instruments(view)
+
+
+def test_a_price_between_two_hours_does_not_make_the_last_bar_come_twice(trading_desk: Desk) -> None:
+    """The bar that starts last may end before another one: what is asked for next begins after the latest end."""
+    desk = trading_desk
+    bars = stored_bars(desk, "CORN")
+    hourly = bars[bars["frequency"] == "H"]
+    last = hourly.sort_values("end").iloc[-1]
+    short = last.to_frame().T.astype(bars.dtypes.to_dict())
+    moment = last["start"] + (last["end"] - last["start"]) / 2
+    short["start"] = short["end"] = moment
+    store_bars(desk, "CORN", bars, short, Collected(), check=False)
+    desk.clock.wait(3 * 3600)
+    list(update_instrument(desk, "CORN"))
+    after = stored_bars(desk, "CORN")
+    assert not after.duplicated(["contract", "frequency", "start"]).any()
+    assert len(after[(after["contract"] == last["contract"]) & (after["start"] == last["start"]) & (after["frequency"] == "H")]) == 1
+
+
+def test_a_home_may_stitch_by_ratio(trading_desk: Desk) -> None:
+    home = make_home(trading_desk.home.path.parent / "ratio", prices={"stitching": "ratio"}, universe=("EUROSTX",))
+    desk = Desk(home)
+    list(update_instrument(desk, "EUROSTX"))
+    multiple, adjusted = desk.store.read("multiple_prices", "EUROSTX"), desk.store.read("adjusted_prices", "EUROSTX")["price"]
+    pd.testing.assert_series_equal(adjusted, back_adjust(multiple, method="ratio"), check_names=False)
+    assert not np.allclose(adjusted.dropna(), back_adjust(multiple).dropna())
+    desk.close()

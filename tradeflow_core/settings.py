@@ -72,6 +72,7 @@ class PriceSettings(_Model):
     drop_negative_prices: bool = False
     stale_after_business_days: int = Field(default=3, ge=1)
     intraday_history_days: int = Field(default=30, ge=1)
+    stitching: Literal["panama", "ratio", "none"] = Field(default="panama", description="how adjusted prices are stitched at rolls")
 
 
 class CapitalSettings(_Model):

@@ -6,7 +6,7 @@ refused as a whole; a refresh of the whole history adds what is missing and keep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from tradeflow_core.instruments import RollRule, display
 from tradeflow_core.ledger import RollEvent, append_roll_events, contracts_of, current_roll, marks_of, record_contract
 from tradeflow_core.prices.bars import Spike, find_spike
 from tradeflow_core.prices.calendars import build_roll_calendar
-from tradeflow_core.prices.marks import bar_times, lay_over, suspicious
+from tradeflow_core.prices.marks import lay_over, suspicious
 from tradeflow_core.prices.multiple import events_from_calendar
 from tradeflow_core.prices.sampling import sampling_chain
 
@@ -29,12 +29,16 @@ DATASET = "contract_prices"
 FREQUENCIES = ("H", "D")
 PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
 KEY = ["contract", "frequency", "start"]
+FREQUENCY_NAMES = ["D", "H"]
 BAR_TYPES: dict[str, Any] = {
     "contract": np.dtype("int64"),
-    "frequency": pd.CategoricalDtype(["D", "H"]),
+    "frequency": pd.CategoricalDtype(FREQUENCY_NAMES),
     **dict.fromkeys(("start", "end"), pd.DatetimeTZDtype("us", "UTC")),
     **dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], np.dtype("float64")),
 }
+
+
+_COLUMNS = pd.Index(BAR_COLUMNS)
 
 
 class PriceSpike(DataError):
@@ -43,11 +47,13 @@ class PriceSpike(DataError):
 
 @dataclass
 class Collected:
-    """What one instrument's download brought: bars added by frequency, contracts without data, batches refused."""
+    """What one instrument's download brought: bars added by frequency, contracts without data, batches refused; `bars` are all that are
+    stored now (None: as they were)."""
 
     added: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FREQUENCIES, 0))
     without_data: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    bars: pd.DataFrame | None = None
 
 
 def roll_rule_of(desk: Desk, code: str) -> RollRule:
@@ -58,11 +64,13 @@ def roll_rule_of(desk: Desk, code: str) -> RollRule:
     return rule
 
 
-def stored_bars(desk: Desk, code: str) -> pd.DataFrame:
-    """All stored bars of an instrument (`BAR_COLUMNS`), sorted by contract, frequency and start; empty where there are none."""
+def stored_bars(desk: Desk, code: str, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
+    """All stored bars of an instrument (`columns` of them), sorted by contract, frequency and start; empty where there are none."""
+    types = {name: BAR_TYPES[name] for name in columns}
     if desk.store.exists(DATASET, code):
-        return desk.store.read(DATASET, code).astype(BAR_TYPES)
-    return pd.DataFrame({name: pd.Series([], dtype=BAR_TYPES[name]) for name in BAR_COLUMNS})
+        bars = desk.store.read(DATASET, code, None if columns is BAR_COLUMNS else columns)
+        return bars if bars.dtypes.to_dict() == types else bars.astype(types)
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
 
 
 def bars_of(stored: pd.DataFrame, contract: int, frequency: str) -> pd.DataFrame:
@@ -75,9 +83,26 @@ def place_of(stored: pd.DataFrame, contract: int, frequency: str) -> tuple[int, 
     """First row, and row behind the last, of the bars of one contract and frequency."""
     contracts = stored["contract"].to_numpy()
     low, high = (int(contracts.searchsorted(contract, side)) for side in ("left", "right"))
-    codes = stored["frequency"].cat.codes.to_numpy()[low:high]
-    code = BAR_TYPES["frequency"].categories.get_loc(frequency)
+    codes = _codes(stored)[low:high]
+    code = FREQUENCY_NAMES.index(frequency)
     return low + int(codes.searchsorted(code, "left")), low + int(codes.searchsorted(code, "right"))
+
+
+def _codes(bars: pd.DataFrame) -> np.ndarray:
+    """The frequency of each bar as its place in `FREQUENCY_NAMES`."""
+    return np.asarray(bars["frequency"].array.codes)  # type: ignore[attr-defined]
+
+
+def _instants(stamps: pd.Series) -> np.ndarray:
+    """Stamps of the store as microseconds since 1970."""
+    return np.asarray(stamps.array.asi8)  # type: ignore[attr-defined]
+
+
+def _in_order(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars (in `BAR_TYPES`) in order of contract, frequency and start, numbered from 0."""
+    order = np.lexsort((_instants(bars["start"]), _codes(bars), bars["contract"].to_numpy()))
+    sorted_already = bool((order[1:] > order[:-1]).all())
+    return (bars if sorted_already else bars.take(order)).reset_index(drop=True)
 
 
 # --- which contracts -----------------------------------------------------------------------------------------------------
@@ -113,9 +138,11 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
             expiry = known["expiry"].get(contract, rule.approximate_expiry(contract))
             expiries[contract] = (expiry, False)
             unknown.add(contract)
-    with desk.ledger.begin() as tx:
-        for contract, (expiry, sampling) in expiries.items():
-            record_contract(tx, code, contract, expiry, sampling, now)
+    recorded = dict(zip(known.index, zip(known["expiry"], known["sampling"], strict=True), strict=True))
+    if changed := {contract: facts for contract, facts in expiries.items() if recorded.get(contract) != facts}:
+        with desk.ledger.begin() as tx:
+            for contract, (expiry, sampling) in changed.items():
+                record_contract(tx, code, contract, expiry, sampling, now)
     for role, contract in keys.items():
         expiry = (
             expiries[contract][0] if contract in expiries else known["expiry"].get(contract, rule.approximate_expiry(contract))
@@ -205,7 +232,7 @@ def collect_bars(
     """
     stored = stored_bars(desk, code)
     new, without_data = fetch_bars(desk, code, stored, contracts, frequencies, full_refresh, start, end)
-    return store_bars(desk, code, stored, new, Collected(without_data=without_data))
+    return store_bars(desk, code, stored, new, Collected(without_data=without_data, bars=stored))
 
 
 def fetch_bars(
@@ -224,8 +251,10 @@ def fetch_bars(
     without_data: list[int] = []
     for contract in contracts:
         for frequency in frequencies:
-            known = bars_of(stored, contract, frequency)["end"]
-            since = _since(desk, known.iloc[-1] if len(known) else None, frequency, full_refresh, start)
+            low, high = place_of(stored, contract, frequency)
+            # The bar that starts last need not end last: a price between two hours ends when it starts.
+            last = stored["end"].iloc[low:high].max() if high > low else None
+            since = _since(desk, last, frequency, full_refresh, start)
             try:
                 bars = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
             except (NoData, UnknownContract):
@@ -261,12 +290,13 @@ def store_bars(
     """
     if not len(new):
         return report
-    new = new.astype(BAR_TYPES).sort_values(KEY, kind="stable")
+    if new.dtypes.to_dict() != BAR_TYPES:
+        new = new.astype(BAR_TYPES)
+    new = _in_order(new)
     with desk.ledger.read() as view:
         marks = marks_of(view, code)
     batches = []
-    for _, batch in new.groupby(["contract", "frequency"], observed=True):
-        contract, frequency = int(batch["contract"].iloc[0]), str(batch["frequency"].iloc[0])
+    for batch, contract, frequency in _batches(new):
         old = bars_of(stored, contract, frequency)
         if check and (spike := _spike(old if len(old) else None, batch, desk.settings.prices.max_price_spike, marks)):
             what = f"{frequency} bars of {display(contract)} from {batch['start'].iloc[0]:%Y-%m-%d %H:%M}"
@@ -275,8 +305,17 @@ def store_bars(
         report.added[frequency] += len(batch)
         batches.append(batch)
     if batches and write:
-        desk.store.write(DATASET, code, _insert(stored, batches))
+        report.bars = _insert(stored, batches)
+        desk.store.write(DATASET, code, report.bars)
     return report
+
+
+def _batches(bars: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, int, str]]:
+    """The runs of one contract and frequency in sorted bars, with both."""
+    contracts, codes = bars["contract"].to_numpy(), _codes(bars)
+    starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1])))
+    for start, end in zip(starts, np.append(starts[1:], len(bars)), strict=True):
+        yield bars.iloc[start:end], int(contracts[start]), FREQUENCY_NAMES[codes[start]]
 
 
 def _insert(stored: pd.DataFrame, batches: list[pd.DataFrame]) -> pd.DataFrame:
@@ -299,9 +338,10 @@ def _typed(bars: pd.DataFrame, code: str, contract: int, frequency: str) -> pd.D
     for name in ("start", "end"):
         if not isinstance(bars[name].dtype, pd.DatetimeTZDtype):
             raise DataError(f"{where}: {name} has no time zone; nothing was stored")
-    code_of = BAR_TYPES["frequency"].categories.get_loc(frequency)
+    code_of = FREQUENCY_NAMES.index(frequency)
     frequencies = pd.Categorical.from_codes(np.full(len(bars), code_of, dtype="int8"), dtype=BAR_TYPES["frequency"])
-    frame = bars.reindex(columns=BAR_COLUMNS).assign(contract=contract, frequency=frequencies)
+    frame = bars.copy(deep=False) if bars.columns.equals(_COLUMNS) else bars.reindex(columns=BAR_COLUMNS)
+    frame["contract"], frame["frequency"] = contract, frequencies
     if frame.dtypes.to_dict() == BAR_TYPES:
         return frame
     try:
@@ -315,12 +355,14 @@ def check_bars(bars: pd.DataFrame, code: str, now: datetime) -> pd.DataFrame:
 
     Raises DataError naming the first offending bar. VOLUME, OPEN, HIGH and LOW may be missing (NaN).
     """
-    frame = bars.sort_values(KEY, kind="stable", ignore_index=True)
+    frame = _in_order(bars)
+    starts, codes, contracts = _instants(frame["start"]), _codes(frame), frame["contract"].to_numpy()
+    same = (starts[1:] == starts[:-1]) & (codes[1:] == codes[:-1]) & (contracts[1:] == contracts[:-1])
     for wrong, what in (
-        (~np.isfinite(frame["FINAL"]), "FINAL is not a finite number"),
-        (np.isinf(frame[PRICE_COLUMNS]).any(axis=1), "a price is infinite"),
-        (frame.duplicated(KEY), "the start occurs twice"),
-        (frame["end"] < frame["start"], "it ends before it starts"),
+        (~np.isfinite(frame["FINAL"].to_numpy()), "FINAL is not a finite number"),
+        (np.isinf([frame[name].to_numpy() for name in PRICE_COLUMNS]).any(axis=0), "a price is infinite"),
+        (np.concatenate(([False], same))[: len(frame)], "the start occurs twice"),
+        ((frame["end"] < frame["start"]).to_numpy(), "it ends before it starts"),
     ):
         if wrong.any():
             bad = frame[wrong].iloc[0]
@@ -342,24 +384,27 @@ def _since(desk: Desk, last: pd.Timestamp | None, frequency: str, full_refresh: 
 def clean_bars(desk: Desk, bars: pd.DataFrame) -> pd.DataFrame:
     """Bars without those that the settings drop: no volume (by frequency), price zero, negative price."""
     rules = desk.settings.prices
-    hourly = bars["frequency"] == "H"
-    drop = (bars["VOLUME"] == 0) & ((hourly & rules.drop_zero_volume_intraday) | (~hourly & rules.drop_zero_volume_daily))
+    hourly = _codes(bars) == FREQUENCY_NAMES.index("H")
+    drop = (bars["VOLUME"].to_numpy() == 0) & ((hourly & rules.drop_zero_volume_intraday) | (~hourly & rules.drop_zero_volume_daily))
     if rules.drop_zero_prices:
-        drop |= bars["FINAL"] == 0
+        drop |= bars["FINAL"].to_numpy() == 0
     if rules.drop_negative_prices:
-        drop |= bars["FINAL"] < 0
-    return bars[~drop]
+        drop |= bars["FINAL"].to_numpy() < 0
+    return bars[~drop] if drop.any() else bars
 
 
 def _spike(old: pd.DataFrame | None, batch: pd.DataFrame, limit: float, marks: pd.DataFrame) -> Spike | None:
-    both = batch if old is None else pd.concat([old, batch])
     since = None if old is None else batch["end"].min()
     if len(marks):
+        both = batch if old is None else pd.concat([old, batch])
         laid = lay_over(both, marks).sort_values("end", kind="stable")
         final = pd.Series(laid["FINAL"].to_numpy(), index=pd.DatetimeIndex(laid["end"]))
         beyond = suspicious(final, limit, since, laid["spoken"].to_numpy())
         return Spike(beyond.index[0], float(beyond.iloc[0])) if len(beyond) else None
-    prices = pd.Series(both["FINAL"].to_numpy(), index=pd.DatetimeIndex(both["end"]))
+    parts = [batch] if old is None else [old, batch]
+    ends = np.concatenate([_instants(part["end"]) for part in parts])
+    finals = np.concatenate([part["FINAL"].to_numpy() for part in parts])
+    prices = pd.Series(finals, index=pd.DatetimeIndex(ends.view("M8[us]"), tz="UTC"))
     if not prices.index.is_monotonic_increasing:
         prices = prices.sort_index(kind="stable")
     return find_spike(prices, since, limit)
@@ -375,25 +420,26 @@ def marked_bars(desk: Desk, code: str) -> pd.DataFrame:
     return lay_over(stored_bars(desk, code), marks)[BAR_COLUMNS].reset_index(drop=True)
 
 
-def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
+def contract_prices(desk: Desk, code: str, rolls: bool = True, bars: pd.DataFrame | None = None) -> pd.DataFrame:
     """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
 
     A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
     lie over the bars: a price replaces or adds one, a rejection removes it. `rolls` False leaves out the marks that rolls have made, which
-    belong to the present history of rolls.
+    belong to the present history of rolls. `bars`: the stored bars, where they have been read already.
     """
-    bars = stored_bars(desk, code)
+    if bars is None:
+        bars = stored_bars(desk, code, ("contract", "frequency", "start", "end", "FINAL"))
     with desk.ledger.read() as view:
         marks = marks_of(view, code)
     marks = marks if rolls else marks[marks["source"] != "roll"]
-    ranks = (bars["frequency"] == "D").to_numpy().astype("int8")
-    contracts, times, prices = bars["contract"].to_numpy(), bar_times(bars), bars["FINAL"].to_numpy()
+    ranks = (_codes(bars) == FREQUENCY_NAMES.index("D")).astype("int8")
+    contracts, prices = bars["contract"].to_numpy(), bars["FINAL"].to_numpy()
+    instants = np.where(ranks == 1, _instants(bars["end"]), _instants(bars["start"]))  # as `bar_times` says
     if len(marks):
         contracts = np.concatenate([contracts, marks["contract"].to_numpy(dtype="int64")])
-        times = pd.concat([times, marks["time"]])
+        instants = np.concatenate([instants, _instants(marks["time"])])
         prices = np.concatenate([prices, marks["price"].to_numpy()])
         ranks = np.concatenate([ranks, np.full(len(marks), 2, dtype="int8")])
-    instants = pd.DatetimeIndex(times).asi8
     order = np.lexsort((ranks, instants, contracts))
     contracts, instants, prices = contracts[order], instants[order], prices[order]
     counts = np.append((contracts[1:] != contracts[:-1]) | (instants[1:] != instants[:-1]), True)[: len(order)] & ~np.isnan(

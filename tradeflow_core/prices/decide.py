@@ -250,10 +250,11 @@ def preview_roll(desk: Desk, code: str) -> RollPlan:
     If the two contracts have no price at the same last moment one is inferred; failing that the last known one is taken.
     """
     multiple, prices, rule = desk.store.read("multiple_prices", code), contract_prices(desk, code), roll_rule_of(desk, code)
+    method = desk.settings.prices.stitching
     try:
-        return plan_roll(multiple, rule, prices)
+        return plan_roll(multiple, rule, prices, method=method)
     except DataError:
-        return plan_roll(multiple, rule, prices, forward_fill=True)
+        return plan_roll(multiple, rule, prices, forward_fill=True, method=method)
 
 
 def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFrame]:

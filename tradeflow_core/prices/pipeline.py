@@ -71,12 +71,15 @@ def update_instrument(
             sampled = update_sampled_contracts(desk, code)
             if "sampled_contracts" in stages:
                 yield _sampled(code, sampled)
+        bars = prices = None  # what a stage has made goes on to the next one without another reading
         if "contract_prices" in stages:
-            yield _collect(desk, code, sampled, window)
+            bars, result = _collect(desk, code, sampled, window)
+            yield result
         if "multiple_prices" in stages:
-            yield _multiple(desk, code)
+            prices, result = _multiple(desk, code, bars)
+            yield result
         if "adjusted_prices" in stages:
-            yield _adjusted(desk, code)
+            yield _adjusted(desk, code, desk.store.read("multiple_prices", code) if prices is None else prices)
     except TradeflowError as error:
         with desk.ledger.begin() as tx:
             lock_instrument(tx, code, LOCK_OWNER, desk.now(), str(error))
@@ -92,7 +95,7 @@ def _sampled(code: str, sampled: list[int]) -> StageResult:
     )
 
 
-def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> StageResult:
+def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> tuple[pd.DataFrame, StageResult]:
     contracts = list(sampled)
     if window.full_refresh:
         with desk.ledger.read() as view:
@@ -102,20 +105,20 @@ def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow)
         raise PriceSpike(
             f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`"
         )
-    bars = stored_bars(desk, code)
+    bars = report.bars if report.bars is not None else stored_bars(desk, code)
     facts: dict[str, str | int | float] = {f"added_{frequency}": added for frequency, added in report.added.items()}
     if len(bars):
         facts["last_bar"] = f"{bars['end'].max():%Y-%m-%d %H:%M} UTC"
-        facts["contracts"] = int(bars["contract"].nunique())
-    return StageResult(DATASET, code, len(bars), facts)
+        facts["contracts"] = 1 + int(np.count_nonzero(np.diff(bars["contract"].to_numpy())))
+    return bars, StageResult(DATASET, code, len(bars), facts)
 
 
-def _multiple(desk: Desk, code: str) -> StageResult:
+def _multiple(desk: Desk, code: str, bars: pd.DataFrame | None) -> tuple[pd.DataFrame, StageResult]:
     with desk.ledger.read() as view:
         events = roll_events_of(view, code)
     if not len(events):
         raise DataError(f"{code}: no roll event is recorded; run the asset sampled_contracts first")
-    prices = build_from_events(contract_prices(desk, code), events)
+    prices = build_from_events(contract_prices(desk, code, bars=bars), events)
     desk.store.write("multiple_prices", code, prices)
     last = events.iloc[-1]
     facts: dict[str, str | int | float] = {
@@ -123,11 +126,11 @@ def _multiple(desk: Desk, code: str) -> StageResult:
         "forward": display(int(last["forward_contract"])),
         "rolls": len(events) - 1,
     }
-    return StageResult("multiple_prices", code, len(prices), facts)
+    return prices, StageResult("multiple_prices", code, len(prices), facts)
 
 
-def _adjusted(desk: Desk, code: str) -> StageResult:
-    adjusted = back_adjust(desk.store.read("multiple_prices", code))
+def _adjusted(desk: Desk, code: str, multiple: pd.DataFrame) -> StageResult:
+    adjusted = back_adjust(multiple, method=desk.settings.prices.stitching)
     known = adjusted.dropna()
     if known.empty:
         raise DataError(f"{code}: not one price in its adjusted series; check its contract prices")

@@ -75,7 +75,7 @@ def plan_parameters(desk: Desk, code: str, rule: RollRule) -> ParameterChange:
     frame = pd.DataFrame([[getattr(event, name) for name in _EVENT] for event in events], columns=_EVENT)
     frame["after"] = pd.to_datetime(frame["after"], utc=True).astype("datetime64[us, UTC]")
     multiple = build_from_events(prices, frame)
-    adjusted = back_adjust(multiple)
+    adjusted = back_adjust(multiple, method=desk.settings.prices.stitching)
     change, differs = _compare_adjusted(desk, code, adjusted)
     return ParameterChange(
         instrument=code,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.adjusted import back_adjust, fill_within_runs, forward_fill_across_rolls, label_changes
+from tradeflow_core.prices.adjusted import Method, back_adjust, fill_within_runs, forward_fill_across_rolls, label_changes
 from tradeflow_core.prices.multiple import (
     EVENT_LABELS,
     LABEL_COLUMNS,
@@ -79,14 +79,19 @@ class _LastRow:
 
 
 def plan_roll(
-    multiple_prices: pd.DataFrame, roll_rule: RollRule, contract_prices: PricesLike, forward_fill: bool = False
+    multiple_prices: pd.DataFrame,
+    roll_rule: RollRule,
+    contract_prices: PricesLike,
+    forward_fill: bool = False,
+    method: Method = "panama",
 ) -> RollPlan:
     """The roll of an instrument from its priced contract into its forward contract, after the last row with a price.
 
     If PRICE or FORWARD is absent there it is inferred from another column by the median of their last five common
     differences in the present contracts; with `forward_fill` the last known price of the same contract is taken first.
     Marks record what was not quoted, and the first row of the new contract, so that prices show the roll at once. Raises
-    DataError where a price can be neither had nor inferred, or an older roll cannot be stitched.
+    DataError where a price can be neither had nor inferred, or an older roll cannot be stitched. `method`: how the preview of
+    adjusted prices is stitched.
     """
     table = read_contract_prices(contract_prices)
     filled = _filled_within_contracts(multiple_prices) if forward_fill else multiple_prices
@@ -109,7 +114,7 @@ def plan_roll(
     marked = pd.DataFrame(marks, columns=["contract", "date", "price", "why"]).dropna(subset=["price"])
     marked = marked.drop_duplicates(["contract", "date"], ignore_index=True)
     preview = _preview(multiple_prices.iloc[: last.row + 1], marked, event)
-    return RollPlan(event, marked, preview, back_adjust(preview))
+    return RollPlan(event, marked, preview, back_adjust(preview, method=method))
 
 
 def roll_step(

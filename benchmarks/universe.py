@@ -1,0 +1,165 @@
+"""The price chain over the stored universe: CPU seconds, peak memory, and how both grow with the number of instruments.
+
+A temporary home gets the bars behind the universe's multiple prices, but for those of the last day, which a tape holds back. Each figure is
+taken in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.prices import SHARED
+from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import Home
+from tradeflow_core.importers.adopt import copy_history, copy_tables, record_past
+from tradeflow_core.importers.pysystemtrade import make_bars
+from tradeflow_core.instruments import Instrument, load_instruments
+from tradeflow_core.prices import back_out_events, contract_series
+from tradeflow_core.prices.pipeline import STAGES, update_instrument
+from tradeflow_core.store.tape import MANIFEST, Tape
+
+HELD_BACK = datetime(2023, 8, 30, 0, 5, tzinfo=UTC)
+"""The home knows what had happened by then; one day later is the day that is measured."""
+NEXT_DAY = datetime(2023, 8, 31, 0, 5, tzinfo=UTC)
+WORK = {"rebuild, stitch, write": STAGES[2:], "one new day": STAGES}
+STEPS = (8, 4, 2, 1)
+"""Every so many-th instrument."""
+
+
+@dataclass(frozen=True)
+class UniverseFigure:
+    """One run: what, instruments, rows of multiple prices written, bars stored, CPU and wall seconds, peak memory (MB) and that before the run."""
+
+    work: str
+    instruments: int
+    rows: int
+    bars: int
+    cpu: float
+    wall: float
+    peak: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The history of one instrument in the form of a tape."""
+
+    path: Path
+    instruments: dict[str, Instrument]
+    frame: pd.DataFrame
+    events: pd.DataFrame
+
+    def bars(self, instrument: str) -> pd.DataFrame:
+        return self.frame
+
+    def roll_events(self, instrument: str) -> pd.DataFrame:
+        return self.events
+
+
+def make_home(folder: Path) -> Home:
+    """A home below `folder` with the whole universe as it was known at `HELD_BACK`, and the tape that holds what came after."""
+    config = SHARED / "data" / "pysystemtrade_csv" / "csvconfig"
+    rules = load_instruments(config, packaged=False)
+    tape = folder / "tape"
+    shutil.copytree(config, tape / "config")
+    files = sorted((SHARED / "data" / "universe" / "multiple_prices").glob("*.parquet"))
+    codes = [file.stem for file in files]
+    (tape / MANIFEST).write_text(json.dumps({"zone": "UTC", "source": "universe", "instruments": codes}), encoding="utf-8")
+    recording = Tape.open(tape)
+    copy_tables(recording, folder / "home")
+    settings = {
+        "market": "replay",
+        "account": "BENCHMARK",
+        "time_zone": "UTC",
+        "universe": codes,
+        "replay": {"tape": str(tape), "start": str(HELD_BACK.date()), "end": str(NEXT_DAY.date())},
+        "rolls": {"decide": "tape"},
+        "prices": {"max_price_spike": 1e9, "stale_after_business_days": 10},
+    }
+    home = Home.create(folder / "home", settings, HELD_BACK)
+    desk = Desk(home)
+    for file in files:
+        frame = pd.read_parquet(file)
+        frame = frame.set_index("DATETIME") if "DATETIME" in frame.columns else frame
+        local = pd.DatetimeIndex(frame.index)
+        frame.index = local.tz_localize("UTC")
+        bars = make_bars(contract_series(frame), local, pd.DatetimeIndex(frame.index).as_unit("us"), "UTC")
+        past = _Past(tape, {file.stem: rules[file.stem]}, bars, back_out_events(frame))
+        copy_history(past, desk.store, [file.stem], [], HELD_BACK)  # type: ignore[arg-type]
+        with desk.ledger.begin() as tx:
+            record_past(tx, past, [file.stem], HELD_BACK, HELD_BACK)  # type: ignore[arg-type]
+        recent = bars[bars["end"] > pd.Timestamp(HELD_BACK) - pd.Timedelta(days=10)]
+        recording.store.write("bars", file.stem, recent)
+    desk.close()
+    return home
+
+
+def run(home_path: Path, work: str, step: int) -> UniverseFigure:
+    """Do the work for every `step`-th instrument, in this process."""
+    home = Home.open(home_path)
+    desk = Desk(home)
+    codes = desk.universe[::step]
+    if work == "one new day" and isinstance(desk.clock, SimulatedClock):
+        desk.clock.advance_to(NEXT_DAY)
+    for code in codes:  # the market opens its books: not part of the platform's own work
+        desk.broker.contracts(code)
+    idle = _peak()
+    cpu, wall = time.process_time(), time.perf_counter()
+    rows = bars = 0
+    for code in codes:
+        for result in update_instrument(desk, code, WORK[work]):
+            rows += result.rows if result.stage == "multiple_prices" else 0
+            bars += int(result.facts.get("added_H", 0)) + int(result.facts.get("added_D", 0))
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    desk.close()
+    return UniverseFigure(work, len(codes), rows, bars, cpu, wall, _peak(), idle)
+
+
+def figures() -> list[UniverseFigure]:
+    """Every work with 24, 47, 93 and 186 instruments."""
+    folder = Path(tempfile.mkdtemp(prefix="tradeflow-bench-"))
+    try:
+        home = make_home(folder).path
+        return [measured(home, work, step) for work in WORK for step in STEPS]
+    finally:
+        shutil.rmtree(folder)
+
+
+def measured(home: Path, work: str, step: int) -> UniverseFigure:
+    """`run` in a process of its own, on a copy of the home: files are only ever replaced, so links to them will do."""
+    with tempfile.TemporaryDirectory(prefix="tradeflow-bench-", dir=home.parent) as copy:
+        target = Path(copy) / "home"
+        shutil.copytree(home, target, copy_function=_copy)
+        command = [sys.executable, "-m", "benchmarks.universe", str(target), work, str(step)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return UniverseFigure(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _copy(source: str, target: str) -> None:
+    if source.endswith(".parquet"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])).__dict__))
