@@ -24,6 +24,7 @@ from tradeflow_core.ledger import (
 )
 from tradeflow_core.prices import (
     PriceWindow,
+    back_adjust,
     contract_prices,
     decide_rolls,
     preview_roll,
