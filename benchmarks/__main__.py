@@ -10,6 +10,7 @@ from rich.table import Table
 
 from benchmarks import day, prices, strategy, universe
 from benchmarks.measure import Figure
+from tradeflow_core.instruments import default_universe
 
 
 def main() -> None:
@@ -19,12 +20,18 @@ def main() -> None:
         f"Python {platform.python_version()}, {os.cpu_count()} cores, OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}"
     )
     if prices.SHARED.exists():
-        show(console, [*prices.figures(), *strategy.figures()])
+        # First, while this process is small: a child's peak memory begins with its parent's.
         show_growth(console, universe.figures())
+        show(console, [*prices.figures(), *strategy.figures()])
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
     table = Table(
-        "job through Dagster, 55 instruments", "wall s", "core s", "Dagster s", title="Business day", title_justify="left"
+        f"job through Dagster, {len(default_universe())} instruments",
+        "wall s",
+        "core s",
+        "Dagster s",
+        title="Business day",
+        title_justify="left",
     )
     for name, wall, own in day.figures():
         table.add_row(name, f"{wall:.2f}", f"{own:.2f}", f"{wall - own:.2f}")
