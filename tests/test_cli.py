@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
+from tests.commands import answer, run, said
 from tradeflow_core.cli.main import root
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import spawn_contract_orders
 from tradeflow_core.ledger import open_instrument_orders, stop_trading
-
-
-def run(home: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(root, ["--home", str(home), *arguments])
-
-
-def answer(home: Path, *arguments: str) -> dict:  # type: ignore[type-arg]
-    result = run(home, *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def test_a_stranger_makes_a_home_runs_a_day_and_looks_at_it(tmp_path: Path) -> None:
@@ -97,7 +87,7 @@ def test_stop_holds_until_resume(trading_desk: Desk) -> None:
 def test_mistakes_are_one_line_without_a_traceback(trading_desk: Desk, arguments: tuple[str, ...], message: str) -> None:
     result = run(trading_desk.home.path, *arguments)
     assert result.exit_code == 1
-    assert message in " ".join(result.output.split())
+    assert message in said(result)
     assert "Traceback" not in result.output
 
 
@@ -111,7 +101,7 @@ def test_a_broken_invariant_fails_the_check(trading_desk: Desk) -> None:
         tx.exec_driver_sql("insert into contract_positions values ('SIM-1', 'CORN', 20240300, 7)")
     result = run(trading_desk.home.path, "check")
     assert result.exit_code == 1
-    assert "the sum of its fills is 0" in " ".join(result.output.split())
+    assert "the sum of its fills is 0" in said(result)
 
 
 def test_a_large_change_of_the_account_waits_for_a_person(trading_desk: Desk) -> None:
@@ -119,7 +109,7 @@ def test_a_large_change_of_the_account_waits_for_a_person(trading_desk: Desk) ->
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("update account_values set net_liquidation = '3000000'")
     refused = run(path, "day")
-    assert refused.exit_code == 1 and "tradeflow capital accept" in " ".join(refused.output.split())
+    assert refused.exit_code == 1 and "tradeflow capital accept" in said(refused)
     assert run(path, "capital", "accept", "--why", "the broker paid interest").exit_code == 0
     assert run(path, "day").exit_code == 0
 
@@ -137,4 +127,10 @@ def test_a_busy_port_is_said_before_dagster_starts(trading_desk: Desk) -> None:
         port = taken.getsockname()[1]
         result = run(trading_desk.home.path, "ui", "--port", str(port))
     assert result.exit_code == 1
-    assert f"port {port} of 127.0.0.1 is in use" in " ".join(result.output.split())
+    assert f"port {port} of 127.0.0.1 is in use" in said(result)
+
+
+def test_an_error_keeps_its_square_brackets(trading_desk: Desk) -> None:
+    """The name of a section must not be taken for a style."""
+    (trading_desk.home.path / "tradeflow.toml").write_text('market = "replay"\n')
+    assert "market is replay, so [replay] with tape, start and end is needed" in said(run(trading_desk.home.path, "status"))

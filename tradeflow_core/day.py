@@ -311,12 +311,6 @@ class JobDone:
     seconds: float
 
 
-def day_is_done(desk: Desk, day: date) -> bool:
-    """Whether every step of that day is done."""
-    with desk.ledger.read() as view:
-        return step_done(view, day, LAST_STEP)
-
-
 def last_done_day(desk: Desk) -> date | None:
     """The latest business day that is done; None if there is none."""
     with desk.ledger.read() as view:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from tradeflow_core.cli.main import root
+from tests import commands
+from tests.commands import said
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import contracts_of, current_roll, marks_of
 from tradeflow_core.prices import contract_prices, stored_bars, update_sampled_contracts
@@ -18,17 +19,11 @@ from tradeflow_core.reports import freshness
 
 
 def run(desk: Desk, *arguments: str, text: str | None = None) -> Result:
-    return CliRunner().invoke(root, ["--home", str(desk.home.path), "prices", *arguments], input=text)
-
-
-def said(result: Result) -> str:
-    return " ".join(result.output.split())
+    return commands.run(desk.home.path, "prices", *arguments, text=text)
 
 
 def answer(desk: Desk, *arguments: str) -> Any:
-    result = run(desk, *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    return commands.answer(desk.home.path, "prices", *arguments)
 
 
 def test_a_region_is_updated_and_the_others_are_left_alone(trading_desk: Desk) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests import commands
+from tests.commands import said
 from tradeflow_core import day
-from tradeflow_core.cli.main import root
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import (
@@ -32,17 +32,11 @@ CODE = "EUROSTX"
 
 
 def run(desk: Desk, *arguments: str, text: str | None = None) -> Result:
-    return CliRunner().invoke(root, ["--home", str(desk.home.path), "roll", *arguments], input=text)
-
-
-def said(result: Result) -> str:
-    return " ".join(result.output.split())
+    return commands.run(desk.home.path, "roll", *arguments, text=text)
 
 
 def answer(desk: Desk, *arguments: str) -> Any:
-    result = run(desk, *arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    return commands.answer(desk.home.path, "roll", *arguments)
 
 
 def state_of(desk: Desk, code: str = CODE) -> str:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 import pandas as pd
+from rich.markup import escape
 
 from tradeflow_core import day as business
 from tradeflow_core.cli.render import console, print_json, print_table
@@ -167,7 +168,7 @@ def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], 
     for name in business.JOBS[done.job]:
         for row in own[own["step"] == name].to_dict("records"):
             timing = f"{row['seconds']:6.1f} s" if done.ran else "    done"
-            console.print(f"  {name:<18} {timing}  {row['summary']}", soft_wrap=True)
+            console.print(f"  {name:<18} {timing}  {escape(row['summary'])}", soft_wrap=True)
 
 
 def closing_tables(desk: Desk, last: date | None) -> dict[str, pd.DataFrame]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from tradeflow_core import day as business
@@ -72,7 +73,9 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
         print_json(report)
         return
     if stop:
-        console.print(f"[bold red]trading is stopped[/bold red] by {stop.who}: {stop.why} (`tradeflow resume` lifts it)")
+        console.print(
+            f"[bold red]trading is stopped[/bold red] by {escape(stop.who)}: {escape(stop.why)} (`tradeflow resume` lifts it)"
+        )
     if len(capital):
         last = capital.iloc[-1]
         console.print(
@@ -99,7 +102,7 @@ def check(home: Path | None, as_json: bool) -> None:
         print_json({"problems": problems})
     else:
         for problem in problems:
-            console.print(f"[red]broken[/red] {problem}", soft_wrap=True)
+            console.print(f"[red]broken[/red] {escape(problem)}", soft_wrap=True)
         if not problems:
             console.print(
                 "[green]everything holds[/green]: positions are the sums of their fills, orders of their children, series are sorted and unique"

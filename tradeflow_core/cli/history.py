@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pandas as pd
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tradeflow_core.cli.days import executor
@@ -156,7 +157,7 @@ def replay(
     def tell(done: DayRecord) -> None:
         bar.update(task, advance=1, description=str(done.day))
         if not as_json:
-            console.print(done.line(), soft_wrap=True)
+            console.print(escape(done.line()), soft_wrap=True)
 
     with bar:
         summary = run_replay(made, last, execute, tell)
@@ -176,7 +177,7 @@ def replay(
         for code, why in summary.left_out.items():
             console.print(f"left out: {code}, {why}")
         for problem in problems:
-            console.print(f"[red]broken[/red] {problem}", soft_wrap=True)
+            console.print(f"[red]broken[/red] {escape(problem)}", soft_wrap=True)
         console.print(
             f"{'everything holds' if not problems else f'{len(problems)} invariants are broken'}; home {made.path}",
             soft_wrap=True,

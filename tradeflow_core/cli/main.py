@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from tradeflow_core import __version__
 from tradeflow_core.cli import days, desk, history, prices, roll
@@ -20,7 +21,7 @@ class _Root(click.Group):
         try:
             return super().invoke(ctx)
         except TradeflowError as error:
-            errors.print(f"[red]error:[/red] {error}", markup=True, soft_wrap=True)
+            errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             ctx.exit(1)
 
 

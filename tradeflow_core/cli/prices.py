@@ -97,9 +97,13 @@ def choose(desk: Desk, instruments: tuple[str, ...], region: str | None) -> list
     for code in instruments:
         desk.instrument(code)
         if code in desk.settings.stale_instruments:
-            raise ConfigError(f"{code} is among the stale_instruments of {desk.home.path / 'tradeflow.toml'}; take it out of the list first")
+            raise ConfigError(
+                f"{code} is among the stale_instruments of {desk.home.path / 'tradeflow.toml'}; take it out of the list first"
+            )
         if code not in desk.universe:
-            raise ConfigError(f"{code} is not in the universe of this home; add it to `universe` in {desk.home.path / 'tradeflow.toml'}")
+            raise ConfigError(
+                f"{code} is not in the universe of this home; add it to `universe` in {desk.home.path / 'tradeflow.toml'}"
+            )
     if region is not None and region.upper() not in REGIONS:
         raise ConfigError(f"unknown region {region!r}; use one of {', '.join(REGIONS)}")
     codes = [code for code in desk.universe if not instruments or code in instruments]
@@ -149,7 +153,10 @@ def check(
     else:
         code = desk.instrument(str(instrument)).code
         bars = review_bars(desk, code, not only_stored)
-    decisions = [*(_decision("accept", text, currency) for text in accept), *(_decision("reject", text, currency) for text in reject)]
+    decisions = [
+        *(_decision("accept", text, currency) for text in accept),
+        *(_decision("reject", text, currency) for text in reject),
+    ]
     decisions += [_decision("replace", text, currency) for text in replaced]
     report: dict[str, object] = {"name": code}
     if decisions:
@@ -287,7 +294,10 @@ def delete(home: Path | None, instrument: str, yes: bool, dry_run: bool, as_json
     if as_json:
         print_json({"instrument": code, "files": there, "deleted": done})
     elif done:
-        console.print(f"deleted {', '.join(there)} of {code}; `tradeflow prices update {code} --full-refresh` fetches them again", soft_wrap=True)
+        console.print(
+            f"deleted {', '.join(there)} of {code}; `tradeflow prices update {code} --full-refresh` fetches them again",
+            soft_wrap=True,
+        )
     else:
         console.print(f"would delete {', '.join(there) or 'nothing'}" if dry_run else "nothing was deleted")
 

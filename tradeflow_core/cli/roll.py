@@ -87,7 +87,9 @@ def print_statuses(title: str, statuses: list[RollStatus]) -> None:
     frame = pd.DataFrame(rows)
     if len(frame):
         frame = frame.drop(columns="decision" if (frame["decision"] == "").all() else "allowed")
-    print_table(title, frame, "no instrument has a roll history yet; `tradeflow day` or `tradeflow prices update` makes it", limit=1000)
+    print_table(
+        title, frame, "no instrument has a roll history yet; `tradeflow day` or `tradeflow prices update` makes it", limit=1000
+    )
     for status in statuses:
         if status.note:
             console.print(f"{status.instrument}: {status.note}", soft_wrap=True, markup=False)
