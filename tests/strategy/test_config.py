@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import StrategyConfig, load_strategy, packaged_strategies
+from tradeflow_core.strategy.compat import EXPLANATIONS, Correction
 
 RULES = """\
 trading_rules:
@@ -111,32 +112,28 @@ def test_a_mistake_in_a_rule_is_named(file: Path, old: str, new: str, named: str
     assert "trend" in message
 
 
-@pytest.mark.parametrize(
-    "flag",
-    [
-        "use_forecast_scale_estimates",
-        "use_forecast_weight_estimates",
-        "use_forecast_div_mult_estimates",
-        "use_instrument_weight_estimates",
-        "use_instrument_div_mult_estimates",
-    ],
-)
-def test_estimation_is_refused_until_there_is_some(file: Path, flag: str) -> None:
-    assert "fixed weights only" in refusal(file, RULES + f"{flag}: true\n")
-    assert load(file, RULES + f"{flag}: f\n").trading_rules
+def test_a_flag_may_be_written_as_text(file: Path) -> None:
+    assert load(file, RULES + "use_forecast_scale_estimates: 'True'\n").use_forecast_scale_estimates
+    assert not load(file, RULES + "use_forecast_scale_estimates: f\n").use_forecast_scale_estimates
+    assert "use_SR_costs" in refusal(file, RULES + "use_SR_costs: perhaps\n")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "risk_overlay: {max_risk_leverage: 20}",
-        "capital_multiplier: {func: syscore.capital.half_compounding}",
-        "use_attenuation: [trend]",
-        "forecast_post_ceiling_cost_SR: 0.1",
-    ],
-)
-def test_what_this_engine_cannot_do_is_refused_not_ignored(file: Path, line: str) -> None:
-    assert "this engine version" in refusal(file, RULES + line + "\n")
+def test_part_of_an_estimate_keeps_the_other_defaults(file: Path) -> None:
+    text = RULES + "instrument_weight_estimate: {method: shrinkage, func: some.function}\n"
+    assert load(file, text).instrument_weight_estimate.method == "shrinkage"
+    assert load(file, text).instrument_weight_estimate.rollyears == 20
+
+
+def test_an_unknown_setting_of_an_estimate_is_named(file: Path) -> None:
+    assert "instrument_weight_estimate.metod" in refusal(file, RULES + "instrument_weight_estimate: {metod: shrinkage}\n")
+    assert "risk_overlay.max_risk_fraction_normal_risk" in refusal(file, RULES + "risk_overlay: {max_risk_leverage: 20}\n")
+
+
+def test_single_corrections_may_be_chosen(file: Path) -> None:
+    config = load(file, RULES + "compat: [flat_stays_flat]\n")
+    assert config.corrections == {Correction.FLAT_STAYS_FLAT}
+    assert load(file, RULES + "compat: fixed\n").corrections == frozenset(Correction) == frozenset(EXPLANATIONS)
+    assert "compat" in refusal(file, RULES + "compat: [flat_stay_flat]\n")
 
 
 def test_names_of_pysystemtrade_are_ours(file: Path) -> None:

@@ -2,18 +2,8 @@
 
     prices -> raw data -> forecasts -> combined forecast -> sizing -> portfolio -> buffers -> accounts
 
-Stages are computed when asked for, once. With `compat: pst` figures are those of pysystemtrade, flaws included. With
-`compat: fixed` these are corrected, each at its place:
-
-- a forecast of exactly 0 is flat, instead of missing and so the last one for ever (forecasts);
-- the change over days without price counts on the first day after them, instead of being lost (raw_data);
-- percentage returns divide by the price of the day before (raw_data);
-- volatility is never filled backwards in time (raw_data);
-- a carry contract equal to the priced one has no carry, instead of an infinite one (raw_data);
-- `ewmac_calc_vol` divides by the volatility of changes, instead of that of levels (rules);
-- the size of a position comes from volatility x point size x FX, right for negative prices too, and a price that has not
-  moved yet has none (sizing);
-- instruments in bad markets or under trading restrictions get no weight (portfolio).
+Stages are computed when asked for, once. With `compat: pst` figures are those of pysystemtrade, flaws included; with
+`compat: fixed` each known flaw is corrected, at its place (the list, with explanations, is in compat.py).
 """
 
 from __future__ import annotations

@@ -5,18 +5,27 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from tradeflow_core.strategy.compat import ALL, Correction
+from tradeflow_core.strategy.estimates_config import (
+    CapitalMultiplier,
+    CorrelationEstimate,
+    DivMultEstimate,
+    Flag,
+    ForecastCorrelationEstimate,
+    ForecastCostEstimates,
+    ForecastScalarEstimate,
+    ForecastWeightEstimate,
+    InstrumentWeightEstimate,
+    RiskOverlay,
+    Section,
+    SmallSystem,
+)
 from tradeflow_core.strategy.rules import RULES
 from tradeflow_core.strategy.volatility import ESTIMATORS
 
-Compat = Literal["pst", "fixed"]
-
-
-class Section(BaseModel):
-    """A part of a strategy file; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Compat = Literal["pst", "fixed"] | tuple[Correction, ...]
 
 
 class RuleConfig(Section):
@@ -122,26 +131,49 @@ class StrategyConfig(Section):
 
     forecast_scalar: float
     forecast_scalars: dict[str, float] = Field(default_factory=dict)
+    use_forecast_scale_estimates: Flag
+    forecast_scalar_estimate: ForecastScalarEstimate
+    use_attenuation: tuple[str, ...]
     forecast_cap: PositiveFloat
     forecast_floor: float | None = None
     average_absolute_forecast: PositiveFloat
     forecast_weights: dict[str, Any] | None = None
+    rule_variations: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
+    use_forecast_weight_estimates: Flag
+    forecast_weight_estimate: ForecastWeightEstimate
+    forecast_cost_estimates: ForecastCostEstimates
+    forecast_post_ceiling_cost_SR: float
     forecast_weight_ewma_span: PositiveFloat
     forecast_div_multiplier: PositiveFloat | dict[str, PositiveFloat]
+    use_forecast_div_mult_estimates: Flag
+    forecast_correlation_estimate: ForecastCorrelationEstimate
+    forecast_div_mult_estimate: DivMultEstimate
     forecast_mapping: dict[str, ForecastMapping] = Field(default_factory=dict)
 
     long_only_instruments: tuple[str, ...]
     instrument_weights: dict[str, Any] | None = None
+    use_instrument_weight_estimates: Flag
+    instrument_weight_estimate: InstrumentWeightEstimate
     instrument_weight_ewma_span: PositiveFloat
     instrument_div_multiplier: PositiveFloat
+    use_instrument_div_mult_estimates: Flag
+    instrument_correlation_estimate: CorrelationEstimate
+    instrument_div_mult_estimate: DivMultEstimate
     allocate_zero_instrument_weights_to_these_instruments: tuple[str, ...]
+
+    risk_overlay: RiskOverlay | None = None
+    instrument_returns_correlation: CorrelationEstimate
+    capital_multiplier: CapitalMultiplier
+    dynamic_optimisation: Flag
+    small_system: SmallSystem
+    long_only_instruments_DO_ONLY: tuple[str, ...]
 
     buffer_method: Literal["forecast", "position", "none"]
     buffer_size: float = Field(ge=0)
-    buffer_trade_to_edge: bool
+    buffer_trade_to_edge: Flag
 
-    use_SR_costs: bool
-    vol_normalise_currency_costs: bool
+    use_SR_costs: Flag
+    vol_normalise_currency_costs: Flag
     multiply_roll_costs_by: float = Field(ge=0)
 
     @field_validator("buffer_method", mode="before")
@@ -161,9 +193,15 @@ class StrategyConfig(Section):
         return -self.forecast_cap if self.forecast_floor is None else self.forecast_floor
 
     @property
-    def fixed(self) -> bool:
-        """True where known flaws of the reference are corrected."""
-        return self.compat == "fixed"
+    def corrections(self) -> frozenset[Correction]:
+        """The known flaws of the reference that are corrected."""
+        if self.compat == "fixed":
+            return ALL
+        return frozenset() if self.compat == "pst" else frozenset(self.compat)
+
+    def corrects(self, correction: Correction) -> bool:
+        """True where this flaw of the reference is corrected."""
+        return correction in self.corrections
 
     @property
     def daily_cash_vol_target(self) -> float:

@@ -17,7 +17,8 @@ from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.reference_names import (
     DATA_ITEMS,
-    ESTIMATION_FLAGS,
+    ESTIMATES,
+    IGNORED_IN_ESTIMATES,
     IGNORED_KEYS,
     RULE_FUNCTIONS,
     VOLATILITY_FUNCTIONS,
@@ -27,7 +28,6 @@ from tradeflow_core.strategy.rules import RULES
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
-NO_CEILING = 999
 PACKAGE = resources.files("tradeflow_core.strategy")
 
 
@@ -67,7 +67,6 @@ def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
             near = difflib.get_close_matches(str(key), _valid_keys(), n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else f"; valid keys are {', '.join(_valid_keys())}"
             raise ConfigError(f"{place(key)}: unknown key {key}{hint}")
-    _refuse_what_is_not_offered(tree, place)
     ours = {key: value for key, value in tree.items() if key in StrategyConfig.model_fields}
     defaults, _ = _parse((PACKAGE / "defaults.yaml").read_text(encoding="utf-8"), "defaults.yaml")
     merged = _layer(_translated(ours), defaults)
@@ -116,29 +115,7 @@ def _valid_keys() -> list[str]:
 
 
 def _is_known(key: Any) -> bool:
-    return key in _valid_keys() or key in IGNORED_KEYS or key in ESTIMATION_FLAGS or key in _LIMITED_KEYS
-
-
-_LIMITED_KEYS = ("use_attenuation", "risk_overlay", "capital_multiplier", "forecast_post_ceiling_cost_SR")
-
-
-def _refuse_what_is_not_offered(tree: Tree, place: Place) -> None:
-    def refuse(key: str, why: str) -> None:
-        raise ConfigError(f"{place(key)}: {key}: this engine version {why}")
-
-    for flag in ESTIMATION_FLAGS:
-        if str(tree.get(flag, False)).lower() not in ("false", "f", "0", "no"):
-            refuse(flag, "runs fixed weights only; set it to false and give fixed values")
-    if tree.get("use_attenuation"):
-        refuse("use_attenuation", "does not scale forecasts by volatility; leave the list empty")
-    if tree.get("risk_overlay"):
-        refuse("risk_overlay", "has no risk overlay; remove the key")
-    multiplier = tree.get("capital_multiplier", {"func": "fixed_capital"})
-    if not (isinstance(multiplier, dict) and str(multiplier.get("func")).endswith("fixed_capital")):
-        refuse("capital_multiplier", "runs on fixed capital only (func: fixed_capital)")
-    ceiling = tree.get("forecast_post_ceiling_cost_SR", NO_CEILING)
-    if not isinstance(ceiling, int | float) or ceiling < NO_CEILING:
-        refuse("forecast_post_ceiling_cost_SR", "does not drop rules by cost; leave expensive rules out of forecast_weights")
+    return key in _valid_keys() or key in IGNORED_KEYS
 
 
 def _without_nulls(tree: Tree) -> Tree:
@@ -162,7 +139,19 @@ def _translated(tree: Tree) -> Tree:
         names = {"func": VOLATILITY_FUNCTIONS, "name_returns_attr_in_rawdata": items}
         translated = {key: by_ending(str(vol[key]), names[key]) for key in names if key in vol}
         result["volatility_calculation"] = {**vol, **translated}
+    for section in ESTIMATES:
+        if isinstance(tree.get(section), dict):
+            result[section] = _without_ignored(tree[section])
+    multiplier = tree.get("capital_multiplier")
+    if isinstance(multiplier, dict) and "func" in multiplier:
+        result["capital_multiplier"] = {**multiplier, "func": str(multiplier["func"]).rsplit(".", 1)[-1]}
     return result
+
+
+def _without_ignored(section: Tree) -> Tree:
+    """An estimate's settings without those that have no effect in pysystemtrade either, such as the function that is always used."""
+    kept = {key: value for key, value in section.items() if key not in IGNORED_IN_ESTIMATES}
+    return {key: _without_ignored(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def _translated_rule(rule: Any) -> Any:

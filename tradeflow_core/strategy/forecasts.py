@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import RuleConfig, StrategyConfig
 from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.raw_data import RawData
@@ -26,7 +27,7 @@ class Forecasts:
     def raw(self, rule: str) -> Panel:
         """The rule's own output.
 
-        A forecast of exactly 0 is missing, which later carries the last one forward; with `compat: fixed` it is flat.
+        A forecast of exactly 0 is missing, which later carries the last one forward; corrected (FLAT_STAYS_FLAT), it is flat.
         """
         if rule not in self._raw:
             self._raw[rule] = self._evaluated(self.config.trading_rules[rule])
@@ -35,13 +36,13 @@ class Forecasts:
     def _evaluated(self, rule: RuleConfig) -> Panel:
         items = [self.raw_data.item(name, **_arguments_for_item(rule, place)) for place, name in enumerate(rule.data, start=1)]
         arguments = {name: value for name, value in rule.other_args.items() if not name.startswith("_")}
-        if self.config.fixed and rule.function == "ewmac_calc_vol":
+        if self.config.corrects(Correction.VOL_OF_CHANGES) and rule.function == "ewmac_calc_vol":
             arguments.setdefault("vol_of_changes", True)
         span = items[0].span
         for item in items[1:]:
             span = span | item.span
         forecast = RULES[rule.function](*(item.values for item in items), **arguments)
-        if not self.config.fixed:
+        if not self.config.corrects(Correction.FLAT_STAYS_FLAT):
             forecast = forecast.where(forecast != 0.0)
         return Panel.of(forecast, span)
 

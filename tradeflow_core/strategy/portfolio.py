@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.grouping import grouped_weights, is_grouped
 from tradeflow_core.strategy.panel import Floats, Panel
@@ -25,12 +26,12 @@ class Portfolio:
     def without_weight(self) -> frozenset[str]:
         """Instruments that get nothing: told so, or never with a position.
 
-        With `compat: fixed` also those in bad markets or under trading restrictions.
+        Corrected (RESTRICTED_UNTRADED), also those in bad markets or under trading restrictions.
         """
         position = self.sizing.subsystem_position.array
         idle = (np.nan_to_num(position) == 0).all(axis=0)
         named = set(self.config.allocate_zero_instrument_weights_to_these_instruments)
-        if self.config.fixed:
+        if self.config.corrects(Correction.RESTRICTED_UNTRADED):
             lists = self.config.exclude_instrument_lists
             named |= {*lists.bad_markets, *lists.trading_restrictions}
         return frozenset(code for place, code in enumerate(self.codes) if idle[place] or code in named)

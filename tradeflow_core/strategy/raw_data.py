@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import BacktestData
 from tradeflow_core.strategy.panel import Calendar, Floats, Panel
@@ -101,18 +102,18 @@ class RawData:
 
     @cached_property
     def daily_returns(self) -> Panel:
-        """Change of the daily price. With `compat: fixed` the first day after a gap has the change over it; otherwise none."""
+        """Change of the daily price. Corrected (RETURNS_OVER_GAPS), the first day after a gap has the change over it; otherwise none."""
         price = self.daily_price
-        if self.config.fixed:
+        if self.config.corrects(Correction.RETURNS_OVER_GAPS):
             return price.map(lambda values: values - values.ffill().shift(1))
         return price.map(lambda values: values.diff())
 
     @cached_property
     def daily_percentage_returns(self) -> Panel:
-        """Change as a fraction of the held contract's price: of the same day, with `compat: fixed` of the day before."""
+        """Change as a fraction of the held contract's price: of the same day, corrected (PREVIOUS_PRICE) of the day before."""
         changes, held = self.daily_returns, self.daily_denominator_price.ffill()
         span = changes.span | held.span
-        price = held.values.shift(1) if self.config.fixed else held.values
+        price = held.values.shift(1) if self.config.corrects(Correction.PREVIOUS_PRICE) else held.values
         return Panel.of(changes.values / price, span)
 
     # Volatility
@@ -122,7 +123,7 @@ class RawData:
         """Standard deviation of daily changes, by the configured estimator."""
         settings = self.config.volatility_calculation
         arguments = settings.arguments
-        if self.config.fixed:
+        if self.config.corrects(Correction.NO_BACKFILL):
             arguments["backfill"] = False
         estimate = ESTIMATORS[settings.func]
         vol = self.item(settings.name_returns_attr_in_rawdata).map(lambda changes: estimate(changes, **arguments))
@@ -152,7 +153,7 @@ class RawData:
     def roll_differentials(self) -> dict[str, pd.Series]:
         """Years from the priced to the carry contract at each stamp; at least a day.
 
-        For equal contracts 0, which makes carry infinite; with `compat: fixed` missing.
+        For equal contracts 0, which makes carry infinite; corrected (EQUAL_CONTRACTS_HAVE_NO_CARRY), missing.
         """
         return {code: self._years_apart(table) for code, table in self.multiple.items()}
 
@@ -160,7 +161,7 @@ class RawData:
         years = _contract_years(table["CARRY_CONTRACT"]) - _contract_years(table["PRICE_CONTRACT"])
         tiny = (years != 0) & (np.abs(years) < ONE_DAY_IN_YEARS)
         years[tiny] = np.sign(years[tiny]) * ONE_DAY_IN_YEARS
-        if self.config.fixed:
+        if self.config.corrects(Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY):
             years[years == 0] = np.nan
         return pd.Series(years, index=table.index)
 

@@ -43,16 +43,21 @@ VOLATILITY_FUNCTIONS = {
     "simple_vol_calc": "simple_vol",
 }
 
-ESTIMATION_FLAGS = (
-    "use_forecast_scale_estimates",
-    "use_forecast_weight_estimates",
-    "use_forecast_div_mult_estimates",
-    "use_instrument_weight_estimates",
-    "use_instrument_div_mult_estimates",
+ESTIMATES = (
+    "forecast_scalar_estimate",
+    "forecast_weight_estimate",
+    "forecast_correlation_estimate",
+    "forecast_div_mult_estimate",
+    "instrument_weight_estimate",
+    "instrument_correlation_estimate",
+    "instrument_div_mult_estimate",
+    "instrument_returns_correlation",
 )
 
-# Known there, without effect on a backtest with fixed weights: groupings for reports, settings of estimates that are switched
-# off, of the optimising variant, and of production.
+# Read by nothing there: the function is always the same, the others belong to methods that are gone.
+IGNORED_IN_ESTIMATES = frozenset({"func", "n_threads", "ew", "monte_runs", "shrinkage_mean", "data_method"})
+
+# Known there, without effect on a backtest: groupings for reports, and settings of production.
 IGNORED_KEYS = frozenset(
     {
         "rule_groups",
@@ -61,19 +66,7 @@ IGNORED_KEYS = frozenset(
         "asset_classes",
         "instruments_with_threshold",
         "description",
-        "forecast_scalar_estimate",
-        "forecast_weight_estimate",
-        "forecast_correlation_estimate",
-        "forecast_div_mult_estimate",
-        "forecast_cost_estimates",
-        "instrument_weight_estimate",
-        "instrument_correlation_estimate",
-        "instrument_div_mult_estimate",
-        "rule_variations",
         "n_threads",
-        "instrument_returns_correlation",
-        "small_system",
-        "long_only_instruments_DO_ONLY",
         "strategy_capital_allocation",
         "backtest_store_directory",
         "csv_backup_directory",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.combined_forecast import CombinedForecast
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.panel import Floats, Panel, nanoseconds
 from tradeflow_core.strategy.raw_data import RawData
@@ -54,11 +55,11 @@ class Sizing:
     def average_position(self) -> Panel:
         """Contracts held at an average forecast.
 
-        Under `compat: pst` the risk of a contract comes from percentages of the held price, whose sign it keeps. With
-        `compat: fixed` it is volatility x point size x FX, which is the same for positive prices and stays right for others;
+        As in the reference, the risk of a contract comes from percentages of the held price, whose sign it keeps. Corrected
+        (POINT_RISK), it is volatility x point size x FX, which is the same for positive prices and stays right for others;
         and a price that has not moved, whose volatility is at its floor, has no position instead of an endless one.
         """
-        if self.config.fixed:
+        if self.config.corrects(Correction.POINT_RISK):
             vol = self.raw_data.daily_returns_volatility
             lowest = self.config.volatility_calculation.vol_abs_min or 0.0
             moving = np.where(vol.array > lowest, vol.array, np.nan)
