@@ -16,7 +16,7 @@ from tradeflow_core.strategy.cash_costs import cash_costs
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.panel import Floats, Panel, by_business_day
 from tradeflow_core.strategy.sizing import Sizing, rate_at
-from tradeflow_core.strategy.sr_costs import cost_per_trade, daily_costs, turnover
+from tradeflow_core.strategy.sr_costs import costs_per_trade, daily_costs, rolls_per_year, turnover
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,15 @@ class Accounts:
     @cached_property
     def costs(self) -> pd.DataFrame:
         """Costs by instrument, negative; missing before the first and after the last one."""
-        costs_of = self._sr_costs if self.config.use_SR_costs else self._cash_costs
         days = self.positions.index
-        return pd.DataFrame({code: costs_of(place).reindex(days) for place, code in enumerate(self.codes)}, index=days)
+        daily = {code: by_business_day(costs.index, costs.to_numpy()) for code, costs in self.costs_at_stamps.items()}
+        return pd.DataFrame({code: costs.reindex(days) for code, costs in daily.items()}, index=days)
+
+    @cached_property
+    def costs_at_stamps(self) -> dict[str, pd.Series]:
+        """Costs by instrument, negative, at the dates they are charged on: rolls may fall on weekends."""
+        costs_of = self._sr_costs if self.config.use_SR_costs else self._cash_costs
+        return {code: costs_of(place) for place, code in enumerate(self.codes)}
 
     @cached_property
     def net(self) -> pd.DataFrame:
@@ -113,15 +119,19 @@ class Accounts:
             roll_multiplier=self.config.multiply_roll_costs_by,
             deflated=self.config.vol_normalise_currency_costs,
         )
-        return by_business_day(costs.index, costs.to_numpy() * rate_at(raw.fx(code, self.config.base_currency), costs.index))
+        by_date = costs.groupby(level=0).sum()
+        return by_date * rate_at(raw.fx(code, self.config.base_currency), by_date.index)
 
     def _sr_costs(self, place: int) -> pd.Series:
-        code, own, raw = self.codes[place], self._own(place), self.sizing.raw_data
-        instrument = raw.data.instrument(code)
-        vol = raw.daily_returns_volatility
-        per_trade = cost_per_trade(raw.daily_price.values[code], vol.values[code], instrument)
-        rolls = len(instrument.roll_rule.hold) if instrument.roll_rule else 0
-        per_year = per_trade * (float(self.turnovers[code]) + 2 * rolls)
-        points = daily_costs(per_year, self.average_position, vol, self.held, place)
-        money = points[own] * instrument.point_size * self.fx[own, place]
-        return pd.Series(np.nan_to_num(money), index=self.positions.index[own])
+        own = self._own(place)
+        return pd.Series(np.nan_to_num(self._sr_drain[own, place]), index=self.positions.index[own])
+
+    @cached_property
+    def _sr_drain(self) -> Floats:
+        """Costs in Sharpe-ratio units, as money, negative: (days, instruments)."""
+        raw = self.sizing.raw_data
+        instruments = [raw.data.instrument(code) for code in self.codes]
+        per_trade = costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments)
+        per_year = per_trade * (self.turnovers.to_numpy(dtype=float) + 2 * rolls_per_year(instruments))
+        points = daily_costs(per_year, self.average_position, raw.daily_returns_volatility, self.held)
+        return np.asarray(points * self.sizing.point_sizes * self.fx, dtype=float)

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
+
 import numpy as np
 
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import RuleConfig, StrategyConfig
+from tradeflow_core.strategy.forecast_weights import rules_by_instrument
 from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.rules import RULES
+from tradeflow_core.strategy.scalars import estimated_scalars
 
 
 class Forecasts:
-    """Forecasts by rule; panels of all instruments, each computed once."""
+    """Forecasts by rule: panels of all instruments. Capped ones are kept, what leads to them is made when asked for."""
 
     def __init__(self, raw_data: RawData, config: StrategyConfig) -> None:
         self.raw_data, self.config = raw_data, config
-        self._raw: dict[str, Panel] = {}
         self._capped: dict[str, Panel] = {}
+        unknown = sorted(set(config.use_attenuation) - set(config.trading_rules))
+        if unknown:
+            raise ConfigError(f"{config.source}: use_attenuation names rules that trading_rules does not have: {', '.join(unknown)}")
 
     @property
     def rules(self) -> list[str]:
         """Names of all rules, in the order of the strategy file."""
         return list(self.config.trading_rules)
 
+    @cached_property
+    def rules_by_instrument(self) -> dict[str, tuple[str, ...]]:
+        """The rules that each instrument uses, sorted."""
+        return rules_by_instrument(self.config, self.raw_data.codes)
+
     def raw(self, rule: str) -> Panel:
         """The rule's own output.
 
         A forecast of exactly 0 is missing, which later carries the last one forward; corrected (FLAT_STAYS_FLAT), it is flat.
         """
-        if rule not in self._raw:
-            self._raw[rule] = self._evaluated(self.config.trading_rules[rule])
-        return self._raw[rule]
+        return self._evaluated(self.config.trading_rules[rule])
 
     def _evaluated(self, rule: RuleConfig) -> Panel:
         items = [self.raw_data.item(name, **_arguments_for_item(rule, place)) for place, name in enumerate(rule.data, start=1)]
@@ -46,23 +57,52 @@ class Forecasts:
             forecast = forecast.where(forecast != 0.0)
         return Panel.of(forecast, span)
 
-    def scalar(self, rule: str) -> float:
-        """What the raw forecast is multiplied by, so that its average absolute size is about 10."""
-        own = self.config.trading_rules[rule].forecast_scalar
-        return own if own is not None else self.config.forecast_scalars.get(rule, self.config.forecast_scalar)
+    @cached_property
+    def attenuation(self) -> Panel:
+        """What forecasts are multiplied by where the strategy attenuates them: less when volatility is high."""
+        from tradeflow_core.strategy.attenuation import attenuation
+
+        return attenuation(self.raw_data, self.config)
+
+    def attenuated(self, rule: str) -> Panel:
+        """The raw forecast, times the attenuation if the strategy names the rule in `use_attenuation`."""
+        raw = self.raw(rule)
+        if rule not in self.config.use_attenuation:
+            return raw
+        return raw.like(raw.array * self.attenuation.asof(raw.span).array)
 
     def scalars(self, rule: str) -> Panel:
-        """The scalar on each day of the raw forecast."""
-        raw = self.raw(rule)
-        return raw.like(np.full(raw.array.shape, self.scalar(rule)))
+        """What the raw forecast is multiplied by on each of its days, so that its average absolute size is about 10."""
+        return self._scalars(rule, self.attenuated(rule))
+
+    def _scalars(self, rule: str, raw: Panel) -> Panel:
+        if not self.config.use_forecast_scale_estimates:
+            return raw.like(np.broadcast_to(self._fixed_scalar(rule), raw.array.shape))
+        settings = self.config.forecast_scalar_estimate
+        if self.config.corrects(Correction.NO_BACKFILL):
+            settings = settings.model_copy(update={"backfill": False})
+        users = np.array([rule in rules for rules in self.rules_by_instrument.values()])
+        return estimated_scalars(raw, users, settings, self.config.average_absolute_forecast)
+
+    def _fixed_scalar(self, rule: str) -> float:
+        own = self.config.trading_rules[rule].forecast_scalar
+        return own if own is not None else self.config.forecast_scalars.get(rule, self.config.forecast_scalar)
 
     def capped(self, rule: str) -> Panel:
         """The scaled forecast within floor and cap."""
         if rule not in self._capped:
-            raw = self.raw(rule)
-            scaled = raw.array * self.scalar(rule)
+            raw = self.attenuated(rule)
+            scaled = raw.array * self._scalars(rule, raw).array
             self._capped[rule] = raw.like(np.clip(scaled, self.config.floor, self.config.forecast_cap))
         return self._capped[rule]
+
+    def has_intraday(self, rules: Iterable[str]) -> bool:
+        """True if any of the rules forecasts by the hour."""
+        return False
+
+    def daily_capped(self, rule: str) -> Panel:
+        """The capped forecast at the end of each business day."""
+        return self.capped(rule)
 
 
 def _arguments_for_item(rule: RuleConfig, place: int) -> dict[str, object]:

@@ -175,6 +175,16 @@ def _mean_of_bin(bins: Ints, values: Floats, out: Floats) -> None:
     out[known] = total[known] / count[known]
 
 
+def row_medians(values: Floats) -> Floats:
+    """Median of the known values of each row; missing where a row has none."""
+    ordered = np.sort(values, axis=1)
+    count = values.shape[1] - np.isnan(values).sum(axis=1)
+    row = np.arange(len(values))
+    low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, values.shape[1] - 1)
+    middle: Floats = (ordered[row, low] + ordered[row, high]) / 2.0
+    return np.where(count > 0, middle, np.nan)
+
+
 def by_business_day(index: pd.Index, values: Floats) -> pd.Series:
     """Sums over business-day bins from the first to the last stamp; empty bins are 0."""
     if not len(index):

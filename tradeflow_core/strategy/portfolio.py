@@ -64,7 +64,7 @@ class Portfolio:
         positions = self.sizing.subsystem_position.values.iloc[first : last + 1]
         available = positions.ffill().notna().to_numpy()
         target = np.broadcast_to(self.given_weights, available.shape)
-        weights = weights_in_use(target[:, None, :], available[:, None, :], self.config.instrument_weight_ewma_span)[:, 0, :]
+        weights = weights_in_use(target, available, self.config.instrument_weight_ewma_span)
         return pd.DataFrame(weights, index=positions.index, columns=positions.columns)
 
     @cached_property

@@ -22,25 +22,44 @@ def turnover(positions: Panel, average_position: Panel) -> pd.Series:
     return BUSINESS_DAYS * relative.diff().abs().mean()
 
 
-def cost_per_trade(price: pd.Series, vol: pd.Series, instrument: Instrument) -> float:
-    """Cost of one contract in units of annual risk, at the average price and volatility of the last year of the series."""
-    known = price.last_valid_index()
-    if known is None:
-        return 0.0
-    since = pd.Timestamp(str(known)) - pd.DateOffset(years=1)
-    average = float(price[price.index >= since].mean())
-    risk = ROOT_DAYS * float(vol[vol.index >= since].mean()) * instrument.point_size
-    return float(fill_costs(np.array([1.0]), np.array([average]), instrument)[0]) / risk
+def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], before: int | None = None) -> Floats:
+    """Cost of one contract of each instrument in units of annual risk, at the average price and volatility of its last year.
+
+    `before`: a row of the calendar; only figures of earlier rows are known. Missing without any.
+    """
+    end = len(price.array) if before is None else before
+    result = np.full(len(instruments), np.nan)
+    for place, instrument in enumerate(instruments):
+        last = min(int(price.span.last[place]), end - 1)
+        if last < int(price.span.first[place]):
+            continue
+        since = price.index.searchsorted(price.index[last] - pd.DateOffset(years=1))
+        average, risk = (_mean(panel.array[since:end, place]) for panel in (price, vol))
+        cost = fill_costs(np.array([1.0]), np.array([average]), instrument)[0]
+        result[place] = cost / (ROOT_DAYS * risk * instrument.point_size)
+    return result
 
 
-def daily_costs(per_year: float, average_position: Panel, vol: Panel, held: Panel, place: int) -> Floats:
-    """Costs of instrument number `place` on all days, in price points, negative.
+def rolls_per_year(instruments: list[Instrument]) -> Floats:
+    """How often each instrument is rolled."""
+    return np.array([len(instrument.roll_rule.hold) if instrument.roll_rule else 0 for instrument in instruments], dtype=float)
+
+
+def daily_costs(per_year: Floats, average_position: Panel, vol: Panel, held: Panel) -> Floats:
+    """Costs of all instruments on all days, in price points, negative; `per_year` in Sharpe-ratio units, by instrument.
 
     They accrue with calendar time, from the first position on.
     """
-    points = -per_year * average_position.asof(vol.span).array[:, place] * vol.array[:, place] * ROOT_DAYS
-    drain = vol.like(np.tile(points[:, None], vol.array.shape[1])).asof(held.span).values.iloc[:, place].bfill()
-    drain = drain.where(held.ffill().values.iloc[:, place].notna())
+    points = vol.like(-per_year * average_position.asof(vol.span).array * vol.array * ROOT_DAYS)
+    drain = points.asof(held.span).values.bfill().to_numpy()
     stamps = nanoseconds(held.index)
     years = np.diff(stamps, prepend=stamps[0]) / 1e9 / SECONDS_PER_YEAR
-    return drain.to_numpy(dtype=float) * years
+    costs = np.where(np.isnan(held.ffill().array), np.nan, drain * years[:, None])
+    started = np.flatnonzero(~held.span.empty)
+    costs[held.span.first[started], started] = np.nan
+    return np.asarray(held.like(costs).array, dtype=float)
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan

@@ -10,24 +10,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tradeflow_core.strategy.panel import Floats
+from tradeflow_core.strategy.panel import Floats, nanoseconds
 
 ALMOST_NOTHING = 0.0001
 
 
-def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float) -> Floats:
-    """Weights of shape (days, groups, members), normalised within each group and day.
+def weights_at(table: pd.DataFrame, days: pd.DatetimeIndex) -> Floats:
+    """The latest row of a table of weights at or before each day: (days, members); missing before the first row."""
+    place = np.searchsorted(nanoseconds(table.index), nanoseconds(days), side="right") - 1
+    values = table.to_numpy(dtype=float)[np.maximum(place, 0)]
+    return np.where((place >= 0)[:, None], values, np.nan)
 
-    `target`: given weights, missing where the member does not belong to the group or the day not to the group.
-    `available`: whether the member has something to weight. Where no member has, all keep their weights.
-    `span`: of the exponential smoothing, in days. A day whose weights are all 0 stays at 0.
+
+def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float) -> Floats:
+    """Weights of shape (days, members), normalised on each day.
+
+    `target`: given weights, missing where none is known. `available`: whether the member has something to weight. Where no
+    member has, all keep their weights. `span`: of the exponential smoothing, in days. A day whose weights are all 0 stays at 0.
     """
-    none_yet = ~available.any(axis=2, keepdims=True)
-    allowed = np.where(available | none_yet | np.isnan(target), target, 0.0)
-    days, groups, members = allowed.shape
-    flat = pd.DataFrame(allowed.reshape(days, groups * members))
-    smooth = flat.ewm(span=span).mean().to_numpy().reshape(allowed.shape)
-    smooth = np.where(np.isnan(target), np.nan, smooth)
-    total = np.nansum(smooth, axis=2, keepdims=True)
+    allowed = target_of_available(target, available)
+    smooth = pd.DataFrame(allowed).ewm(span=span).mean().to_numpy()
+    return normalised(smooth)
+
+
+def target_of_available(target: Floats, available: NDArray[np.bool_]) -> Floats:
+    """Given weights, with 0 for members that have nothing to weight; where no member has, all keep theirs."""
+    return np.where(available | ~available.any(axis=1, keepdims=True), target, 0.0)
+
+
+def normalised(weights: Floats) -> Floats:
+    """Weights divided by their sum of each day."""
+    total = np.nansum(weights, axis=1, keepdims=True)
     total[total == 0.0] = ALMOST_NOTHING
-    return np.asarray(smooth / total, dtype=float)
+    return np.asarray(weights / total, dtype=float)

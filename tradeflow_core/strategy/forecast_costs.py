@@ -1,0 +1,126 @@
+"""What trading a rule costs, in Sharpe-ratio units a year (Carver, Systematic Trading, chapter 12).
+
+Costs of a rule in an instrument: turnover of the forecast x cost of a trade, plus two trades for each roll. Turnover, or the
+whole cost of trading, may be averaged over the instruments that use the same rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.forecasts import Forecasts
+from tradeflow_core.strategy.panel import Floats, Ints
+from tradeflow_core.strategy.sr_costs import BUSINESS_DAYS, costs_per_trade, rolls_per_year
+
+
+@dataclass(frozen=True, eq=False)
+class CostTable:
+    """Figures known at one moment; arrays of (instruments,) or (instruments, rules), missing where unknown or not used.
+
+    `per_trade`, `holding`: Sharpe-ratio units per trade, and a year. `turnover`: average positions a year of the instrument's
+    own forecast; `length`: its rows.
+    """
+
+    per_trade: Floats
+    holding: Floats
+    turnover: Floats
+    length: Floats
+
+
+class ForecastCosts:
+    """Costs of every rule in every instrument, with all the data or as known on some day."""
+
+    def __init__(self, forecasts: Forecasts, config: StrategyConfig) -> None:
+        self.forecasts, self.config = forecasts, config
+        raw = forecasts.raw_data
+        self.codes = raw.codes
+        self.instruments = [raw.data.instrument(code) for code in raw.codes]
+        self.rules = sorted({rule for rules in forecasts.rules_by_instrument.values() for rule in rules})
+        lists = list(forecasts.rules_by_instrument.values())
+        self.uses = np.array([[rule in own for rule in self.rules] for own in lists], dtype=bool).reshape(len(lists), -1)
+        self.alike = np.array([[one == other for other in lists] for one in lists], dtype=float)
+
+    @cached_property
+    def final(self) -> CostTable:
+        """Figures of all the data."""
+        return self.known_before([len(self.forecasts.raw_data.calendar.days)])[0]
+
+    def known_before(self, rows: list[int]) -> list[CostTable]:
+        """Figures of the rows before each of `rows` of the calendar (ascending)."""
+        ends = np.asarray(rows, dtype=np.int64)
+        turnover, length = self._turnovers(ends)
+        raw = self.forecasts.raw_data
+        tables = []
+        for place, end in enumerate(rows):
+            per_trade = costs_per_trade(raw.daily_price, raw.daily_returns_volatility, self.instruments, end)
+            holding = 2 * rolls_per_year(self.instruments) * per_trade
+            tables.append(CostTable(per_trade, holding, turnover[place], length[place]))
+        return tables
+
+    def _turnovers(self, ends: Ints) -> tuple[Floats, Floats]:
+        """Turnover and number of rows of each forecast before each row of `ends`: (ends, instruments, rules)."""
+        turnover = np.full((len(ends), len(self.codes), len(self.rules)), np.nan)
+        length = np.zeros(turnover.shape)
+        for place, rule in enumerate(self.rules):
+            capped = self.forecasts.daily_capped(rule)
+            change = np.abs(np.diff(capped.array, axis=0, prepend=np.nan)) / self.config.average_absolute_forecast
+            known = ~np.isnan(change)
+            total, count = _sums_before(np.where(known, change, 0.0), ends), _sums_before(known.astype(float), ends)
+            with np.errstate(invalid="ignore"):
+                turnover[:, :, place] = BUSINESS_DAYS * total / count
+            first, last = capped.span.first, np.minimum(capped.span.last, ends[:, None] - 1)
+            length[:, :, place] = np.maximum(last - first + 1, 0)
+        turnover[:, ~self.uses] = np.nan
+        return turnover, np.where(self.uses, length, 0.0)
+
+    def pooled_turnover(self, table: CostTable) -> Floats:
+        """Turnover of each rule, averaged over the instruments with the same rules by the length of their forecasts."""
+        return self._pooled(table.turnover, table)
+
+    def _pooled(self, values: Floats, table: CostTable) -> Floats:
+        known = ~np.isnan(values)
+        weight = np.where(known, table.length, 0.0)
+        with np.errstate(invalid="ignore"):
+            pooled = (self.alike @ (weight * np.where(known, values, 0.0))) / (self.alike @ weight)
+        return np.where(self.uses, pooled, np.nan)
+
+    def trading(self, table: CostTable) -> Floats:
+        """Sharpe-ratio units a year for trading each rule in each instrument."""
+        settings = self.config.forecast_cost_estimates
+        if settings.use_pooled_costs:
+            return self._pooled(table.turnover * table.per_trade[:, None], table)
+        turnover = self.pooled_turnover(table) if settings.use_pooled_turnover else table.turnover
+        return turnover * table.per_trade[:, None]
+
+    def total(self, table: CostTable) -> Floats:
+        """Trading and rolling: (instruments, rules), positive."""
+        return self.trading(table) + table.holding[:, None]
+
+    def frame(self, table: CostTable | None = None) -> pd.DataFrame:
+        """Rows (instrument, rule), those in use: turnover, pooled_turnover, trading, holding and sr_cost; of all data by default."""
+        table = table or self.final
+        columns = {
+            "turnover": table.turnover,
+            "pooled_turnover": self.pooled_turnover(table),
+            "trading": self.trading(table),
+            "holding": np.broadcast_to(table.holding[:, None], table.turnover.shape),
+            "sr_cost": self.total(table),
+        }
+        rows = pd.MultiIndex.from_product([self.codes, self.rules], names=["instrument", "rule"])
+        frame = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=rows)
+        return frame[self.uses.ravel()]
+
+
+def _sums_before(values: Floats, ends: Ints) -> Floats:
+    """Sums of the rows before each of `ends` (ascending), by column."""
+    result = np.empty((len(ends), values.shape[1]))
+    total, start = np.zeros(values.shape[1]), 0
+    for place, end in enumerate(ends):
+        total = total + values[start:end].sum(axis=0)
+        result[place], start = total, end
+    return result

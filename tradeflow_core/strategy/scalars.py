@@ -1,0 +1,35 @@
+"""Forecast scalars from the forecasts' own history (Carver, Systematic Trading, appendix D)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tradeflow_core.strategy.estimates_config import ForecastScalarEstimate
+from tradeflow_core.strategy.panel import Panel, row_medians
+
+
+def estimated_scalars(raw: Panel, users: NDArray[np.bool_], settings: ForecastScalarEstimate, target: float) -> Panel:
+    """Scalars that bring the average absolute forecast to `target`, from forecasts up to and including each day.
+
+    `users`: the instruments whose forecasts count when pooled; all where none uses the rule. Pooled, the size of a day is
+    the median of all; forecasts of exactly 0 do not count. With `backfill` the days before the first estimate get it too,
+    which looks ahead.
+    """
+    if settings.pool_instruments:
+        members = users if users.any() else np.ones_like(users)
+        sizes = _sizes(raw.values.loc[:, members])
+        typical = pd.DataFrame(row_medians(sizes.ffill().to_numpy()) if members.sum() > 1 else sizes.to_numpy()[:, 0])
+    else:
+        typical = _sizes(raw.values)
+    average = typical.rolling(settings.window, min_periods=settings.min_periods).mean()
+    scalars = target / average.where(average != 0.0)
+    if settings.backfill:
+        scalars = scalars.bfill()
+    return raw.like(np.broadcast_to(scalars.to_numpy(), raw.array.shape))
+
+
+def _sizes(forecasts: pd.DataFrame) -> pd.DataFrame:
+    sizes = forecasts.abs()
+    return sizes.where(sizes > 0.0)
