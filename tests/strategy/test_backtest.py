@@ -12,7 +12,7 @@ import pytest
 from tests.strategy.markets import instrument, market, multiple_prices, up_to
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.backtest import STAGES
+from tradeflow_core.strategy.stages import STAGES
 
 
 def strategy(**settings: Any) -> StrategyConfig:

@@ -4,6 +4,7 @@ from tradeflow_core.strategy.backtest import Backtest, run_backtest
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies, strategy_from_dict
 from tradeflow_core.strategy.data import BacktestData
+from tradeflow_core.strategy.rules import whole_table
 
 __all__ = [
     "Backtest",
@@ -13,4 +14,5 @@ __all__ = [
     "packaged_strategies",
     "run_backtest",
     "strategy_from_dict",
+    "whole_table",
 ]

@@ -14,9 +14,10 @@ import pandas as pd
 
 from tradeflow_core.strategy.cash_costs import cash_costs
 from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.data import rate_at
 from tradeflow_core.strategy.panel import Floats, Panel, by_business_day
-from tradeflow_core.strategy.sizing import Sizing, rate_at
-from tradeflow_core.strategy.sr_costs import costs_per_trade, daily_costs, rolls_per_year, turnover
+from tradeflow_core.strategy.sizing import Sizing
+from tradeflow_core.strategy.sr_costs import costs_per_trade, daily_costs, rolls_per_year, turnover, turnover_before
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Accounts:
     """P&L of `positions` (decided, rounded where they are whole contracts), by instrument and in total.
 
     `average_position`: contracts of an average forecast, which Sharpe-ratio costs and turnover are measured in.
-    `rounded`: fills are whole contracts.
+    `rounded`: fills are whole contracts. `delayed`: filled at the close after the decision, not at the one it was made with.
+    `roll_multiplier`: share of a roll's cost that is paid; the configured one by default.
+    `charged`: positions whose turnover Sharpe-ratio costs are for; by default those of the account.
     """
 
     positions: Panel
@@ -32,6 +35,9 @@ class Accounts:
     sizing: Sizing
     config: StrategyConfig
     rounded: bool = True
+    delayed: bool = True
+    roll_multiplier: float | None = None
+    charged: Panel | None = None
 
     @property
     def codes(self) -> list[str]:
@@ -40,8 +46,8 @@ class Accounts:
 
     @cached_property
     def held(self) -> Panel:
-        """Contracts held at each close: those decided the day before."""
-        lagged = self.positions.map(lambda decided: decided.shift(1))
+        """Contracts held at each close: those decided the day before, if filling is delayed."""
+        lagged = self.positions.map(lambda decided: decided.shift(1)) if self.delayed else self.positions
         return lagged.like(np.round(lagged.array)) if self.rounded else lagged
 
     @cached_property
@@ -103,7 +109,16 @@ class Accounts:
     @cached_property
     def turnovers(self) -> pd.Series:
         """Average positions traded a year, by instrument."""
-        return turnover(self.positions, self.average_position)
+        return turnover(self.charged or self.positions, self.average_position)
+
+    def sr_costs_known_before(self, rows: list[int]) -> Floats:
+        """Costs a year in Sharpe-ratio units, positive, as known before each of `rows` of the calendar: (rows, instruments)."""
+        raw = self.sizing.raw_data
+        instruments = [raw.data.instrument(code) for code in self.codes]
+        per_trade = np.stack(
+            [costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments, row) for row in rows]
+        )
+        return np.asarray(per_trade * (turnover_before(self.positions, self.average_position, rows) + 2 * rolls_per_year(instruments)))
 
     def _own(self, place: int) -> slice:
         return slice(int(self.positions.span.first[place]), int(self.positions.span.last[place]) + 1)
@@ -116,7 +131,7 @@ class Accounts:
             held=self.held.array[own, place],
             price=self.price.array[own, place],
             instrument=instrument,
-            roll_multiplier=self.config.multiply_roll_costs_by,
+            roll_multiplier=self.config.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
             deflated=self.config.vol_normalise_currency_costs,
         )
         by_date = costs.groupby(level=0).sum()

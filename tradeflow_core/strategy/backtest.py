@@ -9,7 +9,6 @@ Stages are computed when asked for, once. With `compat: pst` figures are those o
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from functools import cached_property
 
 import pandas as pd
@@ -18,12 +17,16 @@ from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.accounts import Accounts
 from tradeflow_core.strategy.buffers import Buffers, buffered_position, buffers
 from tradeflow_core.strategy.combined_forecast import CombinedForecast
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import BacktestData
+from tradeflow_core.strategy.dynamic_positions import DynamicPositions
 from tradeflow_core.strategy.forecasts import Forecasts
+from tradeflow_core.strategy.multipliers import capital_multiplier
 from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.portfolio import Portfolio
 from tradeflow_core.strategy.raw_data import RawData
+from tradeflow_core.strategy.rule_accounts import RuleAccounts
 from tradeflow_core.strategy.sizing import Sizing
 from tradeflow_core.strategy.universe import instrument_list
 
@@ -57,6 +60,8 @@ class Backtest:
         A column per instrument, or (instrument, rule), (instrument, upper/lower), (instrument, gross/costs/net). Missing
         outside an instrument's own dates. Raises ConfigError for an unknown name, listing the valid ones.
         """
+        from tradeflow_core.strategy.stages import STAGES
+
         if name not in STAGES:
             near = difflib.get_close_matches(name, STAGES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
@@ -67,15 +72,9 @@ class Backtest:
         return self._stages[name].copy(deep=False)
 
     @cached_property
-    def average_position(self) -> Panel:
-        """Contracts of an average forecast in the portfolio, on the rows of the positions."""
-        share = self.portfolio.share
-        return share.like(self.sizing.average_position.at(share.span).ffill().array * share.array)
-
-    @cached_property
     def buffers(self) -> Buffers:
         """The bands within which nobody trades."""
-        return buffers(self.portfolio.notional_position, self.average_position, self.config)
+        return buffers(self.portfolio.notional_position, self.portfolio.average_position, self.config)
 
     @cached_property
     def buffered_position(self) -> Panel:
@@ -88,9 +87,62 @@ class Backtest:
         return buffered_position(self.portfolio.notional_position, self.buffers, self.config, rounded=False)
 
     @cached_property
+    def dynamic(self) -> DynamicPositions:
+        """Positions by dynamic optimisation."""
+        return DynamicPositions(self.portfolio, self.config)
+
+    @property
+    def held_position(self) -> Panel:
+        """Whole contracts that the strategy holds at its starting capital: optimised ones, or those within the buffers."""
+        return self.dynamic.positions if self.config.dynamic_optimisation else self.buffered_position
+
+    @cached_property
     def accounts(self) -> Accounts:
-        """Profit and loss of the buffered, rounded positions."""
-        return self.accounts_of(self.buffered_position)
+        """Profit and loss of the positions held."""
+        return self.accounts_of(self.held_position)
+
+    @cached_property
+    def rule_accounts(self) -> RuleAccounts:
+        """Profit and loss by trading rule."""
+        return RuleAccounts(self.combined, self.portfolio, self.config)
+
+    @cached_property
+    def rule_costs(self) -> pd.DataFrame:
+        """Turnover and costs of each rule in each instrument, in Sharpe-ratio units a year."""
+        return self.combined.tables.costs.frame()
+
+    @property
+    def forecast_weight_tables(self) -> dict[str, pd.DataFrame]:
+        """The weights of rules before they are smoothed, by instrument: a row for each date from which it is in force."""
+        return {code: self.combined.tables.of(code) for code in self.instruments}
+
+    @cached_property
+    def capital_multiplier(self) -> pd.Series:
+        """What the starting capital has become, as a factor, by the strategy's rule for compounding."""
+        net = self.accounts.total["net"]
+        percent = 100.0 * net.to_numpy(dtype=float) / self.config.notional_trading_capital
+        once = self.config.corrects(Correction.HALF_COMPOUNDING_ONCE)
+        factor = capital_multiplier(self.config.capital_multiplier.func, percent, once)
+        return pd.Series(factor, index=net.index, name="capital_multiplier")
+
+    @cached_property
+    def actual_position(self) -> Panel:
+        """Contracts wanted at the capital of the day."""
+        return self._at_actual_capital(self.portfolio.notional_position)
+
+    @cached_property
+    def actual_buffers(self) -> Buffers:
+        """The bands at the capital of the day."""
+        return Buffers(self._at_actual_capital(self.buffers.upper), self._at_actual_capital(self.buffers.lower))
+
+    @cached_property
+    def actual_accounts(self) -> Accounts:
+        """Profit and loss of whole contracts within the bands at the capital of the day."""
+        return self.accounts_of(buffered_position(self.actual_position, self.actual_buffers, self.config, rounded=True))
+
+    def _at_actual_capital(self, contracts: Panel) -> Panel:
+        factor = self.capital_multiplier.reindex(contracts.index).ffill().to_numpy()
+        return contracts.like(contracts.array * factor[:, None])
 
     def accounts_of(self, positions: Panel, rounded: bool = True) -> Accounts:
         """Profit and loss of any portfolio positions; `rounded`: only whole contracts are filled."""
@@ -131,53 +183,3 @@ def _last_contract(multiple_prices: pd.DataFrame) -> int:
         return 0
     known = multiple_prices.loc[multiple_prices["PRICE"].notna(), "PRICE_CONTRACT"].dropna()
     return int(float(known.iloc[-1])) if len(known) else 0
-
-
-def _by_rule(panel: Callable[[str], Panel], rules: list[str]) -> pd.DataFrame:
-    """Columns (instrument, rule), instruments first."""
-    tables = {rule: panel(rule).values for rule in rules}
-    joined = pd.concat(tables, axis=1, names=["rule", "instrument"]).swaplevel(axis=1)
-    return joined.sort_index(axis=1, level=0, sort_remaining=False)
-
-
-def _bands(backtest: Backtest) -> pd.DataFrame:
-    sides = {"upper": backtest.buffers.upper.values, "lower": backtest.buffers.lower.values}
-    joined = pd.concat(sides, axis=1, names=["edge", "instrument"]).swaplevel(axis=1)
-    return joined.sort_index(axis=1, level=0, sort_remaining=False)
-
-
-def _at_own_stamps(series: dict[str, pd.Series]) -> pd.DataFrame:
-    columns = {code: one[~one.index.duplicated(keep="last")] for code, one in series.items()}
-    return pd.DataFrame(columns).rename_axis(columns="instrument")
-
-
-def _item(name: str) -> Callable[[Backtest], Panel]:
-    return lambda backtest: backtest.raw_data.item(name)
-
-
-STAGES: dict[str, Callable[[Backtest], Panel | pd.DataFrame]] = {
-    **{name: _item(name) for name in RawData.ITEMS},
-    "raw_futures_roll": lambda backtest: _at_own_stamps(backtest.raw_data.raw_futures_roll),
-    "roll_differentials": lambda backtest: _at_own_stamps(backtest.raw_data.roll_differentials),
-    "raw_forecast": lambda backtest: _by_rule(backtest.forecasts.raw, backtest.forecasts.rules),
-    "forecast_scalar": lambda backtest: _by_rule(backtest.forecasts.scalars, backtest.forecasts.rules),
-    "capped_forecast": lambda backtest: _by_rule(backtest.forecasts.capped, backtest.forecasts.rules),
-    "forecast_weights": lambda backtest: _by_rule(backtest.combined.weights, backtest.combined.rules),
-    "fdm": lambda backtest: backtest.combined.diversification_multiplier,
-    "combined_forecast_before_cap": lambda backtest: backtest.combined.before_cap,
-    "combined_forecast": lambda backtest: backtest.combined.combined,
-    "fx": lambda backtest: backtest.sizing.fx,
-    "block_value": lambda backtest: backtest.sizing.block_value,
-    "instrument_currency_vol": lambda backtest: backtest.sizing.instrument_currency_vol,
-    "instrument_value_vol": lambda backtest: backtest.sizing.instrument_value_vol,
-    "average_position": lambda backtest: backtest.sizing.average_position,
-    "subsystem_position": lambda backtest: backtest.sizing.subsystem_position,
-    "instrument_weights": lambda backtest: backtest.portfolio.weights,
-    "idm": lambda backtest: backtest.portfolio.diversification_multiplier,
-    "notional_position": lambda backtest: backtest.portfolio.notional_position,
-    "buffers": _bands,
-    "buffered_position_rounded": lambda backtest: backtest.buffered_position,
-    "buffered_position_unrounded": lambda backtest: backtest.buffered_position_unrounded,
-    "instrument_pandl": lambda backtest: backtest.accounts.by_instrument,
-    "portfolio_pandl": lambda backtest: backtest.accounts.total,
-}

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradeflow_core.instruments import Instrument
-from tradeflow_core.strategy.panel import Floats, nanoseconds
+from tradeflow_core.strategy.panel import NANOSECONDS_PER_DAY, Floats, nanoseconds
 
 DEFLATOR_DAYS = 180
 
@@ -24,23 +24,38 @@ def cash_costs(
     """
     if not len(days):
         return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
-    filled: Floats = np.asarray(pd.Series(price).ffill(), dtype=np.float64)
-    trade_days, trades = _trades(held)
-    roll_dates, rolled = _rolls(days, held, len(instrument.roll_rule.hold) if instrument.roll_rule else 0)
+    filled = pd.Series(price, index=days).ffill()
+    rows, trades = _trades(held)
+    traded = pd.Series(-fill_costs(trades, price[rows], instrument), index=days[rows])
+    costs = pd.concat([traded, roll_costs(pd.Series(held, index=days), filled, instrument, roll_multiplier)])
+    return (costs * deflator_at(costs.index, filled) if deflated else costs).sort_index(kind="stable")
+
+
+def roll_costs(held: pd.Series, price: pd.Series, instrument: Instrument, roll_multiplier: float) -> pd.Series:
+    """Costs of rolling what is `held`, at the last `price` (filled forward) before each roll: negative, by date of the roll."""
+    dates, rolled = _rolls(pd.DatetimeIndex(held.index), held.to_numpy(dtype=float), _rolls_a_year(instrument))
     rolled = rolled * roll_multiplier
-    stamps = np.concatenate([nanoseconds(days)[trade_days], roll_dates])
-    before = np.searchsorted(nanoseconds(days), roll_dates, side="left") - 1
-    roll_price = np.where(before >= 0, filled[np.maximum(before, 0)], np.nan)
-    money = np.concatenate(
-        [
-            fill_costs(trades, price[trade_days], instrument),
-            fill_costs(rolled, roll_price, instrument) + fill_costs(rolled, roll_price, instrument, spread=False),
-        ]
-    )
-    if deflated:
-        place = np.searchsorted(nanoseconds(days), stamps, side="right") - 1
-        money = money * _deflator(filled)[place]
-    return pd.Series(-money, index=pd.DatetimeIndex(stamps.astype("datetime64[ns]"))).sort_index(kind="stable")
+    before = np.searchsorted(nanoseconds(price.index), dates, side="left") - 1
+    at = np.where(before >= 0, price.to_numpy(dtype=float)[np.maximum(before, 0)], np.nan)
+    money = fill_costs(rolled, at, instrument) + fill_costs(rolled, at, instrument, spread=False)
+    return pd.Series(-money, index=pd.DatetimeIndex(dates.astype("datetime64[ns]")))
+
+
+def deflator(price: Floats) -> Floats:
+    """Volatility of the 180 business days up to each day, relative to that of the last day; `price` filled forward."""
+    vol = pd.Series(price).diff().rolling(DEFLATOR_DAYS, min_periods=3).std().ffill().to_numpy(dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(vol / vol[-1], dtype=float)
+
+
+def deflator_at(stamps: pd.Index, price: pd.Series) -> Floats:
+    """The same at any stamps: that of the latest day of `price`; missing before its first one."""
+    place = np.searchsorted(nanoseconds(price.index), nanoseconds(stamps), side="right") - 1
+    return np.where(place >= 0, deflator(price.to_numpy(dtype=float))[np.maximum(place, 0)], np.nan)
+
+
+def _rolls_a_year(instrument: Instrument) -> int:
+    return len(instrument.roll_rule.hold) if instrument.roll_rule else 0
 
 
 def fill_costs(quantity: Floats, price: Floats, instrument: Instrument, spread: bool = True) -> Floats:
@@ -62,7 +77,7 @@ def _trades(held: Floats) -> tuple[NDArray[np.int64], Floats]:
 def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray[np.int64], Floats]:
     """Dates of rolls, evenly spread over each year, and the average number of contracts held since the roll before."""
     nothing = np.array([], dtype=np.int64), np.array([], dtype=float)
-    if not per_year:
+    if not per_year or not len(days):
         return nothing
     years = np.arange(days[0].year, days[-1].year + 1)
     gap = int(365.25 // per_year)
@@ -71,7 +86,7 @@ def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray
     first_of_year = np.arange(len(dates)) % per_year == 0
     last_of_year_before = _first_of_january(years - 1) + gap // 2 + gap * (per_year - 1)
     previous = np.where(first_of_year, np.repeat(last_of_year_before, per_year), dates - gap)
-    rows = nanoseconds(days) // (86_400 * 10**9)
+    dates, previous, rows = dates * NANOSECONDS_PER_DAY, previous * NANOSECONDS_PER_DAY, nanoseconds(days)
     known = ~np.isnan(held)
     total = np.concatenate([[0.0], np.cumsum(np.where(known, np.abs(held), 0.0))])
     count = np.concatenate([[0], np.cumsum(known)])
@@ -79,16 +94,9 @@ def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray
     counted = count[high] - count[low]
     quantity = np.where(counted > 0, (total[high] - total[low]) / np.maximum(counted, 1), 0.0)
     real = (dates <= rows[-1]) & (quantity > 0)
-    return dates[real] * (86_400 * 10**9), quantity[real]
+    return dates[real], quantity[real]
 
 
 def _first_of_january(years: NDArray[np.int64]) -> NDArray[np.int64]:
     """Days since 1970-01-01."""
     return (years - 1970).astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
-
-
-def _deflator(price: Floats) -> Floats:
-    """Volatility of the last 180 days, relative to that of the last day."""
-    vol = pd.Series(price).diff().rolling(DEFLATOR_DAYS, min_periods=3).std().ffill().to_numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(vol / vol[-1], dtype=float)

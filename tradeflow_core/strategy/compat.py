@@ -38,6 +38,7 @@ class Correction(StrEnum):
     COST_POOLING = "cost_pooling"
     FX_NEUTRAL_FORECAST_PANDL = "fx_neutral_forecast_pandl"
     EXACT_OPTIMISER = "exact_optimiser"
+    LONE_ASSET = "lone_asset"
     CURRENT_WEIGHTS = "current_weights"
     # Positions
     POINT_RISK = "point_risk"
@@ -71,6 +72,7 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.COST_POOLING: "Pooled turnover prices each instrument's own cost per trade once, and holding costs are left as they are.",
     Correction.FX_NEUTRAL_FORECAST_PANDL: "Positions behind a rule's P&L are sized in base currency, so that pooled instruments weigh alike.",
     Correction.EXACT_OPTIMISER: "Weights are the exact optimum, instead of where a numerical search stopped.",
+    Correction.LONE_ASSET: "A strategy of one instrument, or one rule, has a correlation: that with itself.",
     Correction.CURRENT_WEIGHTS: "A diversification multiplier follows the weights in use, instead of those at the start of the year.",
     Correction.POINT_RISK: "Positions are sized by volatility x point size x FX, which stays right for prices at or below 0.",
     Correction.RESTRICTED_UNTRADED: "Instruments in bad markets or under trading restrictions get no weight.",

@@ -22,14 +22,15 @@ from tradeflow_core.strategy.estimates_config import (
     Section,
     SmallSystem,
 )
-from tradeflow_core.strategy.rules import RULES
+from tradeflow_core.strategy.estimation.settings import Corrections, Solver
+from tradeflow_core.strategy.rules import rule_function
 from tradeflow_core.strategy.volatility import ESTIMATORS
 
 Compat = Literal["pst", "fixed"] | tuple[Correction, ...]
 
 
 class RuleConfig(Section):
-    """One trading rule: `function` of the `data` items, with `other_args`.
+    """One trading rule: `function` (a name of `rules.RULES`, or an import path) of the `data` items, with `other_args`.
 
     An argument that starts with one underscore goes to the fetching of the first data item, with two to the second, and so on.
     """
@@ -48,9 +49,26 @@ class RuleConfig(Section):
     @field_validator("function")
     @classmethod
     def _known(cls, function: str) -> str:
-        if function not in RULES:
-            raise ValueError(f"{function} is not a trading rule; rules are {', '.join(RULES)}")
+        rule_function(function)
         return function
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the function."""
+        return self.arguments_of_item(0)
+
+    def arguments_of_item(self, place: int) -> dict[str, Any]:
+        """The arguments for fetching the data item number `place`, from 1."""
+        return {name[place:]: value for name, value in self.other_args.items() if _underscores(name) == place}
+
+    @property
+    def unused_arguments(self) -> list[str]:
+        """Arguments for data items that the rule does not have."""
+        return [name for name in self.other_args if _underscores(name) > len(self.data)]
+
+
+def _underscores(name: str) -> int:
+    return len(name) - len(name.lstrip("_"))
 
 
 class VolatilityConfig(Section):
@@ -193,6 +211,15 @@ class StrategyConfig(Section):
         return -self.forecast_cap if self.forecast_floor is None else self.forecast_floor
 
     @property
+    def warnings(self) -> list[str]:
+        """What the strategy says to no effect."""
+        return [
+            f"{self.source}: trading_rules.{rule}: {name} is ignored: the rule has {len(settings.data)} data items"
+            for rule, settings in self.trading_rules.items()
+            for name in settings.unused_arguments
+        ]
+
+    @property
     def corrections(self) -> frozenset[Correction]:
         """The known flaws of the reference that are corrected."""
         if self.compat == "fixed":
@@ -202,6 +229,21 @@ class StrategyConfig(Section):
     def corrects(self, correction: Correction) -> bool:
         """True where this flaw of the reference is corrected."""
         return correction in self.corrections
+
+    @property
+    def solver(self) -> Solver:
+        """How optimal weights are found: exactly, or by the numerical search of the reference."""
+        return "exact" if self.corrects(Correction.EXACT_OPTIMISER) else "slsqp"
+
+    @property
+    def estimation_corrections(self) -> Corrections:
+        """The corrections that concern estimates."""
+        return Corrections(
+            calendar_fits=self.corrects(Correction.CALENDAR_FITS),
+            rolling_window=self.corrects(Correction.ROLLING_WINDOW),
+            calendar_length=self.corrects(Correction.CALENDAR_LENGTH),
+            lone_asset=self.corrects(Correction.LONE_ASSET),
+        )
 
     @property
     def daily_cash_vol_target(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable, Hashable
 from importlib import resources
 from pathlib import Path
@@ -14,28 +13,30 @@ from pydantic import ValidationError
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.config_changes import Changes, changed
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.reference_names import (
     DATA_ITEMS,
     ESTIMATES,
     IGNORED_IN_ESTIMATES,
     IGNORED_KEYS,
-    RULE_FUNCTIONS,
     VOLATILITY_FUNCTIONS,
     by_ending,
+    rule_name,
 )
-from tradeflow_core.strategy.rules import RULES
+from tradeflow_core.strategy.rule_calls import check_rule
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
 PACKAGE = resources.files("tradeflow_core.strategy")
 
 
-def load_strategy(path: str | Path) -> StrategyConfig:
+def load_strategy(path: str | Path, changes: Changes | None = None) -> StrategyConfig:
     """The strategy of a YAML file, laid over the defaults; mappings merge key by key, anything else replaces.
 
-    Takes our own files and pysystemtrade's unchanged. Raises ConfigError naming file, line and key for YAML that does not
-    parse, a key that is unknown or given twice, a value that is wrong, and settings that this engine cannot honour.
+    `changes`: values by dotted key that take the place of the file's own, such as `{"buffer_size": 0.2}`. Takes our own files
+    and pysystemtrade's unchanged. Raises ConfigError naming file, line and key for YAML that does not parse, a key that is
+    unknown or given twice, a value that is wrong, and settings that this engine cannot honour.
     """
     file = Path(path)
     try:
@@ -43,6 +44,9 @@ def load_strategy(path: str | Path) -> StrategyConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"strategy file {file} cannot be read: {error}") from None
     tree, lines = _parse(text, str(file))
+    if changes:
+        tops = {key.partition(".")[0] for key in changes}
+        tree, lines = changed(tree, changes, str(file)), {key: line for key, line in lines.items() if key not in tops}
     return _build(tree, lines, str(file))
 
 
@@ -58,8 +62,10 @@ def packaged_strategies() -> dict[str, Path]:
 
 
 def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
-    def place(key: str) -> str:
-        return f"{source}, line {lines[key]}" if key in lines else source
+    def place(path: str) -> str:
+        while path and path not in lines:
+            path = path.rpartition(".")[0]
+        return f"{source}, line {lines[path]}" if path else source
 
     tree = _without_nulls(given)
     for key in tree:
@@ -74,25 +80,31 @@ def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
         config = StrategyConfig.model_validate({**merged, "source": source})
     except ValidationError as error:
         raise ConfigError("; ".join(_explained(one, place) for one in error.errors())) from None
-    _check_rules(config, place)
+    _check_items(config, place)
     return config
 
 
 def _parse(text: str, source: str) -> tuple[Tree, dict[str, int]]:
-    """The mapping of a YAML text, and the line of each of its top-level keys."""
+    """The mapping of a YAML text, and the lines of its keys: `key` for those at the top, `key.key` for those one level below."""
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{source}, line 1: a strategy file is a mapping of keys to values")
         _refuse_doubled_keys(node, source)
-        lines = {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
-        return yaml.safe_load(text), lines
+        below = {path: line for key, value in node.value for path, line in _lines(value, f"{key.value}.").items()}
+        return yaml.safe_load(text), {**_lines(node), **below}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{source}{line}: not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not valid YAML: {error}") from None
+
+
+def _lines(node: yaml.Node, prefix: str = "") -> dict[str, int]:
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    return {f"{prefix}{key.value}": key.start_mark.line + 1 for key, _ in node.value}
 
 
 def _refuse_doubled_keys(node: yaml.Node, source: str) -> None:
@@ -157,41 +169,38 @@ def _without_ignored(section: Tree) -> Tree:
 def _translated_rule(rule: Any) -> Any:
     if isinstance(rule, str):
         rule = {"function": rule}
-    elif isinstance(rule, list):
+    elif isinstance(rule, list | tuple):
         rule = dict(zip(("function", "data", "other_args"), rule, strict=False))
     if not isinstance(rule, dict):
         return rule
     result = dict(rule)
     if isinstance(rule.get("function"), str):
-        result["function"] = by_ending(rule["function"], RULE_FUNCTIONS)
-    if "data" in rule:
-        items = [rule["data"]] if isinstance(rule["data"], str) else rule["data"]
-        result["data"] = [DATA_ITEMS.get(item, item) for item in items]
+        result["function"] = rule_name(rule["function"])
+    items = [rule["data"]] if isinstance(rule.get("data"), str) else rule.get("data")
+    if isinstance(items, list | tuple):
+        result["data"] = [DATA_ITEMS.get(item, item) if isinstance(item, str) else item for item in items]
     return result
 
 
 def _explained(error: Any, place: Place) -> str:
     path = ".".join(str(part) for part in error["loc"])
-    top = str(error["loc"][0]) if error["loc"] else ""
     if error["type"] == "missing":
-        return f"{place(top)}: {path} is missing"
+        return f"{place(path)}: {path} is missing"
     if error["type"] == "extra_forbidden":
-        return f"{place(top)}: unknown key {path}"
+        return f"{place(path)}: unknown key {path}"
     message = error["msg"].removeprefix("Value error, ")
     found = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
-    return f"{place(top)}: {path}: {message}{found}" if path else f"{place(top)}: {message}"
+    return f"{place(path)}: {path}: {message}{found}" if path else f"{place(path)}: {message}"
 
 
-def _check_rules(config: StrategyConfig, place: Place) -> None:
+def _check_items(config: StrategyConfig, place: Place) -> None:
+    try:
+        RawData.check_item_for_volatility(config.volatility_calculation.name_returns_attr_in_rawdata)
+    except ConfigError as error:
+        key = "volatility_calculation.name_returns_attr_in_rawdata"
+        raise ConfigError(f"{place(key)}: {key}: {error}") from None
     for name, rule in config.trading_rules.items():
-        where = f"{place('trading_rules')}: trading_rules.{name}"
-        for item in rule.data:
-            if item not in RawData.ITEMS:
-                near = difflib.get_close_matches(item, RawData.ITEMS, n=1, cutoff=0.4)
-                hint = f"; did you mean {near[0]}?" if near else f"; items are {', '.join(RawData.ITEMS)}"
-                raise ConfigError(f"{where}: there is no data item {item}{hint}")
-        accepted = list(inspect.signature(RULES[rule.function]).parameters)[len(rule.data) :]
-        for argument in rule.other_args:
-            if not argument.startswith("_") and argument not in accepted:
-                takes = ", ".join(accepted) or "none"
-                raise ConfigError(f"{where}: {rule.function} has no argument {argument}; it takes {takes}")
+        try:
+            check_rule(rule)
+        except ConfigError as error:
+            raise ConfigError(f"{place(f'trading_rules.{name}')}: trading_rules.{name}: {error}") from None

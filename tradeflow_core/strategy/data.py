@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
@@ -16,6 +17,7 @@ from tradeflow_core.instruments import Instrument
 from tradeflow_core.prices import back_adjust
 from tradeflow_core.strategy.csv_folder import CsvFolder, instruments_from_table
 from tradeflow_core.strategy.lazy import LazyMapping
+from tradeflow_core.strategy.panel import Floats, nanoseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,15 @@ class BacktestData:
             wanted = f" (needed by {code})" if code else ""
             raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
         return series if series.index.is_monotonic_increasing else series.sort_index()
+
+
+def rate_at(rate: pd.Series | None, stamps: pd.Index) -> Floats:
+    """The latest FX rate at or before each stamp; missing before the first one; 1 for a rate that is always 1 (None)."""
+    if rate is None:
+        return np.ones(len(stamps))
+    place = np.searchsorted(nanoseconds(rate.index), nanoseconds(stamps), side="right") - 1
+    values = rate.to_numpy(dtype=float)
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
 
 
 def _back_adjusted(code: str, multiple_prices: pd.DataFrame) -> pd.Series:

@@ -13,9 +13,9 @@ import numpy as np
 
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.data import rate_at
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats, Panel
-from tradeflow_core.strategy.sizing import rate_at
 from tradeflow_core.strategy.sr_costs import daily_costs
 
 
@@ -48,6 +48,11 @@ class ForecastAccounts:
         return np.array([self.raw.data.instrument(code).point_size for code in self.raw.codes])
 
     @cached_property
+    def money_per_point(self) -> Floats:
+        """Base currency for a move of 1 in each instrument on each day."""
+        return np.asarray(self._point_sizes * self._fx)
+
+    @cached_property
     def average_position(self) -> Panel:
         """Contracts of an average forecast.
 
@@ -68,10 +73,10 @@ class ForecastAccounts:
             self.average_position.asof(forecast.span).array * forecast.array / self.config.average_absolute_forecast
         )
         held = decided.map(lambda values: values.shift(1))
-        gross = forecast.like(self.gross_points(held) * self._point_sizes * self._fx)
+        gross = forecast.like(self.gross_points(held) * self.money_per_point)
         vol = self.raw.daily_returns_volatility
         points = daily_costs(sr_cost, self.average_position, vol, held)
-        costs = forecast.like(np.nan_to_num(points * self._point_sizes * self._fx))
+        costs = forecast.like(np.nan_to_num(points * self.money_per_point))
         return ForecastAccount(decided, self.average_position, gross, costs)
 
     def gross_points(self, held: Panel) -> Floats:

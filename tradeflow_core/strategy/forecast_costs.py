@@ -15,7 +15,7 @@ import pandas as pd
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats, Ints
-from tradeflow_core.strategy.sr_costs import BUSINESS_DAYS, costs_per_trade, rolls_per_year
+from tradeflow_core.strategy.sr_costs import BUSINESS_DAYS, costs_per_trade, rolls_per_year, sums_before
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,7 @@ class ForecastCosts:
         self.codes = raw.codes
         self.instruments = [raw.data.instrument(code) for code in raw.codes]
         self.rules = sorted({rule for rules in forecasts.rules_by_instrument.values() for rule in rules})
+        self._known_before: dict[tuple[int, ...], list[CostTable]] = {}
         lists = list(forecasts.rules_by_instrument.values())
         self.uses = np.array([[rule in own for rule in self.rules] for own in lists], dtype=bool).reshape(len(lists), -1)
         self.alike = np.array([[one == other for other in lists] for one in lists], dtype=float)
@@ -49,6 +50,13 @@ class ForecastCosts:
     def final(self) -> CostTable:
         """Figures of all the data."""
         return self.known_before([len(self.forecasts.raw_data.calendar.days)])[0]
+
+    def known_before_cached(self, rows: list[int]) -> list[CostTable]:
+        """As `known_before`, kept for the next instrument that asks."""
+        key = tuple(rows)
+        if key not in self._known_before:
+            self._known_before[key] = self.known_before(rows)
+        return self._known_before[key]
 
     def known_before(self, rows: list[int]) -> list[CostTable]:
         """Figures of the rows before each of `rows` of the calendar (ascending)."""
@@ -70,7 +78,7 @@ class ForecastCosts:
             capped = self.forecasts.daily_capped(rule)
             change = np.abs(np.diff(capped.array, axis=0, prepend=np.nan)) / self.config.average_absolute_forecast
             known = ~np.isnan(change)
-            total, count = _sums_before(np.where(known, change, 0.0), ends), _sums_before(known.astype(float), ends)
+            total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
             with np.errstate(invalid="ignore"):
                 turnover[:, :, place] = BUSINESS_DAYS * total / count
             first, last = capped.span.first, np.minimum(capped.span.last, ends[:, None] - 1)
@@ -114,13 +122,3 @@ class ForecastCosts:
         rows = pd.MultiIndex.from_product([self.codes, self.rules], names=["instrument", "rule"])
         frame = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=rows)
         return frame[self.uses.ravel()]
-
-
-def _sums_before(values: Floats, ends: Ints) -> Floats:
-    """Sums of the rows before each of `ends` (ascending), by column."""
-    result = np.empty((len(ends), values.shape[1]))
-    total, start = np.zeros(values.shape[1]), 0
-    for place, end in enumerate(ends):
-        total = total + values[start:end].sum(axis=0)
-        result[place], start = total, end
-    return result

@@ -7,8 +7,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.estimation.periods import fit_periods
 from tradeflow_core.strategy.forecast_costs import ForecastCosts
+from tradeflow_core.strategy.forecast_weight_estimates import ForecastWeightEstimates
 from tradeflow_core.strategy.forecast_weights import fixed_forecast_weights, weighs_cheap_rules_only
 from tradeflow_core.strategy.forecasts import Forecasts
 
@@ -22,25 +26,79 @@ class ForecastWeightTables:
     def __init__(self, forecasts: Forecasts, config: StrategyConfig) -> None:
         self.forecasts, self.config = forecasts, config
         self.codes = forecasts.raw_data.codes
+        self._tables: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def costs(self) -> ForecastCosts:
         """Costs of rules, in Sharpe-ratio units."""
         return ForecastCosts(self.forecasts, self.config)
 
+    @cached_property
+    def estimates(self) -> ForecastWeightEstimates:
+        """Where estimated weights come from."""
+        return ForecastWeightEstimates(self.forecasts, self.costs, self.group_of, self.config)
+
     def of(self, code: str) -> pd.DataFrame:
-        """The weights of one instrument, which need not sum to 1. Rules above the cost ceiling are left out."""
-        return self._fixed[code]
+        """The weights of one instrument, which need not sum to 1; rules above the cost ceiling have none.
+
+        Raises ConfigError where no rule of an instrument is cheap enough to estimate weights of.
+        """
+        if code not in self._tables:
+            self._tables[code] = self._without_expensive(code, self._given_or_estimated(code))
+        return self._tables[code]
+
+    def _given_or_estimated(self, code: str) -> pd.DataFrame:
+        if not self.config.use_forecast_weight_estimates:
+            return _one_row(self._given.T[code].dropna())
+        rules = self.candidates[code]
+        if not rules:
+            ceiling = self.config.forecast_weight_estimate.ceiling_cost_SR
+            raise ConfigError(
+                f"{self.config.source}: every rule costs more than forecast_weight_estimate.ceiling_cost_SR {ceiling} for {code}: "
+                "raise it, or exclude the instrument"
+            )
+        return self.estimates.table(code, rules)
+
+    def group_of(self, code: str) -> tuple[str, ...]:
+        """The instruments, sorted, that use the same rules; where weights are estimated, the same rules below the cost ceiling."""
+        return tuple(other for other in sorted(self.codes) if self.candidates[other] == self.candidates[code])
 
     @cached_property
-    def _fixed(self) -> dict[str, pd.DataFrame]:
+    def candidates(self) -> dict[str, tuple[str, ...]]:
+        """The rules of each instrument; where weights are estimated, those below its cost ceiling."""
+        lists = self.forecasts.rules_by_instrument
+        if not self.config.use_forecast_weight_estimates:
+            return lists
+        if self.config.corrects(Correction.COSTS_KNOWN_THEN):
+            return lists
+        dear = self.above(self.config.forecast_weight_estimate.ceiling_cost_SR)
+        return {code: tuple(rule for rule in rules if rule not in dear[code]) for code, rules in lists.items()}
+
+    @cached_property
+    def _given(self) -> pd.DataFrame:
         first = self.too_expensive if weighs_cheap_rules_only(self.config) else None
-        given = fixed_forecast_weights(self.config, self.codes, first)
-        return {code: self._without_expensive(code, _one_row(given.loc[code].dropna())) for code in self.codes}
+        return fixed_forecast_weights(self.config, self.codes, first)
 
     def _without_expensive(self, code: str, table: pd.DataFrame) -> pd.DataFrame:
-        kept = [rule for rule in table.columns if rule not in self.too_expensive[code]]
-        return table[kept] if kept else table * 0.0
+        """The table without rules above the ceiling, all 0 when that is every rule.
+
+        Costs are those of the last year of data; corrected (COSTS_KNOWN_THEN), those known at the start of each row, and of
+        each year where weights are given. A rule whose costs are unknown then is kept.
+        """
+        if self.config.forecast_post_ceiling_cost_SR >= NO_CEILING:
+            return table
+        if not self.config.corrects(Correction.COSTS_KNOWN_THEN):
+            kept = [rule for rule in table.columns if rule not in self.too_expensive[code]]
+            return table[kept] if kept else table * 0.0
+        days = self.forecasts.raw_data.calendar.days
+        starts = table.index
+        if not self.config.use_forecast_weight_estimates:
+            starts = pd.DatetimeIndex([period.period_start for period in fit_periods(days[0], days[-1], calendar=True)])
+        rows = [int(row) for row in days.searchsorted(starts)]
+        column, place = self.codes.index(code), [self.costs.rules.index(rule) for rule in table.columns]
+        cost = np.stack([self.costs.total(one)[column, place] for one in self.costs.known_before_cached(rows)])
+        allowed = table.reindex(starts, method="ffill")
+        return allowed.mask(cost > self.config.forecast_post_ceiling_cost_SR, 0.0)
 
     @cached_property
     def too_expensive(self) -> dict[str, frozenset[str]]:

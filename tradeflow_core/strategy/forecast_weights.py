@@ -18,7 +18,7 @@ def rules_by_instrument(config: StrategyConfig, codes: list[str]) -> dict[str, t
     """
     if not config.use_forecast_weight_estimates:
         given = fixed_forecast_weights(config, codes)
-        return {code: tuple(str(rule) for rule in given.columns[given.loc[code].notna()]) for code in codes}
+        return {code: tuple(str(rule) for rule in given.columns[given.T[code].notna()]) for code in codes}
     variations = config.rule_variations
     if isinstance(variations, dict):
         missing = [code for code in codes if code not in variations]

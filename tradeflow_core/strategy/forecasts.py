@@ -7,13 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.attenuation import attenuation
 from tradeflow_core.strategy.compat import Correction
-from tradeflow_core.strategy.config import RuleConfig, StrategyConfig
+from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.forecast_weights import rules_by_instrument
 from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.raw_data import RawData
-from tradeflow_core.strategy.rules import RULES
+from tradeflow_core.strategy.rule_calls import raw_forecast
 from tradeflow_core.strategy.scalars import estimated_scalars
 
 
@@ -23,9 +23,6 @@ class Forecasts:
     def __init__(self, raw_data: RawData, config: StrategyConfig) -> None:
         self.raw_data, self.config = raw_data, config
         self._capped: dict[str, Panel] = {}
-        unknown = sorted(set(config.use_attenuation) - set(config.trading_rules))
-        if unknown:
-            raise ConfigError(f"{config.source}: use_attenuation names rules that trading_rules does not have: {', '.join(unknown)}")
 
     @property
     def rules(self) -> list[str]:
@@ -42,26 +39,11 @@ class Forecasts:
 
         A forecast of exactly 0 is missing, which later carries the last one forward; corrected (FLAT_STAYS_FLAT), it is flat.
         """
-        return self._evaluated(self.config.trading_rules[rule])
-
-    def _evaluated(self, rule: RuleConfig) -> Panel:
-        items = [self.raw_data.item(name, **_arguments_for_item(rule, place)) for place, name in enumerate(rule.data, start=1)]
-        arguments = {name: value for name, value in rule.other_args.items() if not name.startswith("_")}
-        if self.config.corrects(Correction.VOL_OF_CHANGES) and rule.function == "ewmac_calc_vol":
-            arguments.setdefault("vol_of_changes", True)
-        span = items[0].span
-        for item in items[1:]:
-            span = span | item.span
-        forecast = RULES[rule.function](*(item.values for item in items), **arguments)
-        if not self.config.corrects(Correction.FLAT_STAYS_FLAT):
-            forecast = forecast.where(forecast != 0.0)
-        return Panel.of(forecast, span)
+        return raw_forecast(rule, self.raw_data, self.config)
 
     @cached_property
     def attenuation(self) -> Panel:
         """What forecasts are multiplied by where the strategy attenuates them: less when volatility is high."""
-        from tradeflow_core.strategy.attenuation import attenuation
-
         return attenuation(self.raw_data, self.config)
 
     def attenuated(self, rule: str) -> Panel:
@@ -96,6 +78,10 @@ class Forecasts:
             self._capped[rule] = raw.like(np.clip(scaled, self.config.floor, self.config.forecast_cap))
         return self._capped[rule]
 
+    def take_over(self, rule: str, capped: Panel) -> None:
+        """Use a capped forecast that was computed elsewhere, of the same settings and data."""
+        self._capped[rule] = capped
+
     def has_intraday(self, rules: Iterable[str]) -> bool:
         """True if any of the rules forecasts by the hour."""
         return False
@@ -103,8 +89,3 @@ class Forecasts:
     def daily_capped(self, rule: str) -> Panel:
         """The capped forecast at the end of each business day."""
         return self.capped(rule)
-
-
-def _arguments_for_item(rule: RuleConfig, place: int) -> dict[str, object]:
-    """Arguments with as many leading underscores as the item's place in the list."""
-    return {name[place:]: value for name, value in rule.other_args.items() if len(name) - len(name.lstrip("_")) == place}

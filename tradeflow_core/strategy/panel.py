@@ -186,10 +186,10 @@ def row_medians(values: Floats) -> Floats:
 
 
 def by_business_day(index: pd.Index, values: Floats) -> pd.Series:
-    """Sums over business-day bins from the first to the last stamp; empty bins are 0."""
+    """Sums of the known values over business-day bins from the first to the last stamp; empty bins are 0."""
     if not len(index):
         return pd.Series(dtype=float)
     numbers = business_day_numbers(index)
     start = int(numbers.min())
-    totals = np.bincount(numbers - start, weights=values)
+    totals = np.bincount(numbers - start, weights=np.where(np.isnan(values), 0.0, values))
     return pd.Series(totals, index=business_days(start, start + len(totals) - 1))

@@ -1,4 +1,4 @@
-"""Positions of the portfolio: subsystem positions x instrument weights x diversification multiplier."""
+"""Positions of the portfolio: subsystem positions x instrument weights x diversification multiplier x risk overlay."""
 
 from __future__ import annotations
 
@@ -7,20 +7,37 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.accounts import Accounts
+from tradeflow_core.strategy.buffers import buffered_position, buffers
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
-from tradeflow_core.strategy.grouping import grouped_weights, is_grouped
-from tradeflow_core.strategy.panel import Floats, Panel
+from tradeflow_core.strategy.instrument_weights import InstrumentWeights
+from tradeflow_core.strategy.panel import Panel
+from tradeflow_core.strategy.portfolio_risk import RiskModel
 from tradeflow_core.strategy.sizing import Sizing
-from tradeflow_core.strategy.weight_smoothing import weights_in_use
+from tradeflow_core.strategy.weight_smoothing import weights_at, weights_in_use
 
 
 class Portfolio:
-    """Instrument weights, multiplier and notional (unrounded) positions."""
+    """Instrument weights, multiplier, risk and notional (unrounded) positions."""
 
     def __init__(self, sizing: Sizing, codes: list[str], config: StrategyConfig) -> None:
         self.sizing, self.codes, self.config = sizing, codes, config
+        self.risk = RiskModel(sizing, config)
+
+    @cached_property
+    def estimates(self) -> InstrumentWeights:
+        """Where weights and multiplier come from."""
+        return InstrumentWeights(self.codes, self.without_weight, lambda: self.subsystem_accounts, self.config)
+
+    @cached_property
+    def subsystem_accounts(self) -> Accounts:
+        """P&L of each instrument traded with the whole capital, in whole contracts; rolls cost their full price here."""
+        position = self.sizing.subsystem_position
+        average = self.sizing.average_position
+        band = buffers(position, average.at(position.span).ffill(), self.config)
+        held = buffered_position(position, band, self.config, rounded=True)
+        return Accounts(held, average, self.sizing, self.config, roll_multiplier=1.0, charged=position)
 
     @cached_property
     def without_weight(self) -> frozenset[str]:
@@ -37,51 +54,66 @@ class Portfolio:
         return frozenset(code for place, code in enumerate(self.codes) if idle[place] or code in named)
 
     @cached_property
-    def given_weights(self) -> Floats:
-        """Fixed weights by instrument; equal where the strategy gives none."""
-        weights = self.config.instrument_weights
-        if weights is None:
-            trading = [code for code in self.codes if code not in self.without_weight]
-            weights = dict.fromkeys(trading, 1.0 / max(len(trading), 1))
-        elif is_grouped(weights):
-            ignored = frozenset(self.config.exclude_instrument_lists.ignore_instruments)
-            weights = grouped_weights(weights, ignored | self.config.duplicate_instruments.excluded)
-        wrong = [code for code, weight in weights.items() if not isinstance(weight, int | float) or isinstance(weight, bool)]
-        if wrong:
-            raise ConfigError(f"{self.config.source}: instrument_weights: not a number for {', '.join(map(str, wrong))}")
-        return np.array([0.0 if code in self.without_weight else float(weights[code]) for code in self.codes])
-
-    @cached_property
-    def _days(self) -> tuple[int, int]:
+    def days(self) -> slice:
+        """Rows of the calendar from the first to the last with a row of any instrument's positions."""
         span = self.sizing.subsystem_position.span
         with_rows = ~span.empty
-        return (int(span.first[with_rows].min()), int(span.last[with_rows].max())) if with_rows.any() else (0, -1)
+        return slice(int(span.first[with_rows].min()), int(span.last[with_rows].max()) + 1) if with_rows.any() else slice(0, 0)
 
     @cached_property
     def weights(self) -> pd.DataFrame:
         """Weights in use on every day of any instrument's positions; an instrument whose data has ended keeps its weight."""
-        first, last = self._days
-        positions = self.sizing.subsystem_position.values.iloc[first : last + 1]
+        positions = self.sizing.subsystem_position.values.iloc[self.days]
         available = positions.ffill().notna().to_numpy()
-        target = np.broadcast_to(self.given_weights, available.shape)
+        target = weights_at(self.estimates.table, pd.DatetimeIndex(positions.index))
         weights = weights_in_use(target, available, self.config.instrument_weight_ewma_span)
         return pd.DataFrame(weights, index=positions.index, columns=positions.columns)
 
     @cached_property
     def diversification_multiplier(self) -> pd.DataFrame:
         """The instrument diversification multiplier: one column, `idm`."""
-        return pd.DataFrame({"idm": self.config.instrument_div_multiplier}, index=self.weights.index, dtype=float)
+        return pd.DataFrame({"idm": self.estimates.multiplier(self.weights)}, index=self.weights.index, dtype=float)
 
     @cached_property
     def share(self) -> Panel:
         """Weight x multiplier on the rows of the subsystem positions: what a subsystem position counts in the portfolio."""
-        first, last = self._days
         position = self.sizing.subsystem_position
         share = np.full(position.array.shape, np.nan)
-        share[first : last + 1] = self.weights.to_numpy() * self.diversification_multiplier.to_numpy()
+        share[self.days] = self.weights.to_numpy() * self.diversification_multiplier.to_numpy()
         return position.like(share)
+
+    @cached_property
+    def position_before_overlay(self) -> Panel:
+        """Contracts that the strategy would want whatever their risk."""
+        return self.sizing.subsystem_position.like(self.sizing.subsystem_position.array * self.share.array)
+
+    @cached_property
+    def risk_overlay(self) -> pd.DataFrame:
+        """Measures of risk of the positions before the overlay, and `risk_scalar` where the strategy has limits."""
+        return self.risk.overlay(self.position_before_overlay, self.days)
+
+    @cached_property
+    def scaling(self) -> Panel:
+        """The factor of the risk overlay on the rows of the positions; 1 without an overlay."""
+        position = self.position_before_overlay
+        factor = np.ones(position.array.shape)
+        if self.config.risk_overlay is not None:
+            factor[self.days] = self.risk_overlay["risk_scalar"].to_numpy()[:, None]
+        return position.like(factor)
 
     @cached_property
     def notional_position(self) -> Panel:
         """Contracts that the strategy wants, unrounded and unbuffered."""
-        return self.sizing.subsystem_position.like(self.sizing.subsystem_position.array * self.share.array)
+        position = self.position_before_overlay
+        return position if self.config.risk_overlay is None else position.like(position.array * self.scaling.array)
+
+    @cached_property
+    def average_position(self) -> Panel:
+        """Contracts of an average forecast in the portfolio, on the rows of the positions: what buffers are a part of.
+
+        Corrected (OVERLAY_SCALES_BUFFERS), scaled by the risk overlay as the positions are.
+        """
+        average = self.sizing.average_position.at(self.share.span).ffill().array * self.share.array
+        if self.config.corrects(Correction.OVERLAY_SCALES_BUFFERS):
+            average = average * self.scaling.array
+        return self.share.like(average)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +16,7 @@ from tradeflow_core.strategy.backtest import Backtest, run_backtest
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies
 from tradeflow_core.strategy.data import BacktestData
-
-KEPT_STAGES = ("combined_forecast", "notional_position", "subsystem_position", "instrument_weights", "buffers")
-"""Stages whose newest rows are kept with each day's run."""
-
-KEPT_ROWS = 260
+from tradeflow_core.strategy.run_writer import prune, save_day
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,10 @@ def run_strategy(desk: Desk, strategy: str) -> StrategyRun:
 
 
 def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
-    """Store the optimal positions of `day` (dataset optimal_positions, one file a strategy, the same day replaced) and the state of the run
-    (dataset backtests, pruned after the retention of the settings). Returns the rows of this day, index instrument."""
+    """Store the run of `day`: what explains it (dataset backtests, pruned after the retention of the settings), then its optimal positions
+    (dataset optimal_positions, one file a strategy, the same day replaced). Returns the rows of this day, index instrument."""
+    save_day(desk.store, run.backtest, run.strategy, day, desk.now())
+    prune(desk.store, run.strategy, day, desk.settings.keep_runs_days)
     now = pd.Timestamp(desk.now()).as_unit("us")
     rows = run.optimal.assign(
         reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
@@ -93,7 +90,6 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     old = desk.store.read(dataset, run.strategy) if desk.store.exists(dataset, run.strategy) else None
     kept = rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows])
     desk.store.write(dataset, run.strategy, kept)
-    _save_state(desk, run, day)
     return rows
 
 
@@ -101,19 +97,3 @@ def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
     """The newest stored optimal positions of a strategy, index instrument."""
     stored = desk.store.read("optimal_positions", strategy)
     return stored[stored["day"] == stored["day"].max()]
-
-
-def _save_state(desk: Desk, run: StrategyRun, day: date) -> None:
-    for stage in KEPT_STAGES:
-        frame = run.backtest.stage(stage).tail(KEPT_ROWS)
-        frame = frame.set_axis(
-            ["/".join(map(str, column)) if isinstance(column, tuple) else str(column) for column in frame.columns], axis=1
-        )
-        desk.store.write(f"backtests/{run.strategy}/{day.isoformat()}", stage, frame)
-    folder = desk.store.root / "backtests" / run.strategy
-    (folder / day.isoformat() / "config.json").write_text(json.dumps(run.backtest.config.model_dump(mode="json"), indent=1))
-    oldest = day - timedelta(days=desk.settings.keep_runs_days)
-    for old in [child for child in folder.iterdir() if child.name < oldest.isoformat()]:
-        for file in old.iterdir():
-            file.unlink()
-        old.rmdir()

@@ -1,35 +1,46 @@
-"""Daily figures that rules and sizing start from: prices, returns, volatility, carry, normalised prices.
+"""Daily figures that rules and sizing start from: prices, returns, volatility, carry, normalised prices, factors.
 
-All are panels on one business-day calendar, in the units of the price unless said otherwise.
+All are panels on one business-day calendar, in the units of the price unless said otherwise. A figure uses nothing later than
+its own day, except where volatility is filled backwards.
 """
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.errors import DataError
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy import factors
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import BacktestData
-from tradeflow_core.strategy.panel import Calendar, Floats, Panel
-from tradeflow_core.strategy.volatility import ESTIMATORS
+from tradeflow_core.strategy.lazy import LazyMapping
+from tradeflow_core.strategy.panel import Floats, Panel, row_medians
+from tradeflow_core.strategy.stamped_data import StampedData
+from tradeflow_core.strategy.volatility import ESTIMATORS, changes_over_gaps, level_vol
 
 ROOT_DAYS = 16.0
-ONE_DAY_IN_YEARS = 1 / 365.25
 
 
-class RawData:
+class RawData(StampedData):
     """Figures by instrument (`codes`, in that order), each computed when first asked for."""
 
-    ITEMS: ClassVar[tuple[str, ...]] = (
+    BEFORE_VOLATILITY: ClassVar[tuple[str, ...]] = (
         "daily_price",
         "daily_returns",
         "daily_denominator_price",
         "daily_percentage_returns",
+    )
+    """Daily items that volatility can be taken of."""
+
+    ITEMS: ClassVar[tuple[str, ...]] = (
+        *BEFORE_VOLATILITY,
         "daily_returns_volatility",
         "annualised_returns_volatility",
         "daily_percentage_volatility",
@@ -40,52 +51,55 @@ class RawData:
         "daily_vol_normalised_returns",
         "cumulative_daily_vol_normalised_returns",
         "normalised_price_for_asset_class",
+        "skew",
+        "neg_skew",
+        "kurtosis",
+        "factor_value",
+        "demeaned_factor_value",
     )
+    """Daily items: panels."""
 
     def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
-        self.data, self.codes, self.config = data, codes, config
-        self._memo: dict[tuple[Any, ...], Panel] = {}
+        super().__init__(data, codes, config)
+        self._memo: dict[str, Panel] = {}
 
     def item(self, name: str, **arguments: Any) -> Panel:
-        """An item of `ITEMS` by name; `arguments` only where it takes some (smoothed_carry: smooth_days)."""
+        """A daily item by name; `arguments` only where it takes some (smoothed_carry: smooth_days).
+
+        Raises ConfigError for a name or argument that is unknown.
+        """
+        self.check_item(name, arguments)
         found = getattr(self, name)
-        if not callable(found):
-            return found  # type: ignore[no-any-return]
-        key = (name, *sorted(arguments.items()))
+        return self._once(f"{name} {sorted(arguments.items())}", lambda: found(**arguments)) if callable(found) else found
+
+    def _once(self, key: str, make: Callable[[], Panel]) -> Panel:
         if key not in self._memo:
-            self._memo[key] = found(**arguments)
+            self._memo[key] = make()
         return self._memo[key]
 
-    @cached_property
-    def adjusted(self) -> dict[str, pd.Series]:
-        """Adjusted prices from the start date on, sorted, at their own stamps."""
-        return {code: self._since_start(self.data.adjusted_prices[code], f"adjusted prices of {code}") for code in self.codes}
+    @classmethod
+    def check_item(cls, name: str, arguments: Mapping[str, Any]) -> None:
+        """Raises ConfigError where there is no daily item of that name, or it does not take these arguments."""
+        if name not in cls.ITEMS:
+            near = difflib.get_close_matches(name, cls.ITEMS, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"items are {', '.join(cls.ITEMS)}"
+            raise ConfigError(f"there is no data item {name}; {hint}")
+        found = getattr(cls, name)
+        own = list(inspect.signature(found).parameters)[1:] if callable(found) else []
+        method = arguments.get("demean_method", factors.DEMEAN_METHODS[0])
+        if "demean_method" in own and method not in factors.DEMEAN_METHODS:
+            raise ConfigError(f"demean_method {method} is unknown; methods are {', '.join(factors.DEMEAN_METHODS)}")
+        others = {argument: value for argument, value in arguments.items() if argument not in own}
+        if "factor_name" in own:  # what is not its own goes to the factor
+            cls.check_item(str(arguments.get("factor_name", factors.DEFAULT)), others)
+        elif others:
+            raise ConfigError(f"data item {name} has no argument {next(iter(others))}; it takes {', '.join(own) or 'none'}")
 
-    @cached_property
-    def multiple(self) -> dict[str, pd.DataFrame]:
-        """Multiple prices from the start date on, sorted, at their own stamps."""
-        return {code: self._since_start(self.data.multiple_prices[code], f"multiple prices of {code}") for code in self.codes}
-
-    @cached_property
-    def calendar(self) -> Calendar:
-        """The business days from the first to the last stamp of any price."""
-        calendar = Calendar.spanning([table.index for source in (self.adjusted, self.multiple) for table in source.values()])
-        if not calendar.length:
-            raise DataError(f"no prices since {self.config.start_date} for any of {', '.join(self.codes)}: add prices or move start_date")
-        return calendar
-
-    def fx(self, code: str, base: str) -> pd.Series | None:
-        """Units of `base` for one unit of the instrument's currency, from the start date on; None for the same currency."""
-        currency = self.data.instrument(code).currency
-        rate = self.data.fx_rate(currency, base, code)
-        return None if rate is None else self._since_start(rate, f"FX rates of {currency} in {base}")
-
-    def _since_start(self, table: Any, what: str) -> Any:
-        if not isinstance(table.index, pd.DatetimeIndex) or table.index.tz is not None:
-            raise DataError(f"{what}: stamps must be dates and times without time zone; convert the index first")
-        ordered = table if table.index.is_monotonic_increasing else table.sort_index(kind="stable")
-        start = pd.Timestamp(self.config.start_date)
-        return ordered if not len(ordered) or ordered.index[0] >= start else ordered[ordered.index >= start]
+    @classmethod
+    def check_item_for_volatility(cls, name: str) -> None:
+        """Raises ConfigError for an item that is not a price or a return, which volatility cannot be taken of."""
+        if name not in cls.BEFORE_VOLATILITY:
+            raise ConfigError(f"volatility cannot be taken of {name}; name one of {', '.join(cls.BEFORE_VOLATILITY)}")
 
     # Prices and returns
 
@@ -102,10 +116,13 @@ class RawData:
 
     @cached_property
     def daily_returns(self) -> Panel:
-        """Change of the daily price. Corrected (RETURNS_OVER_GAPS), the first day after a gap has the change over it; otherwise none."""
+        """Change of the daily price.
+
+        The first day after a gap has none; corrected (RETURNS_OVER_GAPS), it has the change over the gap.
+        """
         price = self.daily_price
         if self.config.corrects(Correction.RETURNS_OVER_GAPS):
-            return price.map(lambda values: values - values.ffill().shift(1))
+            return price.map(changes_over_gaps)
         return price.map(lambda values: values.diff())
 
     @cached_property
@@ -126,6 +143,7 @@ class RawData:
         if self.config.corrects(Correction.NO_BACKFILL):
             arguments["backfill"] = False
         estimate = ESTIMATORS[settings.func]
+        self.check_item_for_volatility(settings.name_returns_attr_in_rawdata)
         vol = self.item(settings.name_returns_attr_in_rawdata).map(lambda changes: estimate(changes, **arguments))
         multiplier = settings.multiplier_to_get_daily_vol
         return vol if multiplier == 1.0 else vol.map(lambda values: values * multiplier)
@@ -137,43 +155,28 @@ class RawData:
 
     @cached_property
     def daily_percentage_volatility(self) -> Panel:
-        """Standard deviation of daily changes, percent of the held contract's price."""
+        """Standard deviation of daily changes, percent of the held contract's price without its sign; infinite at a price of 0."""
         vol = self.daily_returns_volatility
         price = self.daily_denominator_price.at(vol.span).ffill()
-        return vol.like(100.0 * vol.array / np.abs(price.array))
+        with np.errstate(divide="ignore"):
+            return vol.like(100.0 * vol.array / np.abs(price.array))
+
+    def level_vol_of(self, name: str, days: int, of_changes: bool, **arguments: Any) -> Panel:
+        """Robust volatility, with span `days`, of a daily item's changes or level: shared by the rules that divide by it."""
+
+        def estimate() -> Panel:
+            item = self.item(name, **arguments)
+            return item.map(lambda values: level_vol(values, of_changes, days))
+
+        return self._once(f"level_vol {name} {sorted(arguments.items())} {days} {of_changes}", estimate)
 
     # Carry
 
     @cached_property
-    def raw_futures_roll(self) -> dict[str, pd.Series]:
-        """PRICE less CARRY at each stamp of the multiple prices; missing where the two are equal."""
-        return {code: (table["PRICE"] - table["CARRY"]).replace(0.0, np.nan) for code, table in self.multiple.items()}
-
-    @cached_property
-    def roll_differentials(self) -> dict[str, pd.Series]:
-        """Years from the priced to the carry contract at each stamp; at least a day.
-
-        For equal contracts 0, which makes carry infinite; corrected (EQUAL_CONTRACTS_HAVE_NO_CARRY), missing.
-        """
-        return {code: self._years_apart(table) for code, table in self.multiple.items()}
-
-    def _years_apart(self, table: pd.DataFrame) -> pd.Series:
-        years = _contract_years(table["CARRY_CONTRACT"]) - _contract_years(table["PRICE_CONTRACT"])
-        tiny = (years != 0) & (np.abs(years) < ONE_DAY_IN_YEARS)
-        years[tiny] = np.sign(years[tiny]) * ONE_DAY_IN_YEARS
-        if self.config.corrects(Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY):
-            years[years == 0] = np.nan
-        return pd.Series(years, index=table.index)
-
-    @cached_property
     def daily_annualised_roll(self) -> Panel:
-        """Mean over the day's stamps of price difference by years between the contracts."""
-        series = {}
-        for code, roll in self.raw_futures_roll.items():
-            with np.errstate(divide="ignore", invalid="ignore"):
-                annual = _one_per_stamp(roll) / _one_per_stamp(self.roll_differentials[code])
-            series[code] = pd.Series(annual, index=roll.index.unique())
-        return self.calendar.mean(series)
+        """Mean of the day's annualised rolls; corrected (CARRY_AT_CLOSE), the last one of the day."""
+        bins = self.calendar.last if self.config.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
+        return bins(LazyMapping(self.codes, self.annual_roll))
 
     @cached_property
     def raw_carry(self) -> Panel:
@@ -215,23 +218,64 @@ class RawData:
     def _class_medians(self, values: pd.DataFrame) -> Floats:
         """For each instrument the row-wise median over the members of its asset class."""
         result = np.full(values.shape, np.nan)
-        classes = np.array([self.data.instrument(code).asset_class for code in self.codes])
+        classes = self.asset_classes.to_numpy()
+        array = values.to_numpy(dtype=float)
         for name in np.unique(classes):
             members = classes == name
-            result[:, members] = values.loc[:, members].median(axis=1).to_numpy()[:, None]
+            result[:, members] = row_medians(array[:, members])[:, None]
         return result
 
+    # Factors
 
-def _contract_years(contracts: pd.Series) -> Floats:
-    """Contract ids `YYYYMMDD` as years, with a twelfth for each month; missing ids give NaN."""
-    place, known = pd.factorize(contracts)
-    ids = np.append(pd.to_numeric(pd.Series(known), errors="coerce").to_numpy(dtype=float, na_value=np.nan), np.nan)
-    years = np.floor(ids / 10_000)
-    return np.asarray((years + (ids - years * 10_000) / 100.0 / 12.0)[place], dtype=float)
+    def skew(self, lookback_days: float = 365) -> Panel:
+        """Skewness of percentage returns over calendar days."""
+        return self.daily_percentage_returns.map(lambda returns: factors.skew(returns, lookback_days))
 
+    def neg_skew(self, lookback_days: float = 365) -> Panel:
+        """Minus the skewness: positive for instruments with sudden falls."""
+        return self.item("skew", lookback_days=lookback_days).map(lambda values: -values)
 
-def _one_per_stamp(series: pd.Series) -> Floats:
-    """Values with the last known one of each stamp."""
-    if series.index.is_unique:
-        return series.to_numpy(dtype=float)
-    return series.groupby(level=0).last().to_numpy(dtype=float)
+    def kurtosis(self, lookback_days: float = 365) -> Panel:
+        """Excess kurtosis of percentage returns over calendar days."""
+        return self.daily_percentage_returns.map(lambda returns: factors.kurtosis(returns, lookback_days))
+
+    def factor_value(self, factor_name: str = factors.DEFAULT, **arguments: Any) -> Panel:
+        """A daily item that serves as a factor, by name, with its own arguments."""
+        return self.item(factor_name, **arguments)
+
+    def demeaned_factor_value(
+        self,
+        factor_name: str = factors.DEFAULT,
+        demean_method: factors.DemeanMethod = "average_factor_value_for_instrument",
+        **arguments: Any,
+    ) -> Panel:
+        """A factor less what is usual: for the instrument, for all now, for all over the years, or for its asset class."""
+        factor = self.item(factor_name, **arguments)
+        usual = Panel.of(self._usual(factor, factor_name, demean_method, arguments), factor.span).ffill()
+        return factor.like(factor.array - usual.array)
+
+    def _usual(self, factor: Panel, name: str, method: factors.DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
+        if method == "average_factor_value_for_instrument":
+            return factors.long_average(factor.values)
+        if method == "average_factor_value_in_asset_class_for_instrument":
+            peers = self._class_members
+            averages = factors.class_averages(peers.item(name, **arguments).values, peers.asset_classes)
+            mine = averages.reindex(factor.index)[self.asset_classes.to_list()]
+            return mine.set_axis(factor.values.columns, axis=1)
+        average = factors.current_average(factor.values).to_frame()
+        if method == "historic_average_factor_value_all_assets":
+            average = factors.long_average(average)
+        return pd.DataFrame(np.broadcast_to(average.to_numpy(), factor.array.shape), factor.index, factor.values.columns)
+
+    @cached_property
+    def _class_members(self) -> RawData:
+        """The instruments that factors are compared with inside an asset class.
+
+        All that have adjusted prices, in the strategy or not; corrected (DECLARED_ASSET_CLASS), those of the strategy.
+        """
+        if self.config.corrects(Correction.DECLARED_ASSET_CLASS):
+            return self
+        ours = set(self.asset_classes)
+        others = [code for code in self.data.adjusted_prices if code in self.data.instruments and code not in self.codes]
+        peers = [code for code in others if self.data.instrument(code).asset_class in ours]
+        return RawData(self.data, sorted([*self.codes, *peers]), self.config) if peers else self

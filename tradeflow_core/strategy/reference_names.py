@@ -14,6 +14,8 @@ RULE_FUNCTIONS = {
     "carry.relative_carry": "relative_carry",
     "cs_mr.cross_sectional_mean_reversion": "cross_sectional_mean_reversion",
     "rel_mom.relative_momentum": "relative_momentum",
+    "factors.factor_trading_rule": "factor_trading_rule",
+    "factors.conditioned_factor_trading_rule": "conditioned_factor_trading_rule",
     "long_bias.long_bias": "long_bias",
     "short_bias.short_bias": "short_bias",
 }
@@ -21,6 +23,9 @@ RULE_FUNCTIONS = {
 DATA_ITEMS = {
     "data.daily_prices": "daily_price",
     "rawdata.get_daily_prices": "daily_price",
+    "rawdata.get_natural_frequency_prices": "adjusted",
+    "rawdata.get_hourly_prices": "hourly_price",
+    "rawdata.hourly_returns": "hourly_returns",
     "rawdata.daily_returns": "daily_returns",
     "rawdata.daily_returns_volatility": "daily_returns_volatility",
     "rawdata.annualised_returns_volatility": "annualised_returns_volatility",
@@ -30,10 +35,20 @@ DATA_ITEMS = {
     "rawdata.get_daily_vol_normalised_returns": "daily_vol_normalised_returns",
     "rawdata.get_cumulative_daily_vol_normalised_returns": "cumulative_daily_vol_normalised_returns",
     "rawdata.normalised_price_for_asset_class": "normalised_price_for_asset_class",
+    "rawdata.raw_futures_roll": "raw_futures_roll",
+    "rawdata.roll_differentials": "roll_differentials",
+    "rawdata.annualised_roll": "annualised_roll",
     "rawdata.daily_annualised_roll": "daily_annualised_roll",
     "rawdata.raw_carry": "raw_carry",
     "rawdata.smoothed_carry": "smoothed_carry",
     "rawdata.median_carry_for_asset_class": "median_carry_for_asset_class",
+    "rawdata.skew": "skew",
+    "rawdata.neg_skew": "neg_skew",
+    "rawdata.kurtosis": "kurtosis",
+    "rawdata.get_factor_value_for_instrument": "factor_value",
+    "rawdata.get_demeanded_factor_value": "demeaned_factor_value",
+    "rawdata.rolls_per_year": "rolls_per_year",
+    "rawdata.instrument_code": "instrument_code",
 }
 
 VOLATILITY_FUNCTIONS = {
@@ -98,6 +113,12 @@ IGNORED_KEYS = frozenset(
         "strategy_list",
     }
 )
+
+
+def rule_name(function: str) -> str:
+    """Our name for a rule of pysystemtrade; any other function, such as one's own, unchanged."""
+    theirs = function.startswith("systems.") or function in RULE_FUNCTIONS
+    return by_ending(function, RULE_FUNCTIONS) if theirs else function
 
 
 def by_ending(name: str, table: dict[str, str]) -> str:

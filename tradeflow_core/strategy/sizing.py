@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from tradeflow_core.strategy.combined_forecast import CombinedForecast
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
-from tradeflow_core.strategy.panel import Floats, Panel, nanoseconds
+from tradeflow_core.strategy.data import rate_at
+from tradeflow_core.strategy.panel import Floats, Panel
 from tradeflow_core.strategy.raw_data import RawData
 
 
@@ -77,12 +77,3 @@ class Sizing:
         long_only = np.isin(self.raw_data.codes, self.config.long_only_instruments)
         position[:, long_only] = np.where(position[:, long_only] < 0, 0.0, position[:, long_only])
         return forecast.like(position)
-
-
-def rate_at(rate: pd.Series | None, stamps: pd.Index) -> Floats:
-    """The latest FX rate at or before each stamp; missing before the first one; 1 for a rate that is always 1 (None)."""
-    if rate is None:
-        return np.ones(len(stamps))
-    place = np.searchsorted(nanoseconds(rate.index), nanoseconds(stamps), side="right") - 1
-    values = rate.to_numpy(dtype=float)
-    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.cash_costs import fill_costs
-from tradeflow_core.strategy.panel import Floats, Panel, nanoseconds
+from tradeflow_core.strategy.panel import Floats, Ints, Panel, nanoseconds
 
 BUSINESS_DAYS = 256
 ROOT_DAYS = 16.0
@@ -16,10 +16,33 @@ SECONDS_PER_YEAR = 365.25 * 86_400
 
 def turnover(positions: Panel, average_position: Panel) -> pd.Series:
     """Average positions traded a year, by instrument. The average position is smoothed over about a year and a half."""
+    return BUSINESS_DAYS * _relative_trades(positions, average_position).mean()
+
+
+def turnover_before(positions: Panel, average_position: Panel, rows: list[int]) -> Floats:
+    """The same from the rows before each of `rows` of the calendar (ascending): (rows, instruments)."""
+    trades = _relative_trades(positions, average_position).to_numpy()
+    ends = np.asarray(rows, dtype=np.int64)
+    known = ~np.isnan(trades)
+    total, count = sums_before(np.where(known, trades, 0.0), ends), sums_before(known.astype(float), ends)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(BUSINESS_DAYS * total / count, dtype=float)
+
+
+def _relative_trades(positions: Panel, average_position: Panel) -> pd.DataFrame:
     average = average_position.asof(average_position.span | positions.span)
     smooth = average.map(lambda values: values.ewm(com=250, min_periods=2).mean()).ffill()
-    relative = positions.values / smooth.asof(positions.span).values
-    return BUSINESS_DAYS * relative.diff().abs().mean()
+    return (positions.values / smooth.asof(positions.span).values).diff().abs()
+
+
+def sums_before(values: Floats, ends: Ints) -> Floats:
+    """Sums of the rows before each of `ends` (ascending), by column."""
+    result = np.empty((len(ends), values.shape[1]))
+    total, start = np.zeros(values.shape[1]), 0
+    for place, end in enumerate(ends):
+        total = total + values[start:end].sum(axis=0)
+        result[place], start = total, end
+    return result
 
 
 def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], before: int | None = None) -> Floats:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from tradeflow_core.strategy.panel import Calendar
+
 BUSINESS_DAYS = 256
 Prices = TypeVar("Prices", pd.DataFrame, pd.Series)
 
@@ -18,6 +20,11 @@ Prices = TypeVar("Prices", pd.DataFrame, pd.Series)
 def ewma(x: Prices, span: float, min_periods: int = 0) -> Prices:
     """Exponentially weighted mean; rows without value age the older ones."""
     return x.ewm(span=span, min_periods=min_periods).mean()
+
+
+def changes_over_gaps(series: Prices) -> Prices:
+    """Change since the last known value; missing where there is none now."""
+    return series - series.ffill().shift(1)
 
 
 def simple_ewvol(changes: Prices, days: int = 35, min_periods: int = 10, **_: Any) -> Prices:
@@ -70,6 +77,17 @@ def robust_vol(
         lowest = vol.rolling(floor_days, min_periods=floor_min_periods).quantile(floor_min_quant).ffill().fillna(0.0)
         vol = vol.clip(lower=lowest, axis=0) if isinstance(vol, pd.Series) else vol.clip(lower=lowest)
     return vol.ffill().bfill() if backfill else vol
+
+
+def robust_vol_of_price(price: pd.Series, **arguments: Any) -> pd.Series:
+    """`robust_vol` of the daily changes of a price at any stamps (naive, sorted)."""
+    daily = Calendar.spanning([price.index]).last({"price": price}).values["price"]
+    return robust_vol(daily.diff(), **arguments)
+
+
+def level_vol(series: Prices, of_changes: bool, days: int = 35) -> Prices:
+    """Robust volatility of a series' changes, or (not `of_changes`) of its level, as pysystemtrade's rules take it."""
+    return robust_vol(changes_over_gaps(series) if of_changes else series, days=days)
 
 
 ESTIMATORS: dict[str, Callable[..., pd.DataFrame]] = {

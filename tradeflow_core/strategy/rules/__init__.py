@@ -2,16 +2,21 @@
 
 A rule takes tables (business days x instruments) or single series and returns the same shape, positive for long; each is
 linear in price divided by volatility, so that a forecast means the same everywhere. `RULES` are the names that a strategy
-file may use; a keyword argument of a function is a key of `other_args` there.
+file may use, beside import paths of one's own functions (see `custom`); a keyword argument of a function is a key of
+`other_args` there.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.rules.carry import carry, relative_carry
 from tradeflow_core.strategy.rules.constant import long_bias, short_bias
+from tradeflow_core.strategy.rules.custom import imported_rule, takes_whole_table, whole_table
+from tradeflow_core.strategy.rules.factor import conditioned_factor_trading_rule, factor_trading_rule
 from tradeflow_core.strategy.rules.relative import cross_sectional_mean_reversion, relative_momentum
 from tradeflow_core.strategy.rules.trend import accel, breakout, ewmac, ewmac_calc_vol, ewmac_with_defaults, mr_wings
 
@@ -28,9 +33,24 @@ RULES: dict[str, Callable[..., Any]] = {
         relative_carry,
         cross_sectional_mean_reversion,
         relative_momentum,
+        factor_trading_rule,
+        conditioned_factor_trading_rule,
         long_bias,
         short_bias,
     )
 }
 
-__all__ = ["RULES"]
+
+def rule_function(name: str) -> Callable[..., Any]:
+    """The function of a rule: one of `RULES`, or one's own by its import path. Raises ConfigError where there is none."""
+    if name in RULES:
+        return RULES[name]
+    if "." in name:
+        return imported_rule(name)
+    near = difflib.get_close_matches(name, RULES, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"rules are {', '.join(RULES)}"
+    own = "a function of your own is named by its import path, module.function"
+    raise ConfigError(f"{name} is not a trading rule; {hint} ({own})")
+
+
+__all__ = ["RULES", "rule_function", "takes_whole_table", "whole_table"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy.volatility import Prices, ewma, robust_vol
+from tradeflow_core.strategy.volatility import Prices, ewma, level_vol
 
 
 def ewmac(price: Prices, vol: Prices, Lfast: float = 32, Lslow: float = 128) -> Prices:
@@ -14,15 +14,19 @@ def ewmac(price: Prices, vol: Prices, Lfast: float = 32, Lslow: float = 128) -> 
 
 
 def ewmac_calc_vol(
-    price: Prices, Lfast: float = 32, Lslow: float = 128, vol_days: int = 35, vol_of_changes: bool = False
+    price: Prices,
+    Lfast: float = 32,
+    Lslow: float = 128,
+    vol_days: int = 35,
+    vol_of_changes: bool = False,
+    own_vol: Prices | None = None,
 ) -> Prices:
     """`ewmac` on any cumulated series, with a volatility of its own.
 
     `vol_of_changes`: divide by the volatility of the series' changes, as elsewhere; otherwise by the volatility of its
-    level, which is what pysystemtrade does.
+    level, which is what pysystemtrade does. `own_vol` is that volatility where it is known already.
     """
-    changes = price.diff() if vol_of_changes else price
-    return ewmac(price, robust_vol(changes, days=vol_days), Lfast, Lslow)
+    return ewmac(price, level_vol(price, vol_of_changes, vol_days) if own_vol is None else own_vol, Lfast, Lslow)
 
 
 def ewmac_with_defaults(price: Prices, vol: Prices, Lfast: float = 16, Lslow: float = 32) -> Prices:
@@ -30,15 +34,18 @@ def ewmac_with_defaults(price: Prices, vol: Prices, Lfast: float = 16, Lslow: fl
     return ewmac(price, vol, Lfast, Lslow)
 
 
-def breakout(price: Prices, lookback: int = 10, smooth: int | None = None) -> Prices:
+def breakout(price: Prices, lookback: int = 10, smooth: int | None = None, judge_short: bool = True) -> Prices:
     """Place of the price within its range of the last `lookback` days: -20 at the low, +20 at the high, smoothed.
 
-    `smooth` defaults to a quarter of `lookback`. Raises ConfigError where it is not shorter than `lookback`.
+    The range needs half of `lookback`; with `judge_short` a series shorter than that is judged at its end all the same, which
+    another day of prices would take back. `smooth` defaults to a quarter of `lookback`. Raises ConfigError where it is not
+    shorter than `lookback`.
     """
     span = max(lookback // 4, 1) if smooth is None else smooth
     if span >= lookback:
         raise ConfigError(f"breakout: smooth {span} must be shorter than lookback {lookback}")
-    window = price.rolling(lookback, min_periods=min(len(price), math.ceil(lookback / 2)))
+    half = math.ceil(lookback / 2)
+    window = price.rolling(lookback, min_periods=min(len(price), half) if judge_short else half)
     high, low = window.max(), window.min()
     place = 40.0 * (price - (high + low) / 2.0) / (high - low)
     return ewma(place, span, min_periods=math.ceil(span / 2))

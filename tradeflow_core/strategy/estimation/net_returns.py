@@ -1,0 +1,50 @@
+"""From gross P&L and costs to the net returns that weights are estimated from.
+
+Costs enter as a Sharpe ratio (a year, negative): each day bears the same part of them, in units of the volatility of gross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+ROOT_DAYS = 16.0
+
+
+def without_zeros(daily: pd.DataFrame) -> pd.DataFrame:
+    """Days of exactly 0 count as days without figure."""
+    return daily.mask(daily == 0.0)
+
+
+def cost_sharpe_ratios(gross: pd.DataFrame, costs: pd.DataFrame, *, over_all_days: bool = False) -> pd.Series:
+    """Yearly Sharpe ratio that costs (negative, daily, the unit of gross) take from each column.
+
+    Means and standard deviations are over days that are not 0; costs that arise on trading days only are so overstated.
+    `over_all_days`: the mean cost is over every day that has a gross figure, 0 included.
+    """
+    moving = without_zeros(gross)
+    mean = costs.sum() / gross.notna().sum() if over_all_days else without_zeros(costs).mean()
+    return ROOT_DAYS * mean / moving.std()
+
+
+def net_returns(gross: pd.DataFrame, cost_sharpe: pd.Series) -> pd.DataFrame:
+    """Gross returns of each column less its costs, with days of exactly 0 missing; `cost_sharpe` by column, negative."""
+    return without_zeros(gross) + cost_sharpe * cost_units(gross)
+
+
+def cost_units(gross: pd.DataFrame) -> pd.DataFrame:
+    """What a Sharpe ratio of 1 a year comes to on each day that has a gross figure other than 0; missing on other days."""
+    moving = without_zeros(gross)
+    return moving.mask(moving.notna(), 1.0) * (moving.std() / ROOT_DAYS)
+
+
+def with_equal_means(gross: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Each column of each table moved to the same mean: the average over columns of their mean in all tables together.
+
+    Days of exactly 0 do not count and become missing.
+    """
+    moving = [without_zeros(frame) for frame in gross]
+    stacked = pd.concat(moving)
+    target = stacked.mean().mean()
+    return [frame + (target - frame.mean()) for frame in moving]

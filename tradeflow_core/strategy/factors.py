@@ -1,0 +1,56 @@
+"""Factors: what an instrument's returns are like, and what is usual (Carver, Advanced Futures Trading Strategies).
+
+Tables are business days x instruments.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import pandas as pd
+
+from tradeflow_core.errors import ConfigError
+
+DemeanMethod = Literal[
+    "average_factor_value_for_instrument",
+    "current_average_factor_values_over_all_assets",
+    "historic_average_factor_value_all_assets",
+    "average_factor_value_in_asset_class_for_instrument",
+]
+DEMEAN_METHODS: tuple[str, ...] = get_args(DemeanMethod)
+DEFAULT = "skew"
+"""The factor where none is named."""
+LONG_AVERAGE = 256 * 15
+"""Centre of mass, in business days, of an average over about 15 years."""
+
+
+def skew(returns: pd.DataFrame, lookback_days: float) -> pd.DataFrame:
+    """Sample skewness G1 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 3 of them."""
+    return returns.rolling(_window(lookback_days)).skew()
+
+
+def kurtosis(returns: pd.DataFrame, lookback_days: float) -> pd.DataFrame:
+    """Sample excess kurtosis G2 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 4 of them."""
+    return returns.rolling(_window(lookback_days)).kurt()
+
+
+def _window(days: float) -> pd.Timedelta:
+    if isinstance(days, bool) or not isinstance(days, int | float) or not days > 0:
+        raise ConfigError(f"lookback_days is {days!r}; give a number of calendar days above 0")
+    return pd.Timedelta(days=days)
+
+
+def long_average(values: pd.DataFrame) -> pd.DataFrame:
+    """Exponential average over about 15 years."""
+    return values.ewm(com=LONG_AVERAGE).mean()
+
+
+def current_average(values: pd.DataFrame) -> pd.Series:
+    """Mean over the instruments of their last known values."""
+    return values.ffill().mean(axis=1)
+
+
+def class_averages(values: pd.DataFrame, classes: pd.Series) -> pd.DataFrame:
+    """`current_average` of each asset class, a column per class. `classes`: class by instrument."""
+    columns = {name: current_average(values[list(codes)]) for name, codes in classes.groupby(classes).groups.items()}
+    return pd.DataFrame(columns, index=values.index)

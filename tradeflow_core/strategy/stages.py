@@ -1,0 +1,71 @@
+"""The stages of a backtest by name, as tables by date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from tradeflow_core.strategy.backtest import Backtest
+from tradeflow_core.strategy.panel import Panel
+from tradeflow_core.strategy.raw_data import RawData
+
+
+def _by_rule(panel: Callable[[str], Panel], rules: list[str]) -> pd.DataFrame:
+    """Columns (instrument, rule), instruments first."""
+    tables = {rule: panel(rule).values for rule in rules}
+    joined = pd.concat(tables, axis=1, names=["rule", "instrument"]).swaplevel(axis=1)
+    return joined.sort_index(axis=1, level=0, sort_remaining=False)
+
+
+def _bands(backtest: Backtest) -> pd.DataFrame:
+    sides = {"upper": backtest.buffers.upper.values, "lower": backtest.buffers.lower.values}
+    joined = pd.concat(sides, axis=1, names=["edge", "instrument"]).swaplevel(axis=1)
+    return joined.sort_index(axis=1, level=0, sort_remaining=False)
+
+
+def _at_own_stamps(series: Mapping[str, pd.Series]) -> pd.DataFrame:
+    columns = {code: one[~one.index.duplicated(keep="last")] for code, one in series.items()}
+    return pd.DataFrame(columns).rename_axis(columns="instrument")
+
+
+def _item(name: str) -> Callable[[Backtest], Panel]:
+    return lambda backtest: backtest.raw_data.item(name)
+
+
+STAGES: dict[str, Callable[[Backtest], Panel | pd.DataFrame]] = {
+    **{name: _item(name) for name in RawData.ITEMS},
+    "raw_futures_roll": lambda backtest: _at_own_stamps(backtest.raw_data.raw_futures_roll),
+    "roll_differentials": lambda backtest: _at_own_stamps(backtest.raw_data.roll_differentials),
+    "raw_forecast": lambda backtest: _by_rule(backtest.forecasts.raw, backtest.forecasts.rules),
+    "attenuation": lambda backtest: backtest.forecasts.attenuation,
+    "forecast_scalar": lambda backtest: _by_rule(backtest.forecasts.scalars, backtest.forecasts.rules),
+    "capped_forecast": lambda backtest: _by_rule(backtest.forecasts.capped, backtest.forecasts.rules),
+    "forecast_weights": lambda backtest: _by_rule(backtest.combined.weights, backtest.combined.rules),
+    "fdm": lambda backtest: backtest.combined.diversification_multiplier,
+    "combined_forecast_before_cap": lambda backtest: backtest.combined.before_cap,
+    "combined_forecast": lambda backtest: backtest.combined.combined,
+    "fx": lambda backtest: backtest.sizing.fx,
+    "block_value": lambda backtest: backtest.sizing.block_value,
+    "instrument_currency_vol": lambda backtest: backtest.sizing.instrument_currency_vol,
+    "instrument_value_vol": lambda backtest: backtest.sizing.instrument_value_vol,
+    "average_position": lambda backtest: backtest.sizing.average_position,
+    "subsystem_position": lambda backtest: backtest.sizing.subsystem_position,
+    "instrument_weights": lambda backtest: backtest.portfolio.weights,
+    "idm": lambda backtest: backtest.portfolio.diversification_multiplier,
+    "position_before_overlay": lambda backtest: backtest.portfolio.position_before_overlay,
+    "risk_overlay": lambda backtest: backtest.portfolio.risk_overlay,
+    "notional_position": lambda backtest: backtest.portfolio.notional_position,
+    "buffers": _bands,
+    "buffered_position_rounded": lambda backtest: backtest.buffered_position,
+    "buffered_position_unrounded": lambda backtest: backtest.buffered_position_unrounded,
+    "optimised_position": lambda backtest: backtest.dynamic.positions,
+    "held_position": lambda backtest: backtest.held_position,
+    "instrument_pandl": lambda backtest: backtest.accounts.by_instrument,
+    "portfolio_pandl": lambda backtest: backtest.accounts.total,
+    "rule_pandl": lambda backtest: backtest.rule_accounts.by_rule,
+    "capital_multiplier": lambda backtest: backtest.capital_multiplier.to_frame(),
+    "actual_position": lambda backtest: backtest.actual_position,
+    "actual_pandl": lambda backtest: backtest.actual_accounts.total,
+}
+"""Each stage of a backtest, in the order of the calculation, by the name that it is asked for with."""

@@ -1,0 +1,47 @@
+"""A tear sheet: the results of a backtest in one HTML file, with charts, that needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.backtest import Backtest
+from tradeflow_core.strategy.curves import CurveGroup, portfolio_curve
+from tradeflow_core.strategy.summary import summarise
+from tradeflow_core.strategy.tear_sheet import sections
+from tradeflow_core.strategy.tear_sheet.figures import instrument_layout
+from tradeflow_core.strategy.tear_sheet.packing import Packer, instrument_series
+from tradeflow_core.strategy.tear_sheet.page import page
+
+__all__ = ["tear_sheet"]
+
+
+def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, rules: CurveGroup | None = None) -> str:
+    """The tear sheet of a backtest as HTML, written to `path` if one is given.
+
+    `rules`: curves by trading rule; without them that section says so. Raises ConfigError where `path` cannot be written.
+    """
+    curves = portfolio_curve(backtest.accounts)
+    summary = summarise(backtest, curves)
+    parts = [
+        sections.account(curves, backtest.config),
+        sections.statistics_section(summary),
+        sections.months(curves),
+        sections.sectors(curves, summary, backtest),
+        sections.rules(rules, backtest.config),
+        sections.instruments(summary),
+        sections.costs(curves, summary),
+        sections.positions(backtest),
+        sections.caveats(summary.shortcomings),
+        sections.configuration(backtest.config, len(backtest.instruments)),
+    ]
+    packer = Packer()
+    charts = {place: figure for part in parts for place, figure in part.charts.items()}
+    data = packer.pack({"charts": charts, "instruments": instrument_series(backtest, curves), "instrument_layout": instrument_layout()})
+    html = page(summary, parts, {**data, "dates": packer.dates})
+    if path is not None:
+        try:
+            Path(path).write_text(html, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"the tear sheet cannot be written to {path}: {error.strerror}; choose another path") from None
+    return html
