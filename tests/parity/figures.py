@@ -41,13 +41,15 @@ def assert_same(ours: pd.DataFrame, theirs: pd.DataFrame, tolerance: float = TOL
     assert error.max() <= tolerance, f"off by {error.max():.2g} at {_place(theirs, error == error.max())}"
 
 
-def assert_same_rows(ours: pd.DataFrame, theirs: pd.DataFrame, value: str, *columns: str, tolerance: float = TOLERANCE) -> None:
+def assert_same_rows(
+    ours: pd.DataFrame, theirs: pd.DataFrame, value: str, *columns: str, tolerance: float = TOLERANCE, absolute: float = 0.0
+) -> None:
     """As `assert_same`, for long figures of which only some rows of each series are given."""
     wanted = theirs.set_index(["date", *columns])[value]
     levels = list(range(len(columns))) if len(columns) > 1 else 0
     long = ours.loc[ours.index.isin(theirs["date"])].stack(levels, future_stack=True)
     got = long.reindex(wanted.index)
-    assert_same(got.to_frame(value), wanted.to_frame(value), tolerance)
+    assert_same(got.to_frame(value), wanted.to_frame(value), tolerance, absolute)
 
 
 def _place(table: pd.DataFrame, where: np.ndarray) -> str:

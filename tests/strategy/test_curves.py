@@ -67,7 +67,7 @@ def test_capital_at_bins_loses_what_came_before_the_first_of_them(frequency: Fre
     right = curve(values).returns("net", "percent", frequency).values
     flawed = curve(values).returns("net", "percent", frequency, capital_at_bins=True).values
     assert flawed.iloc[1:].tolist() == right.iloc[1:].tolist()
-    on_the_label = sum(values[: len(series(values)[: right.index[0]])]) - sum(values[: len(series(values)[series(values).index < right.index[0]])])
+    on_the_label = series(values)[series(values).index == right.index[0]].sum()
     assert flawed.iloc[0] == pytest.approx(on_the_label / 10.0)
 
 

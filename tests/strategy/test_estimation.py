@@ -1,9 +1,8 @@
-"""Estimation from returns and forecasts: what is learnt when, from which rows, and the weights that follow."""
+"""Correlations, means and weights for every fit period."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,175 +13,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tradeflow_core.errors import ConfigError, DataError
+from tests.strategy.returns import daily_pandl, same, weekly
+from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.estimation import (
     Corrections,
-    Correlation,
     CorrelationSettings,
-    Estimates,
     FitPeriod,
     MomentSettings,
     Stacked,
     WeightSettings,
-    adjusted_for_sharpe,
     cleaned_weights,
     correlations,
-    cost_sharpe_ratios,
     cost_units,
-    diversification_multiplier,
     estimated_weights,
     fit_periods,
-    handcrafted,
-    last_values,
-    max_sharpe_weights,
     means_and_deviations,
-    multiplier_over_time,
     net_returns,
-    optimal_weights,
     period_estimates,
-    returns_at,
-    sharpe_multipliers,
     stack,
     sums,
-    two_clusters,
     weight_periods,
     weights_by_member,
     with_cost_weights,
-    with_equal_means,
     without_zeros,
 )
 
 CORRECTED = Corrections.all()
 RAW = CorrelationSettings(cleaning=False, floor_at_zero=False, min_periods=3)
 seeds = st.integers(0, 10_000)
-
-
-def weekly(seed: int, rows: int, columns: int, gaps: float = 0.1, start: str = "2000-01-02") -> pd.DataFrame:
-    """Correlated weekly returns; columns start one after the other and have gaps."""
-    rng = np.random.default_rng(seed)
-    common = rng.standard_normal((rows, 1))
-    values = rng.standard_normal((rows, columns)) + 0.7 * common + 0.05
-    values[rng.random(values.shape) < gaps] = np.nan
-    values[np.arange(rows)[:, None] < rng.integers(0, rows // 2, columns)] = np.nan
-    return pd.DataFrame(values, index=pd.date_range(start, periods=rows, freq="W"), columns=[f"c{n}" for n in range(columns)])
-
-
-def same(ours: Any, theirs: Any, tolerance: float = 1e-10) -> None:
-    np.testing.assert_allclose(np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float), rtol=0, atol=tolerance)
-
-
-# Fit periods
-
-
-def test_the_reference_steps_back_from_the_last_row_so_a_further_week_moves_every_fit() -> None:
-    first = pd.Timestamp("2000-01-02")
-    earlier, later = (fit_periods(first, pd.Timestamp(last)) for last in ("2010-06-20", "2010-06-27"))
-    assert earlier[-1].period_end == pd.Timestamp("2010-06-20")
-    assert not {period.fit_end for period in earlier[1:]} & {period.fit_end for period in later[1:]}
-
-
-@given(
-    days=st.integers(0, 4000), more=st.integers(1, 800), interval=st.sampled_from(["12M", "M", "W", "3M", "2Y", "D"]), start=seeds
-)
-def test_calendar_periods_follow_on_and_stay_when_data_are_added(days: int, more: int, interval: str, start: int) -> None:
-    first = pd.Timestamp("1990-01-01") + pd.Timedelta(days=start)
-    last = first + pd.Timedelta(days=days)
-    periods = fit_periods(first, last, "rolling", 5, interval, calendar=True)
-    assert periods[0].no_data and periods[0].period_start == first
-    assert periods[-1].period_start <= last < periods[-1].period_end
-    for before, after in pairwise(periods):
-        assert before.period_end == after.period_start == after.fit_end
-        assert after.fit_start == max(first, after.fit_end - pd.DateOffset(years=5))
-    longer = fit_periods(first, last + pd.Timedelta(days=more), "rolling", 5, interval, calendar=True)
-    assert longer[: len(periods)] == periods
-
-
-def test_calendar_periods_of_a_year_begin_on_new_year_after_at_least_a_year_of_data() -> None:
-    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2003-01-01"), calendar=True)
-    assert [period.period_start for period in periods] == list(pd.to_datetime(["2000-01-02", "2002-01-01", "2003-01-01"]))
-
-
-def test_too_little_data_give_no_period_in_the_reference_and_one_without_data_in_the_calendar() -> None:
-    first, last = pd.Timestamp("2000-03-05"), pd.Timestamp("2000-12-31")
-    assert fit_periods(first, last) == []
-    assert fit_periods(first, last, calendar=True) == [FitPeriod(first, first, first, pd.Timestamp("2002-01-01"), no_data=True)]
-
-
-def test_rolling_windows_count_steps_in_the_reference() -> None:
-    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2001-12-30"), "rolling", 5, "W")
-    assert periods[-1].fit_end - periods[-1].fit_start == pd.Timedelta(weeks=5)
-
-
-@pytest.mark.parametrize("wrong", [{"interval": "fortnight"}, {"interval": "0M"}, {"date_method": "sometimes"}])
-def test_unknown_intervals_and_methods_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2010-01-03"), **wrong)
-
-
-# Bins and stacking
-
-
-@given(seed=seeds, frequency=st.sampled_from(["W", "ME", "YE", "D"]))
-@settings(max_examples=30, deadline=None)
-def test_bins_equal_those_of_pandas(seed: int, frequency: str) -> None:
-    rng = np.random.default_rng(seed)
-    days = pd.bdate_range("2019-12-20", periods=200)[np.sort(rng.choice(200, 60, replace=False))]
-    frame = pd.DataFrame(rng.standard_normal((60, 3)), index=days).mask(rng.random((60, 3)) < 0.4)
-    ours = frequency.removesuffix("E")
-    assert list(sums(frame, ours).index) == list(frame.resample(frequency).sum().index)
-    same(sums(frame, ours), frame.resample(frequency).sum())
-    same(sums(frame, ours, missing_stays_missing=True), frame.resample(frequency).sum(min_count=1))
-    same(last_values(frame, ours), frame.resample(frequency).last())
-
-
-def test_seven_day_bins_count_from_the_first_row_and_carry_their_first_day() -> None:
-    days = pd.date_range("2024-01-03", periods=15)
-    found = last_values(pd.DataFrame({"a": np.arange(15.0)}, index=days), "7D")
-    assert list(found.index) == list(pd.to_datetime(["2024-01-03", "2024-01-10", "2024-01-17"]))
-    assert list(found["a"]) == [6.0, 13.0, 14.0]
-
-
-def test_weekend_stamps_belong_to_friday_in_business_day_bins() -> None:
-    days = pd.DatetimeIndex(["2024-06-07", "2024-06-08", "2024-06-10"])
-    assert list(sums(pd.DataFrame({"a": [1.0, 2.0, 4.0]}, index=days), "B")["a"]) == [3.0, 4.0]
-
-
-def test_an_unknown_frequency_is_refused() -> None:
-    with pytest.raises(ConfigError, match="frequency"):
-        sums(weekly(1, 10, 1), "Q")
-    with pytest.raises(ConfigError, match="frequency"):
-        estimated_weights(stack([weekly(1, 200, 2)]), WeightSettings(frequency="Q"))
-
-
-def test_returns_of_a_week_are_the_change_of_accumulated_daily_returns() -> None:
-    daily = pd.DataFrame(
-        {"a": [1.0, 2.0, np.nan, 4.0]}, index=pd.to_datetime(["2024-01-04", "2024-01-05", "2024-01-10", "2024-01-18"])
-    )
-    np.testing.assert_array_equal(returns_at(daily, "W")["a"], [np.nan, 0.0, 4.0])
-    np.testing.assert_array_equal(returns_at(daily, "W", forward_fill=False)["a"], [np.nan, np.nan, np.nan])
-
-
-def test_stacked_rows_are_ordered_by_date_then_table_and_missing_outside_a_table_s_own_rows() -> None:
-    one, two = weekly(1, 3, 2, gaps=0.0).fillna(0.5), weekly(2, 2, 2, gaps=0.0, start="2000-01-09").fillna(0.5)
-    data = stack([one, two])
-    assert data.frames == 2 and data.values.shape == (6, 2)
-    assert list(data.stamps[1::2] - data.stamps[0::2]) == [1000] * 3
-    same(data.values[0::2], one)
-    same(data.values[1::2], two.reindex(one.index))
-    assert (stack([one, two], by_key=True).stamps.reshape(3, 2) == data.stamps[0::2, None]).all()
-
-
-def test_a_column_that_a_table_lacks_is_zero_in_the_reference_and_missing_by_key() -> None:
-    both, lacking = weekly(1, 3, 2, gaps=0.0).fillna(0.5), weekly(2, 3, 1, gaps=0.0).fillna(0.5)
-    assert list(stack([both, lacking]).values[1::2, 1]) == [0.0] * 3
-    assert np.isnan(stack([both, lacking], by_key=True).values[1::2, 1]).all()
-
-
-def test_rows_without_order_or_no_rows_at_all_are_refused() -> None:
-    with pytest.raises(DataError, match="ascending"):
-        stack([weekly(1, 5, 1)[::-1]])
-    with pytest.raises(DataError, match="no rows"):
-        stack([])
 
 
 # Correlations
@@ -268,19 +126,30 @@ def test_a_column_that_is_stuck_on_the_rows_it_shares_has_no_correlation_with_th
 
 @given(seed=seeds, clip=st.sampled_from([None, 0.3]), shrinkage=st.sampled_from([0.0, 0.4]), floor=st.booleans())
 @settings(max_examples=30, deadline=None)
-def test_cleaned_matrices_are_complete_and_keep_to_their_limits(
+def test_cleaned_matrices_keep_to_their_limits_and_are_complete_once_any_correlation_is_known(
     seed: int, clip: float | None, shrinkage: float, floor: bool
 ) -> None:
     data = stack([weekly(seed, 260, 5, 0.3)])
     how = CorrelationSettings(min_periods=20, ew_lookback=60, clip=clip, shrinkage_parameter=shrinkage, floor_at_zero=floor)
-    for period, found in correlations(data, fit_periods(data.first, data.last), how):
+    periods = fit_periods(data.first, data.last)
+    untouched = correlations(data, periods, replace(how, cleaning=False, clip=None, shrinkage_parameter=0.0))
+    for (period, found), (_, raw) in zip(correlations(data, periods, how), untouched, strict=True):
         symmetric_and_bounded(found.values)
         off_diagonal = found.values[~np.eye(5, dtype=bool)]
         if period.no_data:
             assert (off_diagonal == 0.99).all() and found.boring
             continue
-        assert not floor or (off_diagonal >= 0).all()
-        assert clip is None or (np.abs(off_diagonal) <= clip + 1e-15).all()
+        assert not floor or not (off_diagonal < 0).any()
+        assert clip is None or not (np.abs(off_diagonal) > clip + 1e-15).any()
+        assert np.isnan(raw.average) or not np.isnan(off_diagonal).any()
+
+
+def test_without_any_known_correlation_there_is_no_average_to_fill_gaps_with() -> None:
+    table = weekly(1, 150, 3, 0.0).assign(c0=1.0)
+    table["c1"], table["c2"] = table["c2"].fillna(0.5), np.nan
+    data = stack([table])
+    ((_, found),) = correlations(data, fit_periods(data.first, data.last, "in_sample"), CorrelationSettings())
+    np.testing.assert_array_equal(found.values, [[1.0, np.nan, 0.99], [np.nan, 1.0, 0.99], [0.99, 0.99, 1.0]])
 
 
 def test_matrices_are_made_one_at_a_time() -> None:
@@ -333,160 +202,11 @@ def test_an_asset_that_never_moves_has_no_risk_at_all() -> None:
     assert deviation[-1, 1] == 0.0
 
 
-# Optimisers
-
-
-def estimates(seed: int, size: int, years: float = 20.0) -> Estimates:
-    rng = np.random.default_rng(seed)
-    factors = rng.standard_normal((size, 3)) @ rng.standard_normal((3, 60)) + rng.standard_normal((size, 60))
-    correlation = Correlation(tuple(f"c{n:02d}" for n in range(size)), np.atleast_2d(np.corrcoef(factors)))
-    return Estimates(correlation, rng.normal(0.05, 0.06, size), rng.uniform(0.05, 0.4, size), years)
-
-
-@given(
-    seed=seeds,
-    size=st.integers(2, 9),
-    method=st.sampled_from(["handcraft", "shrinkage", "one_period", "equal_weights"]),
-    equal=st.booleans(),
-)
-@settings(max_examples=60, deadline=None)
-def test_weights_are_never_negative_and_sum_to_one_unless_handcrafted_by_likeness(
-    seed: int, size: int, method: Any, equal: bool
-) -> None:
-    weights = optimal_weights(estimates(seed, size), WeightSettings(method=method, equalise_SR=equal))
-    assert (weights >= 0).all()
-    if method == "handcraft" and equal:
-        assert weights.sum() >= 1 - 1e-12
-    else:
-        assert weights.sum() == pytest.approx(1.0)
-
-
-@given(seed=seeds, size=st.integers(2, 7))
-@settings(max_examples=30, deadline=None)
-def test_no_search_finds_a_better_portfolio_than_the_exact_one(seed: int, size: int) -> None:
-    case = estimates(seed, size)
-    covariance = case.deviation[:, None] * case.correlation.values * case.deviation
-
-    def sharpe(weights: NDArray[np.float64]) -> float:
-        return float(weights @ case.mean / np.sqrt(weights @ covariance @ weights))
-
-    best = sharpe(max_sharpe_weights(case.mean, covariance))
-    others = np.random.default_rng(seed).dirichlet(np.ones(size), 50)
-    assert (
-        best
-        >= max(sharpe(max_sharpe_weights(case.mean, covariance, "slsqp")), *map(sharpe, others), *map(sharpe, np.eye(size)))
-        - 1e-9
-    )
-
-
-def test_the_best_portfolio_of_losing_assets_is_the_one_that_loses_least_for_its_risk() -> None:
-    covariance = np.array([[0.01, 0.005], [0.005, 0.04]])
-    assert list(max_sharpe_weights(np.array([-0.05, -0.02]), covariance)) == [0.0, 1.0]
-
-
-def test_correlations_that_no_returns_could_have_still_give_weights() -> None:
-    impossible = np.array([[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]])
-    weights = max_sharpe_weights(np.full(3, 0.1), impossible)
-    assert (weights >= 0).all() and weights.sum() == pytest.approx(1.0)
-
-
-def test_two_likes_and_an_unlike_are_split_in_that_way_and_weighted_half_and_half() -> None:
-    correlation = Correlation(("a", "b", "c"), np.array([[1.0, 0.1, 0.8], [0.1, 1.0, 0.1], [0.8, 0.1, 1.0]]))
-    one, other = two_clusters(correlation)
-    assert (list(one), list(other)) == ([0, 2], [1])
-    weights = handcrafted(correlation)
-    assert weights[1] == 0.5 and weights[0] == weights[2] == pytest.approx(0.25 / np.sqrt(0.9))
-
-
-def test_assets_that_cannot_be_told_apart_take_turns() -> None:
-    same_everywhere = Correlation.constant(("a", "b", "c", "d", "e"), 0.5)
-    assert [list(group) for group in two_clusters(replace(same_everywhere, boring=False))] == [[0, 2, 4], [1, 3]]
-
-
-def test_assets_without_estimates_are_set_aside() -> None:
-    case = estimates(4, 5)
-    mean = case.mean.copy()
-    mean[1] = np.nan
-    values = case.correlation.values.copy()
-    values[3, :] = values[:, 3] = np.nan
-    part = replace(case, mean=mean, correlation=replace(case.correlation, values=values))
-    assert list(np.isnan(optimal_weights(part, WeightSettings()))) == [False, True, False, True, False]
-
-
-def test_a_lone_asset_counts_only_when_corrected() -> None:
-    lone = Estimates(Correlation(("a",), np.array([[1.0]])), np.array([0.1]), np.array([0.2]), 5.0)
-    assert np.isnan(optimal_weights(lone, WeightSettings())).all()
-    assert list(optimal_weights(lone, WeightSettings(), lone_asset=True)) == [1.0]
-
-
-def test_methods_that_do_not_exist_or_do_not_fit_are_refused() -> None:
-    with pytest.raises(ConfigError, match="equalise_vols"):
-        optimal_weights(estimates(1, 3), WeightSettings(equalise_vols=False))
-    with pytest.raises(ConfigError, match="method"):
-        optimal_weights(estimates(1, 3), WeightSettings(method="guess"))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="solver"):
-        max_sharpe_weights(np.ones(2), np.eye(2), "luck")  # type: ignore[arg-type]
-
-
-@given(correlation=st.floats(-0.5, 0.95), years=st.floats(1, 60))
-def test_a_better_sharpe_ratio_never_lowers_a_weight(correlation: float, years: float) -> None:
-    multipliers = sharpe_multipliers(np.linspace(-2, 2, 41), correlation, years)
-    assert (np.diff(multipliers) >= -1e-12).all()
-    assert multipliers[20] == 1.0 and multipliers.min() >= 0.0 and multipliers.max() <= 2.0
-
-
-def test_a_sharpe_ratio_counts_the_more_the_longer_it_was_observed() -> None:
-    shorter, longer = (sharpe_multipliers(np.array([0.5]), 0.3, years)[0] for years in (2.0, 50.0))
-    assert 1.0 < shorter < longer
-
-
-def test_weights_adjusted_for_sharpe_sum_to_one_and_favour_the_better() -> None:
-    weights = adjusted_for_sharpe(np.array([0.5, np.nan, 0.5]), np.array([0.2, 9.0, 0.8]), 0.2, 30.0)
-    assert np.isnan(weights[1]) and np.nansum(weights) == pytest.approx(1.0) and weights[2] > weights[0]
-
-
-# Diversification
-
-
-@given(size=st.integers(1, 8), correlation=st.floats(0, 1))
-def test_equal_assets_diversify_by_the_textbook(size: int, correlation: float) -> None:
-    matrix = np.full((size, size), correlation)
-    np.fill_diagonal(matrix, 1.0)
-    variance = (1 + (size - 1) * correlation) / size
-    assert diversification_multiplier(matrix, np.full(size, 1 / size), 2.0) == pytest.approx(min(1 / np.sqrt(variance), 2.0))
-
-
-def test_nothing_known_or_nothing_held_is_not_multiplied() -> None:
-    unknown = np.array([[1.0, np.nan], [np.nan, 1.0]])
-    assert diversification_multiplier(unknown, np.array([0.5, 0.5]), 2.5) == 1.0
-    assert diversification_multiplier(np.eye(2), np.zeros(2), 2.5) == 1.0
-
-
-def test_a_multiplier_uses_the_weights_at_the_start_of_a_period_or_those_of_each_day() -> None:
-    days = pd.bdate_range("2020-01-01", periods=6)
-    weights = pd.DataFrame({"a": [1.0, 1.0, 1.0, 0.5, 0.5, 0.5], "b": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5]}, index=days)
-    period = FitPeriod(days[0], days[1], days[1], days[-1])
-    known = [(period, Correlation(("a", "b", "not held"), np.eye(3)))]
-    almost_unsmoothed = {"dm_max": 2.5, "ewma_span": 1.0}
-    assert list(multiplier_over_time(known, weights, **almost_unsmoothed)) == [1.0] * 6
-    current = multiplier_over_time(known, weights, **almost_unsmoothed, current_weights=True)
-    same(current, [1.0, 1.0, 1.0, np.sqrt(2), np.sqrt(2), np.sqrt(2)])
-
-
-def test_a_period_that_starts_microseconds_after_midnight_holds_from_the_next_day() -> None:
-    days = pd.bdate_range("2020-01-01", periods=3)
-    start = days[1] + pd.Timedelta(microseconds=5)
-    weights = pd.DataFrame(0.5, index=days, columns=["a", "b"])
-    raw = multiplier_over_time(
-        [(FitPeriod(days[0], start, start, days[2]), Correlation(("a", "b"), np.eye(2)))], weights, 2.5, 1.0
-    )
-    same(raw, [1.0, 1.0, np.sqrt(2)])
-
-
 # Weights
 
 
 @given(seed=seeds, size=st.integers(1, 8))
+@settings(deadline=None)
 def test_cleaned_weights_give_newcomers_a_small_share(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     weights = np.where(rng.random(size) < 0.5, rng.random(size) + 0.01, np.nan)
@@ -581,39 +301,10 @@ def test_dear_assets_lose_weight_to_cheap_ones() -> None:
     assert moved.iloc[1].isna().all()
 
 
-# Net returns
-
-
-def daily_pandl(seed: int) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame(
-        rng.standard_normal((900, 3)) * [1, 2, 5] + 0.05, index=pd.bdate_range("2000-01-03", periods=900), columns=list("abc")
-    )
-    return table.mask(rng.random(table.shape) < 0.1, 0.0).mask(rng.random(table.shape) < 0.05)
-
-
-def test_costs_that_arise_on_trading_days_only_are_spread_over_all_days_when_corrected() -> None:
-    gross = daily_pandl(1)
-    trading = pd.Series(np.arange(900) % 10 == 0, index=gross.index)
-    costs = (0.0 * gross).mask(trading, -1.0).where(gross.notna())
-    per_trade, per_day = cost_sharpe_ratios(gross, costs), cost_sharpe_ratios(gross, costs, over_all_days=True)
-    same(per_trade, -16 / without_zeros(gross).std())
-    same(per_trade / per_day, [10, 10, 10], 1.0)
-
-
-def test_net_returns_are_lower_by_the_cost_in_units_of_risk() -> None:
-    gross = daily_pandl(2)
-    cost = pd.Series({"a": -0.1, "b": -0.4, "c": 0.0})
-    moving = without_zeros(gross)
-    net = net_returns(gross, cost)
-    same(net.isna(), moving.isna())
-    same((net.mean() - moving.mean()) * 16 / moving.std(), cost)
-
-
-def test_equalised_gross_returns_have_one_mean() -> None:
-    tables = with_equal_means([daily_pandl(3), daily_pandl(4)])
-    every = pd.concat([table.mean() for table in tables])
-    same(every, np.full(6, every.iloc[0]))
+def test_settings_are_read_off_a_section_of_a_strategy_file() -> None:
+    section = SimpleNamespace(method="shrinkage", rollyears=7, unknown=1, mean_estimate=SimpleNamespace(ew_lookback=33))
+    wanted = WeightSettings(method="shrinkage", rollyears=7, mean_estimate=MomentSettings(ew_lookback=33))
+    assert WeightSettings.like(section) == wanted
 
 
 @given(seed=seeds, corrected=st.booleans(), missing=st.booleans())
@@ -634,10 +325,7 @@ def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed:
         pd.testing.assert_frame_equal(shared[member], alone, rtol=0, atol=1e-9)
 
 
-# Settings
-
-
-def test_settings_are_read_off_a_section_of_a_strategy_file() -> None:
-    section = SimpleNamespace(method="shrinkage", rollyears=7, unknown=1, mean_estimate=SimpleNamespace(ew_lookback=33))
-    wanted = WeightSettings(method="shrinkage", rollyears=7, mean_estimate=MomentSettings(ew_lookback=33))
-    assert WeightSettings.like(section) == wanted
+def test_cost_units_of_other_rows_than_gross_are_refused() -> None:
+    gross, units = stack([weekly(1, 300, 2)]), stack([weekly(1, 299, 2)])
+    with pytest.raises(DataError, match="same rows"):
+        weights_by_member(gross, units, pd.DataFrame(-0.1, index=["one"], columns=list(gross.columns)), WEIGHTS)

@@ -56,7 +56,7 @@ def test_a_limit_order_to_sell_waits_for_a_rise() -> None:
 def test_nobody_holds_more_than_was_wanted_so_far(limit_orders: bool, rows: list[tuple[float, int]]) -> None:
     wanted, price = series([row[0] for row in rows]), series([row[1] for row in rows])
     done = trade(wanted, price, limit_orders)
-    seen = np.round(wanted).shift(1).fillna(0.0)
+    seen = wanted.round().shift(1).fillna(0.0)
     assert (done.position <= seen.cummax().clip(lower=0)).all()
     assert (done.position >= seen.cummin().clip(upper=0)).all()
     assert done.fills["quantity"].sum() == done.position.iloc[-1]

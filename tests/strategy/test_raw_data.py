@@ -106,9 +106,11 @@ def figures(backtest: Backtest) -> dict[str, pd.DataFrame]:
 @given(days=st.integers(1, DAYS))
 def test_what_was_known_on_a_day_does_not_change_when_more_days_are_known(days: int) -> None:
     day = pd.bdate_range("2010-01-04", periods=DAYS + 1)[days]
-    earlier = figures(strategy(until(uneven_markets(), day)))
+    backtest = strategy(until(uneven_markets(), day))
+    quoted = backtest.raw_data.daily_price.rows  # a market that has ended has no figures any more, one that pauses has
+    earlier = figures(backtest)
     for name, later in figures(uneven("fixed")).items():
-        then = later.loc[: earlier[name].index[-1]]
+        then = later.loc[: earlier[name].index[-1]].where(quoted)
         pd.testing.assert_frame_equal(earlier[name], then, rtol=1e-9, atol=1e-12, check_freq=False, obj=name)
 
 
@@ -191,7 +193,8 @@ def test_the_move_over_a_gap_counts_once_where_corrected_and_is_lost_in_the_refe
 @pytest.mark.parametrize("level", [-200.0, -500.0], ids=["prices around zero", "negative prices"])
 def test_trend_works_at_any_level_of_the_price(compat: str, level: float) -> None:
     plain = fixed_prices(three_markets())
-    tables = {code: table + [level, level, level, 0, 0, 0] for code, table in plain.multiple_prices.items()}
+    shift = np.array([level, level, level, 0, 0, 0])
+    tables = {code: table + shift for code, table in plain.multiple_prices.items()}
     lower = replace(
         plain,
         multiple_prices=tables,
@@ -382,7 +385,7 @@ def test_skewness_and_kurtosis_are_those_of_each_window_alone(seed: int, days: i
 
 @pytest.mark.parametrize("days", [0, -5, "many", True])
 def test_a_window_that_is_not_a_number_of_days_is_refused(days: Any) -> None:
-    with pytest.raises(ConfigError, match="lookback_days is .*; give a number of calendar days above 0"):
+    with pytest.raises(ConfigError, match=r"lookback_days is .*; give a number of calendar days above 0"):
         strategy(three_markets()).raw_data.item("skew", lookback_days=days)
 
 
@@ -434,7 +437,7 @@ def test_forecasts_shrink_while_volatility_is_high() -> None:
     data = with_prices(three_markets(), "A", wilder)
     backtest = strategy(data)
     multiplier = attenuation(backtest.raw_data, backtest.config).values["A"]
-    assert multiplier.iloc[365:375].max() < 0.6 < multiplier.iloc[200:350].mean()
+    assert multiplier.iloc[365:375].max() < 0.7 * multiplier.iloc[200:350].mean()
 
 
 def test_without_relative_volatility_forecasts_are_doubled_in_the_reference_and_kept_where_corrected() -> None:

@@ -81,14 +81,14 @@ class ForecastCosts:
             total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
             with np.errstate(invalid="ignore"):
                 turnover[:, :, place] = BUSINESS_DAYS * total / count
-            first, last = capped.span.first, np.minimum(capped.span.last, ends[:, None] - 1)
-            length[:, :, place] = np.maximum(last - first + 1, 0)
+            length[:, :, place] = self.forecasts.rows_before(rule, ends)
         turnover[:, ~self.uses] = np.nan
         return turnover, np.where(self.uses, length, 0.0)
 
-    def pooled_turnover(self, table: CostTable) -> Floats:
-        """Turnover of each rule, averaged over the instruments with the same rules by the length of their forecasts."""
-        return self._pooled(table.turnover, table)
+    def turnover(self, table: CostTable) -> Floats:
+        """Turnover of each rule that costs are for: pooled, averaged over the instruments with the same rules by their length."""
+        pooled = self.config.forecast_cost_estimates.use_pooled_turnover
+        return self._pooled(table.turnover, table) if pooled else table.turnover
 
     def _pooled(self, values: Floats, table: CostTable) -> Floats:
         known = ~np.isnan(values)
@@ -99,22 +99,19 @@ class ForecastCosts:
 
     def trading(self, table: CostTable) -> Floats:
         """Sharpe-ratio units a year for trading each rule in each instrument."""
-        settings = self.config.forecast_cost_estimates
-        if settings.use_pooled_costs:
-            return self._pooled(table.turnover * table.per_trade[:, None], table)
-        turnover = self.pooled_turnover(table) if settings.use_pooled_turnover else table.turnover
-        return turnover * table.per_trade[:, None]
+        trading = self.turnover(table) * table.per_trade[:, None]
+        return self._pooled(trading, table) if self.config.forecast_cost_estimates.use_pooled_costs else trading
 
     def total(self, table: CostTable) -> Floats:
         """Trading and rolling: (instruments, rules), positive."""
         return self.trading(table) + table.holding[:, None]
 
     def frame(self, table: CostTable | None = None) -> pd.DataFrame:
-        """Rows (instrument, rule), those in use: turnover, pooled_turnover, trading, holding and sr_cost; of all data by default."""
+        """Rows (instrument, rule), those in use: own_turnover, turnover (what costs are for), trading, holding, sr_cost; of all data by default."""
         table = table or self.final
         columns = {
-            "turnover": table.turnover,
-            "pooled_turnover": self.pooled_turnover(table),
+            "own_turnover": table.turnover,
+            "turnover": self.turnover(table),
             "trading": self.trading(table),
             "holding": np.broadcast_to(table.holding[:, None], table.turnover.shape),
             "sr_cost": self.total(table),

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from tradeflow_core.strategy.attenuation import attenuation
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
+from tradeflow_core.strategy.data import rate_at
 from tradeflow_core.strategy.forecast_weights import rules_by_instrument
-from tradeflow_core.strategy.panel import Panel
+from tradeflow_core.strategy.intraday import IntradayForecast, is_intraday, raw_intraday
+from tradeflow_core.strategy.panel import Ints, Panel
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.rule_calls import raw_forecast
 from tradeflow_core.strategy.scalars import estimated_scalars
@@ -23,6 +26,7 @@ class Forecasts:
     def __init__(self, raw_data: RawData, config: StrategyConfig) -> None:
         self.raw_data, self.config = raw_data, config
         self._capped: dict[str, Panel] = {}
+        self._intraday: dict[str, IntradayForecast] = {}
 
     @property
     def rules(self) -> list[str]:
@@ -58,8 +62,12 @@ class Forecasts:
         return self._scalars(rule, self.attenuated(rule))
 
     def _scalars(self, rule: str, raw: Panel) -> Panel:
+        return raw.like(self._scalar_table(rule, raw.values).to_numpy())
+
+    def _scalar_table(self, rule: str, raw: pd.DataFrame) -> pd.DataFrame:
         if not self.config.use_forecast_scale_estimates:
-            return raw.like(np.broadcast_to(self._fixed_scalar(rule), raw.array.shape))
+            scalars = np.broadcast_to(self._fixed_scalar(rule), raw.shape)
+            return pd.DataFrame(scalars, index=raw.index, columns=raw.columns)
         settings = self.config.forecast_scalar_estimate
         if self.config.corrects(Correction.NO_BACKFILL):
             settings = settings.model_copy(update={"backfill": False})
@@ -84,8 +92,41 @@ class Forecasts:
 
     def has_intraday(self, rules: Iterable[str]) -> bool:
         """True if any of the rules forecasts by the hour."""
-        return False
+        return any(is_intraday(self.config.trading_rules[rule]) for rule in rules)
 
     def daily_capped(self, rule: str) -> Panel:
-        """The capped forecast at the end of each business day."""
-        return self.capped(rule)
+        """The capped forecast at the end of each business day; that of an hourly rule is the day's last one."""
+        if not self.has_intraday([rule]):
+            return self.capped(rule)
+        if rule not in self._capped:
+            self._capped[rule] = self.raw_data.calendar.last(self.intraday(rule).capped)
+        return self._capped[rule]
+
+    def intraday(self, rule: str) -> IntradayForecast:
+        """The forecasts of an hourly rule."""
+        if rule not in self._intraday:
+            raw = raw_intraday(rule, self.raw_data, self.config)
+            if rule in self.config.use_attenuation:
+                raw = {code: one * rate_at(self.attenuation.values[code].dropna(), one.index) for code, one in raw.items()}
+            table = pd.DataFrame(raw)
+            scalars = self._scalar_table(rule, table)
+            capped = (table * scalars).clip(self.config.floor, self.config.forecast_cap)
+            self._intraday[rule] = IntradayForecast(
+                *({code: part.loc[one.index, code] for code, one in raw.items()} for part in (table, scalars, capped))
+            )
+        return self._intraday[rule]
+
+    def rows_before(self, rule: str, ends: Ints) -> Ints:
+        """How many rows each instrument's forecast has before each row of `ends` of the calendar: (ends, instruments)."""
+        if not self.has_intraday([rule]):
+            span = self.capped(rule).span
+            return np.maximum(np.minimum(span.last, ends[:, None] - 1) - span.first + 1, 0)
+        days = self.raw_data.calendar.days
+        counts = [
+            [
+                int(one.index.searchsorted(days[end])) if end < len(days) else len(one)
+                for one in self.intraday(rule).capped.values()
+            ]
+            for end in ends
+        ]
+        return np.array(counts, dtype=np.int64)

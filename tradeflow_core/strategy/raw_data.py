@@ -121,9 +121,11 @@ class RawData(StampedData):
         The first day after a gap has none; corrected (RETURNS_OVER_GAPS), it has the change over the gap.
         """
         price = self.daily_price
-        if self.config.corrects(Correction.RETURNS_OVER_GAPS):
-            return price.map(changes_over_gaps)
-        return price.map(lambda values: values.diff())
+        return price.map(changes_over_gaps) if self._gap_free else price.map(lambda values: values.diff())
+
+    @property
+    def _gap_free(self) -> bool:
+        return self.config.corrects(Correction.RETURNS_OVER_GAPS)
 
     @cached_property
     def daily_percentage_returns(self) -> Panel:
@@ -259,13 +261,21 @@ class RawData(StampedData):
             return factors.long_average(factor.values)
         if method == "average_factor_value_in_asset_class_for_instrument":
             peers = self._class_members
-            averages = factors.class_averages(peers.item(name, **arguments).values, peers.asset_classes)
+            averages = factors.class_averages(peers._counted(peers.item(name, **arguments)), peers.asset_classes)
             mine = averages.reindex(factor.index)[self.asset_classes.to_list()]
             return mine.set_axis(factor.values.columns, axis=1)
-        average = factors.current_average(factor.values).to_frame()
+        average = factors.current_average(self._counted(factor)).to_frame()
         if method == "historic_average_factor_value_all_assets":
             average = factors.long_average(average)
         return pd.DataFrame(np.broadcast_to(average.to_numpy(), factor.array.shape), factor.index, factor.values.columns)
+
+    def _counted(self, factor: Panel) -> pd.DataFrame:
+        """The values that count in an average over instruments.
+
+        Those of all days; corrected (RETURNS_OVER_GAPS), of days with a price, so that an average stays what it was when a market
+        that paused opens again.
+        """
+        return factor.values.where(self.daily_price.values.notna()) if self._gap_free else factor.values
 
     @cached_property
     def _class_members(self) -> RawData:

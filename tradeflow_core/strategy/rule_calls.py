@@ -27,12 +27,14 @@ Input = Panel | pd.Series
 
 def check_rule(rule: RuleConfig) -> None:
     """Raises ConfigError where a rule's function, data and arguments do not go together."""
+    by_stamp = [item for item in rule.data if item in RawData.AT_OWN_STAMPS]
     for place, item in enumerate(rule.data, start=1):
-        if item in RawData.AT_OWN_STAMPS:
-            raise ConfigError(f"{item} has stamps of its own, and a rule takes daily items; items are {', '.join(RawData.ITEMS)}")
-        if item not in RawData.FACTS:
+        if item not in RawData.FACTS and item not in by_stamp:
             RawData.check_item(item, rule.arguments_of_item(place))
-    if not any(item in RawData.ITEMS for item in rule.data):
+    daily = [item for item in rule.data if item in RawData.ITEMS]
+    if by_stamp and daily:
+        raise ConfigError(f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items")
+    if not daily and not by_stamp:
         raise ConfigError(f"{rule.function} needs a daily item among its data, such as daily_price")
     _check_parameters(rule)
 
@@ -85,6 +87,25 @@ def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
     if not config.corrects(Correction.FLAT_STAYS_FLAT):
         rows &= table.to_numpy() != 0.0
     return Panel(table.where(rows), span)
+
+
+def called_at_stamps(name: str, raw_data: RawData, config: StrategyConfig) -> dict[str, pd.Series]:
+    """The output of a rule on data with stamps of their own, by instrument. Raises as `raw_forecast`."""
+    rule = config.trading_rules[name]
+    function = rule_function(rule.function)
+    arguments = dict(rule.arguments)
+    if rule.function in RULES and "vol_of_changes" in inspect.signature(function).parameters:
+        arguments.setdefault("vol_of_changes", config.corrects(Correction.VOL_OF_CHANGES))
+    forecasts = {}
+    for code in raw_data.codes:
+        where = f"{config.source}: trading_rules.{name}: {rule.function}, instrument {code},"
+        inputs = [getattr(raw_data, item)[code] for item in rule.data]
+        stamps = pd.DatetimeIndex(inputs[0].index)
+        values: Floats = np.empty(0)
+        if len(stamps):
+            values = _checked_series(_called(function, inputs, arguments, where), stamps, where)
+        forecasts[code] = pd.Series(values, index=stamps, dtype=float)
+    return forecasts
 
 
 def _input(raw_data: RawData, item: str, arguments: dict[str, Any]) -> Input:

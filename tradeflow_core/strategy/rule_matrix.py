@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats
+
+CLOSE = pd.Timedelta(hours=23)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +31,31 @@ class RuleMatrix:
 
 
 def rule_matrix(forecasts: Forecasts, code: str) -> RuleMatrix:
-    """The forecasts of every rule that an instrument uses, from the first to the last row of any."""
+    """The forecasts of every rule that an instrument uses, from the first to the last row of any.
+
+    Beside hourly forecasts the reference stamps a day's figure with its midnight, before it is known; corrected
+    (DAILY_VALUES_AT_CLOSE), with 23:00.
+    """
     rules = forecasts.rules_by_instrument[code]
     column = forecasts.raw_data.codes.index(code)
-    panels = [forecasts.capped(rule) for rule in rules]
+    hourly = [rule for rule in rules if forecasts.has_intraday([rule])]
+    daily = [rule for rule in rules if rule not in hourly]
+    panels = [forecasts.capped(rule) for rule in daily]
     with_rows = [panel.span for panel in panels if not panel.span.empty[column]]
-    if not with_rows:
-        return RuleMatrix(pd.DatetimeIndex([]), rules, np.empty((0, len(rules))))
-    own = slice(min(int(span.first[column]) for span in with_rows), max(int(span.last[column]) for span in with_rows) + 1)
-    values = np.column_stack([panel.array[own, column] for panel in panels])
-    return RuleMatrix(forecasts.raw_data.calendar.days[own], rules, carried_forward(values))
+    days = forecasts.raw_data.calendar.days
+    values = np.empty((0, len(daily)))
+    if with_rows:
+        own = slice(min(int(span.first[column]) for span in with_rows), max(int(span.last[column]) for span in with_rows) + 1)
+        values, days = np.column_stack([panel.array[own, column] for panel in panels]), days[own]
+    else:
+        days = days[:0]
+    if not hourly:
+        return RuleMatrix(days, rules, carried_forward(values))
+    if forecasts.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
+        days = days + CLOSE
+    parts = [pd.DataFrame(values, index=days, columns=daily), *(forecasts.intraday(rule).capped[code].rename(rule) for rule in hourly)]
+    table = pd.concat(parts, axis=1, sort=True)[list(rules)]
+    return RuleMatrix(pd.DatetimeIndex(table.index), rules, carried_forward(table.to_numpy(dtype=float)))
 
 
 def carried_forward(values: Floats) -> Floats:

@@ -7,15 +7,49 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from tradeflow_core.strategy.backtest import Backtest
+from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.raw_data import RawData
 
+Hourly = dict[str, pd.DataFrame]
 
-def _by_rule(panel: Callable[[str], Panel], rules: list[str]) -> pd.DataFrame:
-    """Columns (instrument, rule), instruments first."""
-    tables = {rule: panel(rule).values for rule in rules}
-    joined = pd.concat(tables, axis=1, names=["rule", "instrument"]).swaplevel(axis=1)
+
+def _by_rule(panel: Callable[[str], Panel], rules: list[str], hourly: Hourly | None = None) -> pd.DataFrame:
+    """Columns (instrument, rule), instruments first; with the stamps of hourly rules too where there are some."""
+    at_stamps = hourly or {}
+    tables = {rule: at_stamps[rule] if rule in at_stamps else panel(rule).values for rule in rules}
+    joined = pd.concat(tables, axis=1, names=["rule", "instrument"], sort=True).swaplevel(axis=1)
     return joined.sort_index(axis=1, level=0, sort_remaining=False)
+
+
+def _forecasts(part: str, panel: Callable[[Forecasts], Callable[[str], Panel]]) -> Callable[[Backtest], pd.DataFrame]:
+    """A stage of every rule's forecasts, `part` being its name for hourly rules."""
+
+    def stage(backtest: Backtest) -> pd.DataFrame:
+        forecasts = backtest.forecasts
+        hourly = {
+            rule: pd.DataFrame(getattr(forecasts.intraday(rule), part)).rename_axis(columns="instrument")
+            for rule in forecasts.rules
+            if forecasts.has_intraday([rule])
+        }
+        return _by_rule(panel(forecasts), forecasts.rules, hourly)
+
+    return stage
+
+
+def _combined(part: str) -> Callable[[Backtest], Panel | pd.DataFrame]:
+    """A stage of the combined forecast, at the stamps of hourly rules too where the strategy has some."""
+
+    def stage(backtest: Backtest) -> Panel | pd.DataFrame:
+        if not backtest.forecasts.has_intraday(backtest.forecasts.rules):
+            return getattr(backtest.combined, part)  # type: ignore[no-any-return]
+        columns = {}
+        for code in backtest.instruments:
+            found = backtest.combined.of(code)
+            columns[code] = pd.Series(getattr(found, part), index=found.index)
+        return pd.DataFrame(columns).rename_axis(columns="instrument")
+
+    return stage
 
 
 def _bands(backtest: Backtest) -> pd.DataFrame:
@@ -37,14 +71,14 @@ STAGES: dict[str, Callable[[Backtest], Panel | pd.DataFrame]] = {
     **{name: _item(name) for name in RawData.ITEMS},
     "raw_futures_roll": lambda backtest: _at_own_stamps(backtest.raw_data.raw_futures_roll),
     "roll_differentials": lambda backtest: _at_own_stamps(backtest.raw_data.roll_differentials),
-    "raw_forecast": lambda backtest: _by_rule(backtest.forecasts.raw, backtest.forecasts.rules),
+    "raw_forecast": _forecasts("raw", lambda forecasts: forecasts.raw),
     "attenuation": lambda backtest: backtest.forecasts.attenuation,
-    "forecast_scalar": lambda backtest: _by_rule(backtest.forecasts.scalars, backtest.forecasts.rules),
-    "capped_forecast": lambda backtest: _by_rule(backtest.forecasts.capped, backtest.forecasts.rules),
+    "forecast_scalar": _forecasts("scalars", lambda forecasts: forecasts.scalars),
+    "capped_forecast": _forecasts("capped", lambda forecasts: forecasts.capped),
     "forecast_weights": lambda backtest: _by_rule(backtest.combined.weights, backtest.combined.rules),
     "fdm": lambda backtest: backtest.combined.diversification_multiplier,
-    "combined_forecast_before_cap": lambda backtest: backtest.combined.before_cap,
-    "combined_forecast": lambda backtest: backtest.combined.combined,
+    "combined_forecast_before_cap": _combined("before_cap"),
+    "combined_forecast": _combined("combined"),
     "fx": lambda backtest: backtest.sizing.fx,
     "block_value": lambda backtest: backtest.sizing.block_value,
     "instrument_currency_vol": lambda backtest: backtest.sizing.instrument_currency_vol,

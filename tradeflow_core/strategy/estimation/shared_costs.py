@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.estimation.correlation import (
     BEFORE_ANY_DATA,
     Correlation,
@@ -62,7 +63,9 @@ class SharedReturns:
 
     @staticmethod
     def of(gross: Stacked, units: Stacked, settings: WeightSettings, corrections: Corrections = REFERENCE) -> SharedReturns:
-        """Read the rows once."""
+        """Read the rows once. Raises DataError where gross and units are not of the same rows and columns."""
+        if units.columns != gross.columns or not np.array_equal(units.stamps, gross.stamps):
+            raise DataError("gross returns and cost units must have the same rows and columns: stack both from the same tables")
         periods = weight_periods(gross, settings, corrections)
         wide = _Wide(gross.values, units.values)
         year = periods_per_year(settings.frequency)

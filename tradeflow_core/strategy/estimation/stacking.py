@@ -109,7 +109,8 @@ def last_values(frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
 
     Frequencies: W (Monday to Sunday, labelled by the Sunday), 7D (seven days counted from the first row's date, labelled by
     their first day), M and Y (calendar, labelled by their last day), B (business days; weekends belong to Friday), D. Labels
-    are midnights, naive. Raises ConfigError for another frequency.
+    are midnights, naive; stamps must ascend. Since a label of 7D lies before its bin's end, only fits at weekly intervals
+    see nothing but finished bins. Raises ConfigError for another frequency.
     """
 
     def last(values: Floats, starts: Ints) -> Floats:

@@ -16,10 +16,11 @@ from tradeflow_core.strategy.tear_sheet.page import page
 __all__ = ["tear_sheet"]
 
 
-def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, rules: CurveGroup | None = None) -> str:
+def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, by_rule: bool = True) -> str:
     """The tear sheet of a backtest as HTML, written to `path` if one is given.
 
-    `rules`: curves by trading rule; without them that section says so. Raises ConfigError where `path` cannot be written.
+    `by_rule`: with profit and loss by trading rule, which takes as long as the backtest itself. Raises ConfigError where `path`
+    cannot be written.
     """
     curves = portfolio_curve(backtest.accounts)
     summary = summarise(backtest, curves)
@@ -28,7 +29,7 @@ def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, rules: Cur
         sections.statistics_section(summary),
         sections.months(curves),
         sections.sectors(curves, summary, backtest),
-        sections.rules(rules, backtest.config),
+        sections.rules(_by_rule(backtest) if by_rule else None, backtest.config),
         sections.instruments(summary),
         sections.costs(curves, summary),
         sections.positions(backtest),
@@ -45,3 +46,7 @@ def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, rules: Cur
         except OSError as error:
             raise ConfigError(f"the tear sheet cannot be written to {path}: {error.strerror}; choose another path") from None
     return html
+
+
+def _by_rule(backtest: Backtest) -> CurveGroup:
+    return CurveGroup.of_table(backtest.rule_accounts.by_rule, backtest.config.notional_trading_capital)

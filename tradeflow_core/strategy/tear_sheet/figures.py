@@ -44,6 +44,7 @@ def account_figure(curve: AccountCurve, corrected: bool) -> Figure:
         "yaxis2": _axis("Drawdown", domain=[0.24, 0.46]),
         "yaxis3": _axis("Std a year", domain=[0.0, 0.20], rangemode="tozero"),
         "xaxis": _dates(anchor="y3") | {"rangeselector": _ranges()},
+        "margin": {"l": 64, "r": 14, "t": 62, "b": 34},
     }
     return {"data": traces, "layout": layout}
 
@@ -56,7 +57,7 @@ def curves_figure(curves: Mapping[str, AccountCurve]) -> Figure:
     for place, trace in enumerate(traces):
         trace["line"]["dash"] = ("solid", "dash", "dot")[place // len(LINES) % 3]
     layout = _layout(460 + 18 * (len(order) // 8)) | {"xaxis": _dates(), "yaxis": _axis("Cumulative")}
-    layout["hovermode"] = "closest"
+    layout |= {"hovermode": "closest", "showlegend": True}
     return {"data": traces, "layout": layout}
 
 
@@ -121,7 +122,8 @@ def costs_figure(annual: Returns) -> Figure:
         "marker": {"color": RED},
         "hovertemplate": "%{x:d}: %{y:+.2f} %<extra></extra>",
     }
-    layout = _layout(240) | {"xaxis": {"tickformat": "d", "showgrid": False}, "yaxis": _axis("Costs"), "showlegend": False, "bargap": 0.25}
+    ticks = {"dtick": 1} if len(years) <= 12 else {}
+    layout = _layout(240) | {"xaxis": {"tickformat": "d", "showgrid": False, **ticks}, "yaxis": _axis("Costs"), "showlegend": False, "bargap": 0.25}
     layout |= {"hovermode": "closest", "margin": {"l": 64, "r": 14, "t": 10, "b": 34}}
     return {"data": [trace], "layout": layout}
 

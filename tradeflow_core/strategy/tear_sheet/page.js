@@ -2,7 +2,13 @@
   "use strict";
   const DAY = 864e5;
   const ARRAYS = { f4: Float32Array, f8: Float64Array, i2: Int16Array, i4: Int32Array };
-  const OPTIONS = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+  const POINTER = window.matchMedia("(hover: hover)").matches;
+  const OPTIONS = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: POINTER ? "hover" : false,
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  };
   const page = JSON.parse(document.getElementById("data").textContent);
 
   function numbers(packed) {

@@ -152,11 +152,11 @@ def sectors(curves: CurveGroup, summary: Summary, backtest: Backtest) -> Section
 def rules(curves: CurveGroup | None, config: StrategyConfig) -> Section:
     """Trading rules: curves and figures, if there are any to show."""
     if curves is None:
-        return Section("rules", "By rule", "<p class='none'>Left out: no profit and loss by rule was given for this tear sheet.</p>")
+        return Section("rules", "By rule", "<p class='none'>Left out: this tear sheet was made without profit and loss by rule.</p>")
     found = performance(curves.members, config.corrects(Correction.STATISTICS)).drop(columns="held_since")
     columns = {name: column for name, column in PERFORMANCE.items() if name in found}
     html = place("rules-chart", "Cumulative net return by rule") + table(found.sort_values("net", ascending=False), columns, "Rule")
-    html += "<p class='note'>Each rule as if it were traded on its own with its weight in the portfolio.</p>"
+    html += "<p class='note'>Each rule as if it were traded on its own with its weight in the portfolio, in fractions of contracts.</p>"
     return Section("rules", "By rule", html, {"rules-chart": figures.curves_figure(curves.members)})
 
 
@@ -184,11 +184,14 @@ def costs(curves: CurveGroup, summary: Summary) -> Section:
         "SR_cost_per_year": Column("Cost a year, SR", small, meaning="Of trading and rolling that much, in units of annual risk"),
         "costs": Column("Costs a year", lambda value: percent(value, 2), meaning="Charged in the backtest, percent of the capital"),
     }
-    lead = f"<p>The portfolio trades <b>{number(summary.portfolio_turnover)}</b> average positions a year, which costs "
-    lead += f"<b>{spread(-summary.statistics['costs']['ann_mean'])}</b> of the capital.</p>"
+    lead = f"<p>The portfolio trades <b>{number(summary.portfolio_turnover)}</b> average positions a year"
     annual = curves.returns("costs", frequency="annual")
     charts = {"costs-chart": figures.costs_figure(annual)} if len(annual.values) else {}
-    html = lead + (place("costs-chart", "Costs of each year") if charts else "<p class='none'>Nothing was charged.</p>")
+    if charts:
+        paid = spread(-summary.statistics["costs"]["ann_mean"])
+        html = f"{lead}, which costs <b>{paid}</b> of the capital.</p>{place('costs-chart', 'Costs of each year')}"
+    else:
+        html = f"{lead}, and nothing was charged.</p>"
     by_cost = summary.by_instrument.sort_values("SR_cost_per_year", ascending=False, na_position="last")
     return Section("costs", "Turnover and costs", html + table(by_cost, columns, "Instrument"), charts)
 
