@@ -21,7 +21,16 @@ pytestmark = [needs_shared("golden", "system_a"), needs_shared("golden", "more_p
 
 TOLERANCE = 1e-8
 # A week whose profits and losses cancel is a gain, a loss or neither by the rounding of its percentages.
-BY_ROUNDING = ("avg_loss", "avg_gain", "gaintolossratio", "hitrate", "sortino", "quant_ratio_lower", "quant_ratio_upper", "average_quant_ratio")
+BY_ROUNDING = (
+    "avg_loss",
+    "avg_gain",
+    "gaintolossratio",
+    "hitrate",
+    "sortino",
+    "quant_ratio_lower",
+    "quant_ratio_upper",
+    "average_quant_ratio",
+)
 
 
 def golden(name: str, index: str = "date", folder: str = "more_positions") -> pd.DataFrame:
@@ -78,7 +87,9 @@ def test_percents_by_period_equal_the_reference(frequency: Frequency, portfolio:
 @pytest.mark.parametrize("unit", ["percent", "money"])
 def test_every_statistic_equals_the_reference(unit: Any, part: Part, frequency: Frequency, portfolio: CurveGroup) -> None:
     table = golden("system_a_portfolio_statistics", index="statistic")
-    theirs = table[(table["frequency"] == frequency) & (table["curve"] == part) & (table["percent"] == (unit == "percent"))]["value"]
+    theirs = table[(table["frequency"] == frequency) & (table["curve"] == part) & (table["percent"] == (unit == "percent"))][
+        "value"
+    ]
     assert set(theirs.index) == set(ALL_STATISTICS)
     ours = pd.Series(statistics(portfolio.returns(part, unit, frequency, capital_at_bins=True), corrected=False))[theirs.index]
     tolerance = [1e-3 if (frequency, unit) == ("weekly", "percent") and name in BY_ROUNDING else TOLERANCE for name in ours.index]
@@ -99,16 +110,26 @@ def test_the_text_of_statistics_is_that_of_the_reference(costs: str, config: Str
 def test_statistics_over_instruments_equal_the_reference(statistic: str, portfolio: CurveGroup) -> None:
     theirs = golden("system_a_stats_dict", index="item")[statistic]
     by_time, equal = (
-        statistic_over_members(portfolio, statistic, weighting=weighting, corrected=False) for weighting in ("timeweighted", "equal")
+        statistic_over_members(portfolio, statistic, weighting=weighting, corrected=False)
+        for weighting in ("timeweighted", "equal")
     )
-    ours = by_time.by_member | {"_mean_timeweighted": by_time.mean, "_std": by_time.std, "_tstat": by_time.t_stat, "_mean_equal": equal.mean}
+    ours = by_time.by_member | {
+        "_mean_timeweighted": by_time.mean,
+        "_std": by_time.std,
+        "_tstat": by_time.t_stat,
+        "_mean_equal": equal.mean,
+    }
     np.testing.assert_allclose(pd.Series(ours)[theirs.index], theirs, rtol=TOLERANCE)
 
 
 def test_turnovers_and_their_costs_equal_the_reference(backtest: Backtest) -> None:
     table = turnover_table(backtest)
     theirs = golden("turnovers", index="instrument", folder="system_a").loc[table.index]
-    for ours, name in (("turnover", "instrument_turnover"), ("subsystem_turnover",) * 2, ("SR_cost_per_year", "SR_cost_given_turnover")):
+    for ours, name in (
+        ("turnover", "instrument_turnover"),
+        ("subsystem_turnover",) * 2,
+        ("SR_cost_per_year", "SR_cost_given_turnover"),
+    ):
         np.testing.assert_allclose(table[ours], theirs[name], rtol=TOLERANCE)
     at_portfolio = golden("system_a_turnover_portfolio_level", index="instrument")["turnover_at_portfolio_level"]
     np.testing.assert_allclose(table["portfolio_turnover"], at_portfolio[table.index], rtol=TOLERANCE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -54,3 +57,39 @@ def up_to(data: BacktestData, days: int) -> BacktestData:
     """The same data as it was after that many days."""
     tables = {code: table.iloc[:days] for code, table in data.multiple_prices.items()}
     return BacktestData.from_frames(tables, {pair: rate.iloc[:days] for pair, rate in data.fx.items()}, data.instruments)
+
+
+def write_csv_folder(folder: Path, data: BacktestData) -> Path:
+    """The same data as CSV files in pysystemtrade's layout."""
+    for name in ("csvconfig", "fx_prices_csv", "multiple_prices_csv", "adjusted_prices_csv"):
+        (folder / name).mkdir(parents=True)
+    for code, table in data.multiple_prices.items():
+        table.rename_axis("DATETIME").to_csv(folder / "multiple_prices_csv" / f"{code}.csv")
+        data.adjusted_prices[code].rename_axis("DATETIME").rename("price").to_csv(folder / "adjusted_prices_csv" / f"{code}.csv")
+    for pair, rate in data.fx.items():
+        rate.rename_axis("DATETIME").rename("PRICE").to_csv(folder / "fx_prices_csv" / f"{pair}.csv")
+    facts = [data.instruments[code] for code in data.multiple_prices]
+    index = pd.Index(list(data.multiple_prices), name="Instrument")
+    tables: dict[str, dict[str, list[Any]]] = {
+        "instrumentconfig": {
+            "Description": [one.description for one in facts],
+            "Pointsize": [one.point_size for one in facts],
+            "Currency": [one.currency for one in facts],
+            "AssetClass": [one.asset_class for one in facts],
+            "PerBlock": [one.costs.per_block for one in facts],
+            "Percentage": [one.costs.percentage for one in facts],
+            "PerTrade": [one.costs.per_trade for one in facts],
+            "Region": [one.region for one in facts],
+        },
+        "spreadcosts": {"SpreadCost": [one.costs.spread_cost for one in facts]},
+        "rollconfig": {
+            "HoldRollCycle": [QUARTERLY.hold for _ in facts],
+            "RollOffsetDays": [QUARTERLY.roll_offset for _ in facts],
+            "CarryOffset": [QUARTERLY.carry_offset for _ in facts],
+            "PricedRollCycle": [QUARTERLY.priced for _ in facts],
+            "ExpiryOffset": [QUARTERLY.expiry_offset for _ in facts],
+        },
+    }
+    for name, columns in tables.items():
+        pd.DataFrame(columns, index=index).to_csv(folder / "csvconfig" / f"{name}.csv")
+    return folder

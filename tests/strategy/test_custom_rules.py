@@ -97,6 +97,8 @@ def test_a_rule_that_writes_into_its_data_spoils_nothing_for_others(rule: str, d
         (f"{OWN}.known_days_only", {"data": ["dayly_price"]}, "did you mean daily_price?"),
         (f"{OWN}.known_days_only", {"data": ["instrument_code"]}, "needs a daily item"),
         ("carry", {"data": ["raw_carry"], "other_args": {"_smooth": 3}}, "raw_carry has no argument smooth; it takes none"),
+        (f"{OWN}.known_days_only", {"data": ["hourly_price"], "other_args": {"_days": 3}}, "hourly_price has no argument days"),
+        (f"{OWN}.known_days_only", {"data": ["hourly_prices"]}, "did you mean hourly_price?"),
         ("carry", {"data": ["smoothed_carry"], "other_args": {"_days": 3}}, "no argument days; it takes smooth_days"),
         (
             "factor_trading_rule",

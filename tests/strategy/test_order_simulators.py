@@ -79,7 +79,7 @@ def test_a_portfolio_of_simulated_orders_is_the_sum_of_its_instruments(kind: str
 
 
 def test_a_limit_fill_pays_no_spread_but_misses_trades(backtest: Backtest) -> None:
-    market_orders, limits = (simulated_curve(backtest, "A", kind) for kind in ("hourly_market", "hourly_limit"))  # type: ignore[arg-type]
+    market_orders, limits = simulated_curve(backtest, "A", "hourly_market"), simulated_curve(backtest, "A", "hourly_limit")
     assert abs(limits.costs.sum()) < abs(market_orders.costs.sum())
 
 

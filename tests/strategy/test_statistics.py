@@ -42,7 +42,14 @@ def test_twice_the_size_doubles_what_has_a_unit_and_nothing_else(values: list[fl
 @given(profits)
 def test_the_opposite_position_has_the_opposite_result(values: list[float]) -> None:
     long, short = statistics(returns(values)), statistics(returns([-value for value in values]))
-    for name, other in (("mean", "mean"), ("sharpe", "sharpe"), ("skew", "skew"), ("t_stat", "t_stat"), ("min", "max"), ("avg_gain", "avg_loss")):
+    for name, other in (
+        ("mean", "mean"),
+        ("sharpe", "sharpe"),
+        ("skew", "skew"),
+        ("t_stat", "t_stat"),
+        ("min", "max"),
+        ("avg_gain", "avg_loss"),
+    ):
         assert short[name] == pytest.approx(-long[other], nan_ok=True)
     assert short["quant_ratio_lower"] == pytest.approx(long["quant_ratio_upper"], nan_ok=True)
     assert short["p_value"] == pytest.approx(long["p_value"])

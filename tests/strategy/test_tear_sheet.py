@@ -26,7 +26,18 @@ from tradeflow_core.strategy.curves import portfolio_curve
 from tradeflow_core.strategy.tear_sheet import figures, tear_sheet
 from tradeflow_core.strategy.tear_sheet.formats import MISSING, number, percent, spread, whole
 
-SECTIONS = ("account", "statistics", "months", "sectors", "rules", "instruments", "costs", "positions", "caveats", "configuration")
+SECTIONS = (
+    "account",
+    "statistics",
+    "months",
+    "sectors",
+    "rules",
+    "instruments",
+    "costs",
+    "positions",
+    "caveats",
+    "configuration",
+)
 ODD_NAME = "<script>alert('A&B')</script>"
 CHROMIUM = shutil.which("chromium")
 

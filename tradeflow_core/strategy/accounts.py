@@ -115,10 +115,10 @@ class Accounts:
         """Costs a year in Sharpe-ratio units, positive, as known before each of `rows` of the calendar: (rows, instruments)."""
         raw = self.sizing.raw_data
         instruments = [raw.data.instrument(code) for code in self.codes]
-        per_trade = np.stack(
-            [costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments, row) for row in rows]
+        per_trade = np.stack([costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments, row) for row in rows])
+        return np.asarray(
+            per_trade * (turnover_before(self.positions, self.average_position, rows) + 2 * rolls_per_year(instruments))
         )
-        return np.asarray(per_trade * (turnover_before(self.positions, self.average_position, rows) + 2 * rolls_per_year(instruments)))
 
     def _own(self, place: int) -> slice:
         return slice(int(self.positions.span.first[place]), int(self.positions.span.last[place]) + 1)

@@ -28,6 +28,7 @@ from tradeflow_core.strategy.portfolio import Portfolio
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.rule_accounts import RuleAccounts
 from tradeflow_core.strategy.sizing import Sizing
+from tradeflow_core.strategy.threads import one_thread
 from tradeflow_core.strategy.universe import instrument_list
 
 
@@ -67,7 +68,8 @@ class Backtest:
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(f"there is no stage {name}: {hint}Stages are {', '.join(STAGES)}")
         if name not in self._stages:
-            found = STAGES[name](self)
+            with one_thread():
+                found = STAGES[name](self)
             self._stages[name] = found.values if isinstance(found, Panel) else found
         return self._stages[name].copy(deep=False)
 
@@ -99,7 +101,8 @@ class Backtest:
     @cached_property
     def accounts(self) -> Accounts:
         """Profit and loss of the positions held."""
-        return self.accounts_of(self.held_position)
+        with one_thread():
+            return self.accounts_of(self.held_position)
 
     @cached_property
     def rule_accounts(self) -> RuleAccounts:

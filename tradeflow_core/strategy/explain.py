@@ -108,7 +108,7 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
     codes = sorted(set(before.manifest.instruments) | set(after.manifest.instruments))
     index = pd.Index(codes, name="instrument")
     ends = [_End(run, codes) for run in (before, after)]
-    held = [_last_row(run.stage("held_position"), codes) for run in (before, after)]
+    held = [_last_row(run, "held_position", codes) for run in (before, after)]
     positions = [end.position for end in ends]
     factors = _usable(ends[0].factors, ends[1].factors, positions[0], positions[1])
     change, held_change = (np.nan_to_num(pair[1]) - np.nan_to_num(pair[0]) for pair in (positions, held))
@@ -145,7 +145,9 @@ class _End:
         self.factors = self._factors()
 
     def figure(self, stage: str) -> Floats:
-        """A stage by instrument."""
+        """A stage by instrument; missing where the run was kept without it."""
+        if stage not in self.run.manifest.stages:
+            return np.full(len(self.codes), np.nan)
         wide = self.run.stage(stage).reindex(columns=self.codes).ffill()
         return np.asarray(wide.to_numpy(float)[wide.index.get_indexer(self._days, method="ffill"), np.arange(len(self.codes))])
 
@@ -228,8 +230,10 @@ def _by_rule(before: _End, after: _End, forecast_change: Floats, contracts: Floa
     return table[used].fillna({"by_forecast": 0.0, "by_weight": 0.0})
 
 
-def _last_row(stage: pd.DataFrame, codes: list[str]) -> Floats:
-    return np.asarray(stage.reindex(columns=codes).ffill().to_numpy(float)[-1])
+def _last_row(run: SavedRun, stage: str, codes: list[str]) -> Floats:
+    if stage not in run.manifest.stages:
+        return np.full(len(codes), np.nan)
+    return np.asarray(run.stage(stage).reindex(columns=codes).ffill().to_numpy(float)[-1])
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:

@@ -86,9 +86,10 @@ class Forecasts:
             self._capped[rule] = raw.like(np.clip(scaled, self.config.floor, self.config.forecast_cap))
         return self._capped[rule]
 
-    def take_over(self, rule: str, capped: Panel) -> None:
-        """Use a capped forecast that was computed elsewhere, of the same settings and data."""
-        self._capped[rule] = capped
+    def take_over(self, rule: str, other: Forecasts) -> None:
+        """Use what another one has computed of a rule; its data and the settings of the rule must be the same."""
+        self._capped.update({name: panel for name, panel in other._capped.items() if name == rule})
+        self._intraday.update({name: found for name, found in other._intraday.items() if name == rule})
 
     def has_intraday(self, rules: Iterable[str]) -> bool:
         """True if any of the rules forecasts by the hour."""

@@ -55,7 +55,9 @@ def trade(wanted: pd.Series, price: pd.Series, limit_orders: bool = False) -> Tr
     position = _filled_at_limit(ordered, np.diff(prices, prepend=np.nan)) if limit_orders else np.nan_to_num(ordered)
     quantity = np.diff(position, prepend=0.0)
     rows = np.flatnonzero(quantity)
-    fills = pd.DataFrame({"quantity": quantity[rows], "price": prices[rows - 1 if limit_orders else rows]}, index=price.index[rows])
+    fills = pd.DataFrame(
+        {"quantity": quantity[rows], "price": prices[rows - 1 if limit_orders else rows]}, index=price.index[rows]
+    )
     return Trading(pd.Series(position, index=price.index), fills)
 
 

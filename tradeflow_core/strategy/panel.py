@@ -77,7 +77,11 @@ class Panel:
     @staticmethod
     def of(values: pd.DataFrame, span: Span) -> Panel:
         """A panel of `values` with everything outside `span` made missing."""
-        return Panel(values.where(span.mask(len(values))), span)
+        array = values.to_numpy(dtype=float)
+        inside = _missing_outside(array, span)
+        if inside is not array:
+            values = pd.DataFrame(inside, index=values.index, columns=values.columns, copy=False)
+        return Panel(values, span)
 
     @cached_property
     def array(self) -> Floats:
@@ -96,7 +100,9 @@ class Panel:
 
     def like(self, array: Floats, span: Span | None = None) -> Panel:
         """A panel of other values on this calendar."""
-        return Panel.of(pd.DataFrame(array, index=self.values.index, columns=self.values.columns), span or self.span)
+        own = span or self.span
+        inside = _missing_outside(array, own)
+        return Panel(pd.DataFrame(inside, index=self.values.index, columns=self.values.columns, copy=False), own)
 
     def map(self, function: Callable[[pd.DataFrame], pd.DataFrame]) -> Panel:
         """`function` of the whole table, on the same rows."""
@@ -113,10 +119,27 @@ class Panel:
     def asof(self, span: Span) -> Panel:
         """For each row of `span` the latest own row at or before it, even where that row holds no value."""
         array = self.array
-        row = np.arange(len(array))[:, None]
-        last = np.maximum(self.span.last, 0)
-        held = np.where(row > last, array[last, np.arange(array.shape[1])], array)
-        return self.like(held, span)
+        if (span.last > self.span.last).any():
+            row = np.arange(len(array))[:, None]
+            last = np.maximum(self.span.last, 0)
+            array = np.where(row > last, array[last, np.arange(array.shape[1])], array)
+        return self.like(array, span)
+
+
+def _missing_outside(array: Floats, span: Span) -> Floats:
+    """The array with NaN outside `span`: itself where it is so already, else a copy."""
+    result = array
+    for column, (first, last) in enumerate(zip(span.first.tolist(), span.last.tolist(), strict=True)):
+        outside = slice(0, first), slice(last + 1, None)
+        if last < first:
+            outside = slice(0, None), slice(0, 0)
+        for rows in outside:
+            if np.isnan(result[rows, column]).all():
+                continue
+            if result is array:
+                result = np.array(array, order="F")
+            result[rows, column] = np.nan
+    return result
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class RawData(StampedData):
     def check_item(cls, name: str, arguments: Mapping[str, Any]) -> None:
         """Raises ConfigError where there is no daily item of that name, or it does not take these arguments."""
         if name not in cls.ITEMS:
-            near = difflib.get_close_matches(name, cls.ITEMS, n=1, cutoff=0.4)
+            near = difflib.get_close_matches(name, (*cls.ITEMS, *cls.AT_OWN_STAMPS, *cls.FACTS), n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"items are {', '.join(cls.ITEMS)}"
             raise ConfigError(f"there is no data item {name}; {hint}")
         found = getattr(cls, name)

@@ -29,8 +29,11 @@ def check_rule(rule: RuleConfig) -> None:
     """Raises ConfigError where a rule's function, data and arguments do not go together."""
     by_stamp = [item for item in rule.data if item in RawData.AT_OWN_STAMPS]
     for place, item in enumerate(rule.data, start=1):
+        arguments = rule.arguments_of_item(place)
         if item not in RawData.FACTS and item not in by_stamp:
-            RawData.check_item(item, rule.arguments_of_item(place))
+            RawData.check_item(item, arguments)
+        elif arguments:
+            raise ConfigError(f"data item {item} has no argument {next(iter(arguments))}; it takes none")
     daily = [item for item in rule.data if item in RawData.ITEMS]
     if by_stamp and daily:
         raise ConfigError(f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items")
@@ -100,7 +103,7 @@ def called_at_stamps(name: str, raw_data: RawData, config: StrategyConfig) -> di
     for code in raw_data.codes:
         where = f"{config.source}: trading_rules.{name}: {rule.function}, instrument {code},"
         inputs = [getattr(raw_data, item)[code] for item in rule.data]
-        stamps = pd.DatetimeIndex(inputs[0].index)
+        stamps = pd.DatetimeIndex(next(one.index for one in inputs if isinstance(one, pd.Series)))
         values: Floats = np.empty(0)
         if len(stamps):
             values = _checked_series(_called(function, inputs, arguments, where), stamps, where)

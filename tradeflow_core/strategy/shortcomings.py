@@ -34,7 +34,11 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
     """
     found = []
     for place, code in enumerate(backtest.instruments):
-        facts = [*_of_prices(backtest, place), *_of_costs(backtest, code, float(cost_per_trade[code])), *_of_trading(backtest, place)]
+        facts = [
+            *_of_prices(backtest, place),
+            *_of_costs(backtest, code, float(cost_per_trade[code])),
+            *_of_trading(backtest, place),
+        ]
         found += [Shortcoming(code, kind, detail) for kind, detail in facts]
     return found
 
@@ -49,7 +53,9 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
         found.append(("short history", f"{len(rows):,} daily prices, since {_date(panel.index[rows[0]])}."))
     behind = len(panel.index) - 1 - int(rows[-1])
     if behind > STALE_DAYS:
-        found.append(("prices end early", f"The last price is of {_date(panel.index[rows[-1]])}, {behind:,} business days before the end."))
+        found.append(
+            ("prices end early", f"The last price is of {_date(panel.index[rows[-1]])}, {behind:,} business days before the end.")
+        )
     missing = 1.0 - len(rows) / (rows[-1] - rows[0] + 1)
     if missing > MANY_GAPS:
         found.append(("gaps", f"No price on {missing:.0%} of the business days between its first and last one."))
@@ -62,13 +68,22 @@ def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str
         return [("no costs", "Neither spread nor commission is known: its net figures are gross.")]
     if per_trade <= HIGH_COST or np.isnan(per_trade):
         return []
-    return [("high costs", f"A trade costs {per_trade:.2g} of its annual risk, more than {HIGH_COST}: check its spread, or leave it out.")]
+    return [
+        (
+            "high costs",
+            f"A trade costs {per_trade:.2g} of its annual risk, more than {HIGH_COST}: check its spread, or leave it out.",
+        )
+    ]
 
 
 def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     code = backtest.instruments[place]
     lists = backtest.config.exclude_instrument_lists
-    found = [("restricted", f"It is listed under {name}.") for name in ("bad_markets", "trading_restrictions") if code in getattr(lists, name)]
+    found = [
+        ("restricted", f"It is listed under {name}.")
+        for name in ("bad_markets", "trading_restrictions")
+        if code in getattr(lists, name)
+    ]
     rate = backtest.accounts.fx[own_rows(backtest.accounts.positions, place), place]
     if np.isnan(rate).any():
         found.append(("no FX rate", f"On {int(np.isnan(rate).sum()):,} days its profit and loss cannot be converted."))

@@ -180,7 +180,7 @@ def _months(curve: AccountCurve) -> int:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether two curves differ: the difference of means in standard deviations a period, its t-statistic and p-value (two-sided)."""
+    """Whether two curves differ: the difference of means, in standard deviations of a period, and its two-sided t-test."""
 
     difference: float
     t_stat: float

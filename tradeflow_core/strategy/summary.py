@@ -52,7 +52,9 @@ class Summary:
             **{name: getattr(self, name) for name in ("strategy", "compat", "base_currency", "capital", "percentage_vol_target")},
             "first_day": _plain(self.first_day),
             "last_day": _plain(self.last_day),
-            "statistics": {part: {name: _plain(value) for name, value in found.items()} for part, found in self.statistics.items()},
+            "statistics": {
+                part: {name: _plain(value) for name, value in found.items()} for part, found in self.statistics.items()
+            },
             "by_sector": _records(self.by_sector),
             "by_instrument": _records(self.by_instrument),
             "portfolio_turnover": _plain(self.portfolio_turnover),
@@ -136,7 +138,10 @@ def summary_tables(summary: Summary, instruments: int = 10) -> list[Table]:
     return [
         _statistics_table(summary),
         _performance_table("By sector", summary.by_sector, {"instruments": _count}),
-        *(_performance_table(title, table, {"sector": str, **trading}) for title, table in zip(titles, (best, worst), strict=False)),
+        *(
+            _performance_table(title, table, {"sector": str, **trading})
+            for title, table in zip(titles, (best, worst), strict=False)
+        ),
         *([_shortcomings_table(summary.shortcomings)] if summary.shortcomings else []),
     ]
 

@@ -27,7 +27,6 @@ from tradeflow_core.strategy.curves import portfolio_curve
 from tradeflow_core.strategy.data import BacktestData
 from tradeflow_core.strategy.forecast_weights import rules_by_instrument
 from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.panel import Panel
 from tradeflow_core.strategy.portfolio import Portfolio
 from tradeflow_core.strategy.raw_data import RawData
 from tradeflow_core.strategy.sizing import Sizing
@@ -56,6 +55,19 @@ SIZING = frozenset(
         *("long_only_instruments", "volatility_calculation"),
     }
 )
+PORTFOLIO = SIZING | {
+    *("allocate_zero_instrument_weights_to_these_instruments", "exclude_instrument_lists", "duplicate_instruments"),
+    *("instrument_weights", "use_instrument_weight_estimates", "instrument_weight_estimate", "instrument_weight_ewma_span"),
+    *("instrument_div_multiplier", "use_instrument_div_mult_estimates", "instrument_correlation_estimate"),
+    *("instrument_div_mult_estimate", "risk_overlay", "instrument_returns_correlation"),
+}
+SUBSYSTEM_ACCOUNTS = frozenset(
+    {
+        *("buffer_method", "buffer_size", "buffer_trade_to_edge"),
+        *("use_SR_costs", "vol_normalise_currency_costs", "multiply_roll_costs_by"),
+    }
+)
+"""Of the portfolio, where weights or the multiplier are estimated from profits."""
 NOT_KEYED = frozenset({"source"})
 """Read for messages only."""
 
@@ -133,7 +145,10 @@ class Workshop:
         backtest.sizing = self._part(
             "positions of instruments", keys.sizing, lambda: Sizing(raw, combined, narrowed(config, SIZING))
         )
-        backtest.portfolio = Portfolio(backtest.sizing, codes, config)
+        settings = keys.portfolio_settings
+        backtest.portfolio = self._part(
+            "portfolio", keys.portfolio, lambda: Portfolio(backtest.sizing, codes, narrowed(config, settings))
+        )
         return backtest
 
     def finish(self, config: StrategyConfig) -> None:
@@ -147,7 +162,7 @@ class Workshop:
         narrow = narrowed(config, keys.combined_settings)
         forecasts = Forecasts(raw, narrow)
         for rule, key in keys.rules.items():
-            forecasts.take_over(rule, self._part("rules", key, partial(keys.capped, raw, rule)))
+            forecasts.take_over(rule, self._part("rules", key, partial(keys.one_rule, raw, rule)))
         return CombinedForecast(forecasts, raw.codes, narrow)
 
     def _part(self, kind: str, key: str, make: Callable[[], Any]) -> Any:
@@ -170,17 +185,21 @@ class _Keys:
         self.rules = {rule: self._rule(rule) for rule in sorted({rule for own in self.users.values() for rule in own})}
         self.combined = f"combined {self.raw} {_dump(config, self.combined_settings)}"
         self.sizing = f"sizing {self.combined} {_dump(config, SIZING)}"
+        from_profits = config.use_instrument_weight_estimates or config.use_instrument_div_mult_estimates
+        self.portfolio_settings = PORTFOLIO | (SUBSYSTEM_ACCOUNTS if from_profits else frozenset())
+        self.portfolio = f"portfolio {self.sizing} {_dump(config, self.portfolio_settings)}"
 
     @property
     def all(self) -> list[str]:
         """Every key once."""
-        return [self.raw, *self.rules.values(), self.combined, self.sizing]
+        return [self.raw, *self.rules.values(), self.combined, self.sizing, self.portfolio]
 
-    def capped(self, raw: RawData, rule: str) -> Panel:
-        """The capped forecasts of a rule, computed as if there were no other."""
+    def one_rule(self, raw: RawData, rule: str) -> Forecasts:
+        """The forecasts of a rule, computed as if there were no other."""
         forecasts = Forecasts(raw, self._config_of(rule))
         forecasts.__dict__["rules_by_instrument"] = {code: (rule,) if rule in own else () for code, own in self.users.items()}
-        return forecasts.capped(rule)
+        forecasts.daily_capped(rule)
+        return forecasts
 
     def _rule(self, rule: str) -> str:
         pooled = [code for code, own in self.users.items() if rule in own] if self.config.use_forecast_scale_estimates else []
@@ -214,4 +233,4 @@ def _dump(config: StrategyConfig, settings: frozenset[str]) -> str:
 def _group(config: StrategyConfig, data: BacktestData) -> tuple[str, ...]:
     """Configurations that share much lie beside each other in this order."""
     keys = _Keys(config, instrument_list(config, data))
-    return keys.raw, keys.combined, keys.sizing
+    return keys.raw, keys.combined, keys.sizing, keys.portfolio

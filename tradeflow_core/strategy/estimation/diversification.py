@@ -42,12 +42,16 @@ def multiplier_over_time(
     first = [*np.searchsorted(days, starts).tolist(), len(days)]
     latest = np.searchsorted(days, starts, side="right") - 1
     raw = np.ones(len(days))
+    in_order: dict[tuple[str, ...], Floats] = {}
     for place, (_, correlation) in enumerate(found):
+        if correlation.columns not in in_order:
+            columns = list(correlation.columns)
+            in_order[correlation.columns] = weights.reindex(columns=columns, fill_value=0.0).to_numpy(dtype=float)
+        table = in_order[correlation.columns]
         holding = slice(first[place], first[place + 1])
         known = slice(max(latest[place], 0), latest[place] + 1)
-        held = weights.iloc[holding if current_weights else known].reindex(columns=list(correlation.columns), fill_value=0.0)
         usable = correlation.usable()
-        used = held.to_numpy(dtype=float)[:, usable]
+        used = table[holding if current_weights else known][:, usable]
         if current_weights:
             used = np.where(used == 0.0, np.nan, used)
         if len(used):

@@ -7,13 +7,11 @@ asset would get, relative to a half.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.special import ndtri
 
-from tradeflow_core.strategy.estimation.max_sharpe import max_sharpe_weights
 from tradeflow_core.strategy.estimation.settings import Solver
+from tradeflow_core.strategy.estimation.two_asset_search import searched_first_weights
 from tradeflow_core.strategy.panel import Floats
 
 DEVIATION = 0.15
@@ -27,10 +25,12 @@ def sharpe_multipliers(relative: Floats, average_correlation: float, years: floa
     `average_correlation`: of the assets, off the diagonal; `years`: of data. A multiplier on the wrong side of 1 becomes 1.
     """
     relative = np.asarray(relative, dtype=float)
+    means = _possible_means(relative, average_correlation, years)
     if solver == "exact":
-        found = 2.0 * _exact_weights(relative, average_correlation, years).mean(axis=0)
+        weights = _exact_weights(means, average_correlation)
     else:
-        found = 2.0 * np.array([_searched_weight(float(one), average_correlation, years) for one in relative])
+        weights = searched_first_weights(means, MEAN, DEVIATION, average_correlation)
+    found = 2.0 * weights.mean(axis=0)
     return np.where(np.sign(found - 1.0) == np.sign(relative), found, 1.0)
 
 
@@ -45,25 +45,15 @@ def adjusted_for_sharpe(
     return result / np.nansum(result)
 
 
-def _possible_means(relative: Floats | float, correlation: float, years: float) -> Floats:
+def _possible_means(relative: Floats, correlation: float, years: float) -> Floats:
+    """Means of the first asset at each of the four points: (4, assets)."""
     spread = np.sqrt(2.0 * (DEVIATION**2 / years) * (1.0 - correlation))
-    return MEAN + DEVIATION * np.asarray(relative) + spread * POINTS.reshape(-1, *([1] * np.ndim(relative)))
+    return MEAN + DEVIATION * relative + spread * POINTS[:, None]
 
 
-def _exact_weights(relative: Floats, correlation: float, years: float) -> Floats:
-    """Weight of the first of two assets in the best portfolio, at each of the four points: (4, assets)."""
-    mean = _possible_means(relative, correlation, years)
+def _exact_weights(mean: Floats, correlation: float) -> Floats:
+    """Weight of the first of two assets in the best portfolio."""
     first, second = mean - correlation * MEAN, MEAN - correlation * mean
     with np.errstate(divide="ignore", invalid="ignore"):
         inner = first / (first + second)
     return np.where(first <= 0, 0.0, np.where(second <= 0, 1.0, inner))
-
-
-@lru_cache(maxsize=100_000)
-def _searched_weight(relative: float, correlation: float, years: float) -> float:
-    covariance = DEVIATION**2 * np.array([[1.0, correlation], [correlation, 1.0]])
-    found = [
-        max_sharpe_weights(np.array([mean, MEAN]), covariance, "slsqp")[0]
-        for mean in _possible_means(relative, correlation, years)
-    ]
-    return float(np.mean(found))

@@ -38,7 +38,9 @@ def tear_sheet(backtest: Backtest, path: str | Path | None = None, *, by_rule: b
     ]
     packer = Packer()
     charts = {place: figure for part in parts for place, figure in part.charts.items()}
-    data = packer.pack({"charts": charts, "instruments": instrument_series(backtest, curves), "instrument_layout": instrument_layout()})
+    data = packer.pack(
+        {"charts": charts, "instruments": instrument_series(backtest, curves), "instrument_layout": instrument_layout()}
+    )
     html = page(summary, parts, {**data, "dates": packer.dates})
     if path is not None:
         try:

@@ -63,7 +63,11 @@ def curves_figure(curves: Mapping[str, AccountCurve]) -> Figure:
 
 def months_figure(monthly: Returns, annual: Returns) -> Figure:
     """Net percent of each month, years downwards, and of each year beside."""
-    years = np.arange(annual.values.index[-1].year, annual.values.index[0].year - 1, -1) if len(annual.values) else np.array([], dtype=int)
+    years = (
+        np.arange(annual.values.index[-1].year, annual.values.index[0].year - 1, -1)
+        if len(annual.values)
+        else np.array([], dtype=int)
+    )
     index = pd.DatetimeIndex(monthly.values.index)
     grid, totals = np.full((len(years), 13), np.nan), np.full((len(years), 13), np.nan)
     if len(years):
@@ -123,7 +127,12 @@ def costs_figure(annual: Returns) -> Figure:
         "hovertemplate": "%{x:d}: %{y:+.2f} %<extra></extra>",
     }
     ticks = {"dtick": 1} if len(years) <= 12 else {}
-    layout = _layout(240) | {"xaxis": {"tickformat": "d", "showgrid": False, **ticks}, "yaxis": _axis("Costs"), "showlegend": False, "bargap": 0.25}
+    layout = _layout(240) | {
+        "xaxis": {"tickformat": "d", "showgrid": False, **ticks},
+        "yaxis": _axis("Costs"),
+        "showlegend": False,
+        "bargap": 0.25,
+    }
     layout |= {"hovermode": "closest", "margin": {"l": 64, "r": 14, "t": 10, "b": 34}}
     return {"data": [trace], "layout": layout}
 
@@ -187,7 +196,13 @@ def _axis(title: str, domain: Sequence[float] = (0.0, 1.0), **more: Any) -> dict
 
 
 def _dates(anchor: str = "y") -> dict[str, Any]:
-    return {"type": "date", "gridcolor": GRID, "anchor": anchor, "hoverformat": "%a %-d %b %Y", "tickformatstops": _tick_formats()}
+    return {
+        "type": "date",
+        "gridcolor": GRID,
+        "anchor": anchor,
+        "hoverformat": "%a %-d %b %Y",
+        "tickformatstops": _tick_formats(),
+    }
 
 
 def _tick_formats() -> list[dict[str, Any]]:
@@ -202,7 +217,14 @@ def _tick_formats() -> list[dict[str, Any]]:
 
 def _ranges() -> dict[str, Any]:
     steps = [{"count": years, "step": "year", "stepmode": "backward", "label": f"{years} y"} for years in (1, 5, 10, 20)]
-    return {"buttons": [*steps, {"step": "all", "label": "All"}], "x": 1, "xanchor": "right", "y": 1.01, "yanchor": "bottom", "bgcolor": "#f0f3f6"}
+    return {
+        "buttons": [*steps, {"step": "all", "label": "All"}],
+        "x": 1,
+        "xanchor": "right",
+        "y": 1.01,
+        "yanchor": "bottom",
+        "bgcolor": "#f0f3f6",
+    }
 
 
 def _symmetric(values: np.ndarray) -> dict[str, float]:

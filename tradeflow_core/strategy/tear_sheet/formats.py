@@ -110,14 +110,19 @@ def _cell(value: Any, column: Column) -> str:
     order = value.timestamp() if isinstance(value, pd.Timestamp) and not pd.isna(value) else value
     known = isinstance(order, int | float) and math.isfinite(order)
     loss = " class='loss'" if column.coloured and known and order < 0 else ""
-    return f"<td{loss} data-v='{order:.10g}'>{escape(column.show(value))}</td>" if known else f"<td>{escape(column.show(value))}</td>"
+    return (
+        f"<td{loss} data-v='{order:.10g}'>{escape(column.show(value))}</td>"
+        if known
+        else f"<td>{escape(column.show(value))}</td>"
+    )
 
 
 def plain_table(rows: Mapping[str, Sequence[str]], heads: Sequence[str]) -> str:
     """An HTML table of texts by row label."""
     head = "".join(f"<th scope='col'>{escape(one)}</th>" for one in heads)
     body = "".join(
-        f"<tr><th scope='row'>{escape(label)}</th>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>" for label, values in rows.items()
+        f"<tr><th scope='row'>{escape(label)}</th>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
+        for label, values in rows.items()
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

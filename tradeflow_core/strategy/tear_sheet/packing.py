@@ -51,7 +51,10 @@ class Packer:
 def packed_array(values: np.ndarray) -> dict[str, str]:
     """Numbers as plotly reads them: little-endian bytes in base64; floats with 7 digits."""
     small = values.astype("<f4") if values.dtype.kind == "f" else values
-    packed = {"dtype": f"{small.dtype.kind}{small.dtype.itemsize}", "bdata": base64.b64encode(np.ascontiguousarray(small).tobytes()).decode()}
+    packed = {
+        "dtype": f"{small.dtype.kind}{small.dtype.itemsize}",
+        "bdata": base64.b64encode(np.ascontiguousarray(small).tobytes()).decode(),
+    }
     return packed if values.ndim == 1 else packed | {"shape": ", ".join(str(size) for size in values.shape)}
 
 
@@ -64,9 +67,9 @@ def script_json(value: Any) -> str:
 def instrument_series(backtest: Backtest, curves: CurveGroup) -> dict[str, Any]:
     """Price, position and cumulative net percent of each instrument, for its chart.
 
-    `days`: the calendar, `weeks`: places in it of the Fridays that price and profit are shown at. Of each instrument: `start`, the
-    place of its first week; `price` and `profit` from there on; `changes`, places where its position changes, the new `position`,
-    and `end`, the place of its last day.
+    `days`: the calendar. `weeks`: places in it of the Fridays that price and profit are shown at. Of each instrument: `start`,
+    the place of its first week; `price` and `profit` from there on; `changes`, the places where its position changes, and the
+    new `position`; `end`, the place of its last day.
     """
     positions = backtest.accounts.positions
     index = positions.index

@@ -20,7 +20,9 @@ def page(summary: Summary, sections: list[Section], data: dict[str, Any]) -> str
     """The whole file. The charting library is part of it, once."""
     title = escape(summary.strategy or "Backtest")
     links = "".join(f"<a href='#{section.key}'>{escape(section.title)}</a>" for section in sections)
-    body = "".join(f"<section id='{section.key}'><h2>{escape(section.title)}</h2>{section.html}</section>" for section in sections)
+    body = "".join(
+        f"<section id='{section.key}'><h2>{escape(section.title)}</h2>{section.html}</section>" for section in sections
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -62,5 +64,7 @@ def _glance(summary: Summary) -> str:
         ("Costs a year", percent(costs["ann_mean"], 2), f"turnover {number(summary.portfolio_turnover, 1)}"),
         ("Instruments traded", str(traded), f"of {len(summary.by_instrument)}"),
     ]
-    cards = "".join(f"<div class='tile'><span>{name}</span><b>{value}</b><small>{more}</small></div>" for name, value, more in tiles)
+    cards = "".join(
+        f"<div class='tile'><span>{name}</span><b>{value}</b><small>{more}</small></div>" for name, value, more in tiles
+    )
     return f"<div class='tiles'>{cards}</div>"

@@ -98,7 +98,7 @@ def place(chart: str, label: str) -> str:
 
 def account(curves: CurveGroup, config: StrategyConfig) -> Section:
     """Curve, drawdown and volatility."""
-    note = "<p class='note'>Percent of the notional capital, added up and not compounded. The volatility is that of 128 days around each one.</p>"
+    note = "<p class='note'>Percent of the capital, added up and not compounded. Volatility: of the 128 days around each one.</p>"
     html = place("account-chart", "Cumulative net and gross return, drawdown and rolling volatility") + note
     charts = {"account-chart": figures.account_figure(curves, config.corrects(Correction.STATISTICS))}
     return Section("account", "Account curve", html, charts)
@@ -125,7 +125,7 @@ def statistics_section(summary: Summary) -> Section:
         }
         tables.append(plain_table(rows, ("", "Gross", "Net", "Costs")))
     html = f"<div class='pair'>{''.join(tables)}</div>"
-    html += "<p class='note'>Of daily percents of the capital; a year has 256 of them. Costs: from the first to the last day with any.</p>"
+    html += "<p class='note'>Of daily percents of the capital, 256 a year. Costs: from the first to the last day with any.</p>"
     return Section("statistics", "Statistics", html)
 
 
@@ -152,11 +152,15 @@ def sectors(curves: CurveGroup, summary: Summary, backtest: Backtest) -> Section
 def rules(curves: CurveGroup | None, config: StrategyConfig) -> Section:
     """Trading rules: curves and figures, if there are any to show."""
     if curves is None:
-        return Section("rules", "By rule", "<p class='none'>Left out: this tear sheet was made without profit and loss by rule.</p>")
+        return Section(
+            "rules", "By rule", "<p class='none'>Left out: this tear sheet was made without profit and loss by rule.</p>"
+        )
     found = performance(curves.members, config.corrects(Correction.STATISTICS)).drop(columns="held_since")
     columns = {name: column for name, column in PERFORMANCE.items() if name in found}
-    html = place("rules-chart", "Cumulative net return by rule") + table(found.sort_values("net", ascending=False), columns, "Rule")
-    html += "<p class='note'>Each rule as if it were traded on its own with its weight in the portfolio, in fractions of contracts.</p>"
+    html = place("rules-chart", "Cumulative net return by rule") + table(
+        found.sort_values("net", ascending=False), columns, "Rule"
+    )
+    html += "<p class='note'>Each rule as if traded on its own with its weight in the portfolio, in fractions of contracts.</p>"
     return Section("rules", "By rule", html, {"rules-chart": figures.curves_figure(curves.members)})
 
 
@@ -167,7 +171,11 @@ def instruments(summary: Summary) -> Section:
     shown = pd.concat([total.head(SHOWN_EACH_WAY), total.tail(SHOWN_EACH_WAY)]) if many else total
     title = f"<h3>The {SHOWN_EACH_WAY} best and {SHOWN_EACH_WAY} worst</h3>" if many else ""
     html = title + place("instruments-chart", "Total net return by instrument")
-    html += f"<h3>All {len(total)}</h3><input class='filter' type='search' placeholder='Filter' aria-label='Filter instruments'>" if many else ""
+    html += (
+        f"<h3>All {len(total)}</h3><input class='filter' type='search' placeholder='Filter' aria-label='Filter instruments'>"
+        if many
+        else ""
+    )
     html += table(summary.by_instrument, {"sector": Column("Sector"), **PERFORMANCE}, "Instrument")
     charts = {"instruments-chart": figures.bars_figure(shown, "Net, total")}
     return Section("instruments", "By instrument", html, charts)
@@ -177,12 +185,16 @@ def costs(curves: CurveGroup, summary: Summary) -> Section:
     """Turnover and what it costs."""
     columns = {
         "turnover": Column("Turnover", number, meaning="Average positions traded a year"),
-        "portfolio_turnover": Column("At portfolio level", number, meaning="The same in average positions of the whole capital; they add up"),
+        "portfolio_turnover": Column(
+            "At portfolio level", number, meaning="The same in average positions of the whole capital; they add up"
+        ),
         "subsystem_turnover": Column("Before buffers", number, meaning="Turnover of the wanted position"),
         "rolls_per_year": Column("Rolls a year", whole),
         "SR_cost_per_trade": Column("Cost a trade, SR", small, meaning="In units of annual risk"),
         "SR_cost_per_year": Column("Cost a year, SR", small, meaning="Of trading and rolling that much, in units of annual risk"),
-        "costs": Column("Costs a year", lambda value: percent(value, 2), meaning="Charged in the backtest, percent of the capital"),
+        "costs": Column(
+            "Costs a year", lambda value: percent(value, 2), meaning="Charged in the backtest, percent of the capital"
+        ),
     }
     lead = f"<p>The portfolio trades <b>{number(summary.portfolio_turnover)}</b> average positions a year"
     annual = curves.returns("costs", frequency="annual")
@@ -234,7 +246,9 @@ def configuration(config: StrategyConfig, instruments: int) -> Section:
         "Forecast weights": estimated.get("forecast", "equal" if config.forecast_weights is None else "fixed"),
         "Forecast cap": f"{config.forecast_cap:g}",
         "Diversification multiplier": estimated.get("multiplier", f"{config.instrument_div_multiplier:g}"),
-        "Buffer": config.buffer_method if config.buffer_method == "none" else f"{config.buffer_size:.0%} of the {config.buffer_method}",
+        "Buffer": config.buffer_method
+        if config.buffer_method == "none"
+        else f"{config.buffer_size:.0%} of the {config.buffer_method}",
         "Costs": "in Sharpe-ratio units" if config.use_SR_costs else "in money, by fill",
         "Start": f"{config.start_date:%-d %b %Y}",
     }
