@@ -8,21 +8,23 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import day, prices, strategy, universe
+from benchmarks import backtests, day, prices, universe
 from benchmarks.measure import Figure
 from tradeflow_core.instruments import default_universe
 
 
 def main() -> None:
     """Measure and print."""
-    console = Console(width=130)
+    console = Console(width=150)
     console.print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}"
     )
     if prices.SHARED.exists():
         # First, while this process is small: a child's peak memory begins with its parent's.
         show_growth(console, universe.figures())
-        show(console, [*prices.figures(), *strategy.figures()])
+        show_backtests(console, backtests.figures())
+        show_optimiser(console, backtests.optimiser_figures())
+        show(console, prices.figures())
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
     table = Table(
@@ -45,6 +47,44 @@ def show_growth(console: Console, figures: list[universe.UniverseFigure]) -> Non
     for f in figures:
         numbers = (f"{f.cpu:.2f}", f"{f.cpu / f.rows * 1e6:.2f}", f"{f.wall:.2f}", f"{f.peak:,.0f}", f"{f.idle:,.0f}")
         table.add_row(f.work, str(f.instruments), f"{f.rows:,}", f"{f.bars:,}", *numbers)
+    console.print(table)
+
+
+def show_backtests(console: Console, figures: list[backtests.BacktestFigure]) -> None:
+    """Print what backtests cost, what dominates, and how that grows."""
+    names = ("backtest", "price rows", "CPU s", "target s", "reference s", "times faster", "us a row")
+    memory_names = ("peak MB", "target MB", "MB before", "NumPy passes")
+    table = Table(*names, *memory_names, title="Backtests to P&L, data loaded", title_justify="left")
+    for f in figures:
+        seconds, memory = f.targets
+        reference = backtests.BASELINES.get(f.name)
+        table.add_row(
+            f.name,
+            f"{f.rows:,}",
+            f"{f.cpu:.2f}",
+            "" if seconds is None else f"{seconds:g}",
+            "" if reference is None else f"{reference:g}",
+            "" if reference is None else f"{reference / f.cpu:,.0f}",
+            f"{f.cpu / f.rows * 1e6:.2f}",
+            f"{f.peak:,.0f}",
+            "" if memory is None else f"{memory:,.0f}",
+            f"{f.idle:,.0f}",
+            f"{f.cpu / max(f.calibration, 1e-9):,.0f}",
+        )
+    console.print(table)
+    steps = Table("backtest", *backtests.STEPS, title="CPU seconds by step", title_justify="left")
+    for f in figures:
+        steps.add_row(f.name, *(f"{f.steps[name]:.2f}" for name in backtests.STEPS))
+    console.print(steps)
+
+
+def show_optimiser(console: Console, figures: list[backtests.OptimiserFigure]) -> None:
+    """Print what one date of dynamic optimisation costs."""
+    names = ("instruments", "steps", "CPU ms", "target ms", "reference ms")
+    table = Table(*names, title="Dynamic optimisation of one date", title_justify="left")
+    for f in figures:
+        reference = "" if f.reference is None else f"{f.reference:g}"
+        table.add_row(str(f.instruments), str(f.steps), f"{f.cpu:.2f}", f"{f.target:g}", reference)
     console.print(table)
 
 

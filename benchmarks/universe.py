@@ -1,7 +1,8 @@
 """The price chain over the stored universe: CPU seconds, peak memory, and how both grow with the number of instruments.
 
-A temporary home gets the bars behind the universe's multiple prices, but for those of the last day, which a tape holds back. Each figure is
-taken in a process of its own, so that its peak memory is its own.
+A temporary home gets the bars behind the universe's multiple prices, but for those of the last two days, which a tape holds back. The first of
+them is played before anything is measured, so that the home is one in daily use. Each figure is taken in a process of its own, so that its
+peak memory is its own.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from tradeflow_core.prices import back_out_events, contract_series
 from tradeflow_core.prices.pipeline import STAGES, update_instrument
 from tradeflow_core.store.tape import MANIFEST, Tape
 
-HELD_BACK = datetime(2023, 8, 30, 0, 5, tzinfo=UTC)
-"""The home knows what had happened by then; one day later is the day that is measured."""
+HELD_BACK = datetime(2023, 8, 29, 0, 5, tzinfo=UTC)
+"""The home is made with what had happened by then."""
+IN_USE = datetime(2023, 8, 30, 0, 5, tzinfo=UTC)
 NEXT_DAY = datetime(2023, 8, 31, 0, 5, tzinfo=UTC)
+"""The day that is measured."""
 WORK = {"rebuild, stitch, write": STAGES[2:], "one new day": STAGES}
 STEPS = (8, 4, 2, 1)
 """Every so many-th instrument."""
@@ -70,7 +73,7 @@ class _Past:
 
 
 def make_home(folder: Path) -> Home:
-    """A home below `folder` with the whole universe as it was known at `HELD_BACK`, and the tape that holds what came after."""
+    """A home below `folder` with the whole universe as it was known at `IN_USE`, and the tape that holds what came after."""
     config = SHARED / "data" / "pysystemtrade_csv" / "csvconfig"
     rules = load_instruments(config, packaged=False)
     tape = folder / "tape"
@@ -103,8 +106,17 @@ def make_home(folder: Path) -> Home:
             record_past(tx, past, [file.stem], HELD_BACK, HELD_BACK)  # type: ignore[arg-type]
         recent = bars[bars["end"] > pd.Timestamp(HELD_BACK) - pd.Timedelta(days=10)]
         recording.store.write("bars", file.stem, recent)
+    advance(desk, IN_USE)
+    for code in desk.universe:
+        list(update_instrument(desk, code))
     desk.close()
     return home
+
+
+def advance(desk: Desk, instant: datetime) -> None:
+    """Let the time of a simulated desk pass."""
+    assert isinstance(desk.clock, SimulatedClock)
+    desk.clock.advance_to(instant)
 
 
 def run(home_path: Path, work: str, step: int) -> UniverseFigure:
@@ -112,8 +124,8 @@ def run(home_path: Path, work: str, step: int) -> UniverseFigure:
     home = Home.open(home_path)
     desk = Desk(home)
     codes = desk.universe[::step]
-    if work == "one new day" and isinstance(desk.clock, SimulatedClock):
-        desk.clock.advance_to(NEXT_DAY)
+    if work == "one new day":
+        advance(desk, NEXT_DAY)
     for code in codes:  # the market opens its books: not part of the platform's own work
         desk.broker.contracts(code)
     idle = _peak()
