@@ -28,6 +28,7 @@ from tradeflow_core.strategy.estimation import (
     sharpe_multipliers,
     two_clusters,
 )
+from tradeflow_core.strategy.estimation.two_asset_search import searched_first_weights
 
 seeds = st.integers(0, 10_000)
 
@@ -182,3 +183,13 @@ def test_a_period_that_starts_microseconds_after_midnight_holds_from_the_next_da
         [(FitPeriod(days[0], start, start, days[2]), Correlation(("a", "b"), np.eye(2)))], weights, 2.5, 1.0
     )
     same(raw, [1.0, 1.0, np.sqrt(2)])
+
+
+@given(seed=seeds, correlation=st.floats(-0.3, 0.9), years=st.floats(1.0, 100.0))
+@settings(max_examples=25, deadline=None)
+def test_many_pairs_are_searched_at_once_as_each_would_be_alone(seed: int, correlation: float, years: float) -> None:
+    spread = 0.15 * np.sqrt(2.0 * (1.0 - correlation) / years)
+    means = 0.075 + 0.15 * np.random.default_rng(seed).normal(0.0, 0.6, 8) + spread
+    covariance = 0.15**2 * np.array([[1.0, correlation], [correlation, 1.0]])
+    alone = [max_sharpe_weights(np.array([mean, 0.075]), covariance, "slsqp")[0] for mean in means]
+    np.testing.assert_allclose(searched_first_weights(means, 0.075, 0.15, correlation), alone, atol=2e-5)

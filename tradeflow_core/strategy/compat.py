@@ -17,6 +17,7 @@ class Correction(StrEnum):
 
     # Prices, returns, volatility, carry
     RETURNS_OVER_GAPS = "returns_over_gaps"
+    PAUSED_MARKETS = "paused_markets"
     PREVIOUS_PRICE = "previous_price"
     NO_BACKFILL = "no_backfill"
     EQUAL_CONTRACTS_HAVE_NO_CARRY = "equal_contracts_have_no_carry"
@@ -43,16 +44,22 @@ class Correction(StrEnum):
     # Positions
     POINT_RISK = "point_risk"
     RESTRICTED_UNTRADED = "restricted_untraded"
+    STARTED_INSTRUMENTS = "started_instruments"
     OVERLAY_SCALES_BUFFERS = "overlay_scales_buffers"
     HALF_COMPOUNDING_ONCE = "half_compounding_once"
     CAREFUL_OPTIMISER = "careful_optimiser"
     # Accounts
+    COMMISSION_ON_HELD_PRICE = "commission_on_held_price"
     WEIGHTED_PANDL_LAGGED_ONCE = "weighted_pandl_lagged_once"
     STATISTICS = "statistics"
 
 
 EXPLANATIONS: dict[Correction, str] = {
     Correction.RETURNS_OVER_GAPS: "The change over days without price counts on the first day after them, instead of being lost.",
+    Correction.PAUSED_MARKETS: (
+        "On days without price a market has no new forecast and keeps its volatility, and it counts in no estimate, so that its pause "
+        "changes nothing for the others."
+    ),
     Correction.PREVIOUS_PRICE: "Percentage returns divide by the price of the day before, instead of the same day's.",
     Correction.NO_BACKFILL: "Volatility, scalars and contract values are never filled backwards in time.",
     Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY: "A carry contract equal to the priced one has no carry, instead of an infinite one.",
@@ -63,11 +70,17 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.FLAT_STAYS_FLAT: "A forecast of exactly 0 is flat, instead of missing and so the last one for ever.",
     Correction.VOL_OF_CHANGES: "Rules on normalised prices and factors divide by the volatility of changes, instead of that of the level.",
     Correction.NEUTRAL_ATTENUATION: "Without a relative volatility a forecast is left as it is, instead of doubled.",
-    Correction.CALENDAR_FITS: "Estimates are made at the end of each calendar year, instead of at dates counted back from the last day of data.",
+    Correction.CALENDAR_FITS: (
+        "Estimates are made at the end of each calendar year, from what is known then, instead of at dates counted back from the last "
+        "day of data."
+    ),
     Correction.ROLLING_WINDOW: "Rolling estimates see their window only, instead of all the past.",
     Correction.CALENDAR_LENGTH: "The length of pooled data is that of the calendar, instead of the sum over instruments.",
     Correction.MISSING_WEEKS: "Weeks without data are missing, instead of weeks with a return of 0.",
-    Correction.COSTS_KNOWN_THEN: "Costs in estimates and optimisation are those of the prices known then, instead of the last year's.",
+    Correction.COSTS_KNOWN_THEN: (
+        "Costs in estimates, cost ceilings, optimisation and compounding are those of the prices known then, instead of the last year's; "
+        "reported profit and loss is still charged today's costs in proportion to volatility."
+    ),
     Correction.COSTS_OVER_ALL_DAYS: "The average cost of an instrument counts all days, instead of those with a trade only.",
     Correction.COST_POOLING: "Pooled turnover prices each instrument's own cost per trade once, and holding costs are left as they are.",
     Correction.FX_NEUTRAL_FORECAST_PANDL: "Positions behind a rule's P&L are sized in base currency, so that pooled instruments weigh alike.",
@@ -76,9 +89,11 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.CURRENT_WEIGHTS: "A diversification multiplier follows the weights in use, instead of those at the start of the year.",
     Correction.POINT_RISK: "Positions are sized by volatility x point size x FX, which stays right for prices at or below 0.",
     Correction.RESTRICTED_UNTRADED: "Instruments in bad markets or under trading restrictions get no weight.",
+    Correction.STARTED_INSTRUMENTS: "An instrument counts in the portfolio from its first position on, instead of by whether it ever has one.",
     Correction.OVERLAY_SCALES_BUFFERS: "The risk overlay scales the buffer with the position.",
     Correction.HALF_COMPOUNDING_ONCE: "Half compounding applies its multiplier to a day's P&L once, instead of twice.",
     Correction.CAREFUL_OPTIMISER: "Dynamic optimisation counts whole contracts, keeps to its limits, and leaves alone what it has no figures for.",
+    Correction.COMMISSION_ON_HELD_PRICE: "Commissions in percent are of the price of the contract held, instead of the back-adjusted price.",
     Correction.WEIGHTED_PANDL_LAGGED_ONCE: "P&L by rule is filled a day after the decision, instead of two.",
     Correction.STATISTICS: "Drawdown counts from the start of the account, and downside deviation from 0.",
 }

@@ -12,9 +12,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats, Ints
+from tradeflow_core.strategy.rule_matrix import carried_forward
 from tradeflow_core.strategy.sr_costs import BUSINESS_DAYS, costs_per_trade, rolls_per_year, sums_before
 
 
@@ -65,23 +67,31 @@ class ForecastCosts:
         raw = self.forecasts.raw_data
         tables = []
         for place, end in enumerate(rows):
-            per_trade = costs_per_trade(raw.daily_price, raw.daily_returns_volatility, self.instruments, end)
+            per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, self.instruments, end)
             holding = 2 * rolls_per_year(self.instruments) * per_trade
             tables.append(CostTable(per_trade, holding, turnover[place], length[place]))
         return tables
 
     def _turnovers(self, ends: Ints) -> tuple[Floats, Floats]:
-        """Turnover and number of rows of each forecast before each row of `ends`: (ends, instruments, rules)."""
+        """Turnover and number of rows of each forecast before each row of `ends`: (ends, instruments, rules).
+
+        A change counts from one row to the next, where both have a forecast; corrected (PAUSED_MARKETS), from one forecast to
+        the next, and rows are those with a forecast.
+        """
+        pauses = self.config.corrects(Correction.PAUSED_MARKETS)
         turnover = np.full((len(ends), len(self.codes), len(self.rules)), np.nan)
         length = np.zeros(turnover.shape)
         for place, rule in enumerate(self.rules):
             capped = self.forecasts.daily_capped(rule)
-            change = np.abs(np.diff(capped.array, axis=0, prepend=np.nan)) / self.config.average_absolute_forecast
+            before = carried_forward(capped.array) if pauses else capped.array
+            before = np.vstack([np.full((1, before.shape[1]), np.nan), before[:-1]])
+            change = np.abs(capped.array - before) / self.config.average_absolute_forecast
             known = ~np.isnan(change)
             total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
             with np.errstate(invalid="ignore"):
                 turnover[:, :, place] = BUSINESS_DAYS * total / count
-            length[:, :, place] = self.forecasts.rows_before(rule, ends)
+            forecasts = sums_before((~np.isnan(capped.array)).astype(float), ends) if pauses else self.forecasts.rows_before(rule, ends)
+            length[:, :, place] = forecasts
         turnover[:, ~self.uses] = np.nan
         return turnover, np.where(self.uses, length, 0.0)
 

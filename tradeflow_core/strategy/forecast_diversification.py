@@ -15,7 +15,7 @@ from tradeflow_core.strategy.estimation.settings import CorrelationSettings
 from tradeflow_core.strategy.estimation.stacking import last_values, stack
 from tradeflow_core.strategy.forecast_weight_tables import ForecastWeightTables
 from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.panel import Floats
+from tradeflow_core.strategy.panel import Floats, business_day_numbers
 from tradeflow_core.strategy.rule_matrix import rule_matrix
 
 
@@ -50,15 +50,23 @@ class ForecastDiversification:
         section = self.config.forecast_correlation_estimate
         corrections = self.config.estimation_corrections
         frames = [self._levels(code, section.frequency) for code in group]
-        data = stack([frame for frame in frames if len(frame)], by_key=corrections.calendar_fits)
+        if not self.config.corrects(Correction.STARTED_INSTRUMENTS):
+            frames = [frame for frame in frames if len(frame)]
+        data = stack(frames, by_key=corrections.calendar_fits)
         periods = fit_periods(
             data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
         )
         return list(correlations(data, periods, CorrelationSettings.like(section), corrections))
 
     def _levels(self, code: str, frequency: str) -> pd.DataFrame:
-        matrix = rule_matrix(self.forecasts, code)
-        return last_values(pd.DataFrame(matrix.values, index=matrix.index, columns=list(matrix.rules)), frequency)
+        """Forecasts at the end of each bin, also of bins without price; corrected (PAUSED_MARKETS), those are missing."""
+        matrix, values = rule_matrix(self.forecasts, code), None
+        if self.config.corrects(Correction.PAUSED_MARKETS):
+            raw = self.forecasts.raw_data
+            rows = business_day_numbers(matrix.index) - raw.calendar.start
+            values = np.where(raw.priced[rows, raw.codes.index(code)][:, None], matrix.values, np.nan)
+        levels = pd.DataFrame(matrix.values if values is None else values, index=matrix.index, columns=list(matrix.rules))
+        return last_values(levels, frequency)
 
     def _given(self, code: str) -> float:
         given = self.config.forecast_div_multiplier

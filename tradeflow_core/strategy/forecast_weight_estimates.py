@@ -16,10 +16,10 @@ import pandas as pd
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.estimation.settings import WeightSettings
+from tradeflow_core.strategy.estimation.shared_costs import SharedReturns
 from tradeflow_core.strategy.estimation.stacking import stack, sums
 from tradeflow_core.strategy.estimation.weights import (
     PeriodEstimates,
-    estimated_weights,
     period_estimates,
     weight_periods,
     weights_of,
@@ -55,6 +55,7 @@ class ForecastWeightEstimates:
         self.section = config.forecast_weight_estimate
         self.settings = WeightSettings.like(self.section)
         self.corrections = config.estimation_corrections
+        self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], SharedReturns] = {}
         self._gross_estimates: dict[tuple[tuple[str, ...], tuple[str, ...]], list[PeriodEstimates]] = {}
 
     def table(self, code: str, rules: tuple[str, ...]) -> pd.DataFrame:
@@ -62,9 +63,9 @@ class ForecastWeightEstimates:
         if self.config.corrects(Correction.COSTS_KNOWN_THEN):
             return self._with_costs_known_then(code, rules)
         cost = self._cost_sharpe(code, rules)
-        frames = self._net_frames(code, rules, cost * self.section.cost_multiplier)
-        returns = stack(frames, by_key=self.config.corrects(Correction.CALENDAR_FITS))
-        weights = estimated_weights(returns, self.settings, self.corrections, self.config.solver)
+        net_of = (cost * self.section.cost_multiplier).to_numpy(dtype=float)
+        estimates = self._shared_returns(self._pooled(code), rules).estimates(net_of)
+        weights = weights_of(estimates, rules, self.settings, self.corrections, self.config.solver)
         return with_cost_weights(weights, cost, self.config.solver) if self.section.apply_cost_weight else weights
 
     @cached_property
@@ -109,12 +110,20 @@ class ForecastWeightEstimates:
         pandl = self._pandl[rule]
         return float(ROOT_DAYS * pandl.cost[code] / pandl.deviation[code])
 
-    def _net_frames(self, code: str, rules: tuple[str, ...], cost: pd.Series) -> list[pd.DataFrame]:
-        pooled = self._pooled(code)
-        shift = pd.DataFrame({rule: self._pandl[rule].deviation[list(pooled)] * cost[rule] / ROOT_DAYS for rule in rules})
-        if self.section.equalise_gross:
-            shift = shift + self._to_equal_means(pooled, rules)
-        return [self._weekly(other, rules, shift.T[other]) for other in pooled]
+    def _shared_returns(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> SharedReturns:
+        """Weekly gross P&L of all instruments that are pooled, and what costs of one Sharpe ratio a year come to in each week."""
+        if (codes, rules) not in self._shared:
+            shift = self._to_equal_means(codes, rules) if self.section.equalise_gross else None
+            gross = [self._weekly(code, rules, None if shift is None else shift.T[code]) for code in codes]
+            units = [self._cost_units(code, rules, frame) for code, frame in zip(codes, gross, strict=True)]
+            by_key = self.config.corrects(Correction.CALENDAR_FITS)
+            shared = SharedReturns.of(stack(gross, by_key=by_key), stack(units, by_key=by_key), self.settings, self.corrections)
+            self._shared[codes, rules] = shared
+        return self._shared[codes, rules]
+
+    def _cost_units(self, code: str, rules: tuple[str, ...], gross: pd.DataFrame) -> pd.DataFrame:
+        units = {rule: self._pandl[rule].days[code] * self._pandl[rule].deviation[code] / ROOT_DAYS for rule in rules}
+        return pd.DataFrame(units).loc[gross.index].fillna(0.0).where(gross.notna())
 
     def _to_equal_means(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> pd.DataFrame:
         """What brings every rule in every instrument to the same mean: that of the rules, over all instruments together."""

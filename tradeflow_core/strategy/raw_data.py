@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import factors
@@ -135,11 +136,25 @@ class RawData(StampedData):
         price = held.values.shift(1) if self.config.corrects(Correction.PREVIOUS_PRICE) else held.values
         return Panel.of(changes.values / price, span)
 
+    @cached_property
+    def priced(self) -> NDArray[np.bool_]:
+        """True on days with a price: (business days, instruments)."""
+        return np.asarray(~np.isnan(self.daily_price.array))
+
+    @cached_property
+    def commission_price(self) -> Panel:
+        """The price that commissions in percent are of: adjusted; corrected (COMMISSION_ON_HELD_PRICE), that of the contract held."""
+        corrected = self.config.corrects(Correction.COMMISSION_ON_HELD_PRICE)
+        return self.daily_denominator_price if corrected else self.daily_price
+
     # Volatility
 
     @cached_property
     def daily_returns_volatility(self) -> Panel:
-        """Standard deviation of daily changes, by the configured estimator."""
+        """Standard deviation of daily changes, by the configured estimator.
+
+        Averages in it go on over days without price; corrected (PAUSED_MARKETS), it stays what it was.
+        """
         settings = self.config.volatility_calculation
         arguments = settings.arguments
         if self.config.corrects(Correction.NO_BACKFILL):
@@ -148,7 +163,9 @@ class RawData(StampedData):
         self.check_item_for_volatility(settings.name_returns_attr_in_rawdata)
         vol = self.item(settings.name_returns_attr_in_rawdata).map(lambda changes: estimate(changes, **arguments))
         multiplier = settings.multiplier_to_get_daily_vol
-        return vol if multiplier == 1.0 else vol.map(lambda values: values * multiplier)
+        if multiplier != 1.0:
+            vol = vol.map(lambda values: values * multiplier)
+        return vol.map(lambda values: values.where(self.priced).ffill()) if self.config.corrects(Correction.PAUSED_MARKETS) else vol
 
     @cached_property
     def annualised_returns_volatility(self) -> Panel:

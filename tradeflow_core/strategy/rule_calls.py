@@ -69,8 +69,9 @@ def _check_parameters(rule: RuleConfig) -> None:
 def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
     """The output of a rule of the strategy, for all instruments.
 
-    A forecast of exactly 0 is missing, as in pysystemtrade; corrected (FLAT_STAYS_FLAT), it is flat. Raises DataError where
-    the rule fails, ConfigError where it returns something else than forecasts.
+    A forecast of exactly 0 is missing, as in pysystemtrade; corrected (FLAT_STAYS_FLAT), it is flat. There are forecasts on
+    days without price; corrected (PAUSED_MARKETS), there are none. Raises DataError where the rule fails, ConfigError where it
+    returns something else than forecasts.
     """
     rule = config.trading_rules[name]
     where = f"{config.source}: trading_rules.{name}: {rule.function}"
@@ -89,6 +90,8 @@ def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
     rows = span.mask(len(table))
     if not config.corrects(Correction.FLAT_STAYS_FLAT):
         rows &= table.to_numpy() != 0.0
+    if config.corrects(Correction.PAUSED_MARKETS):
+        rows &= raw_data.priced
     return Panel(table.where(rows), span)
 
 
