@@ -161,3 +161,18 @@ def test_the_defaults_of_pysystemtrade_are_all_accepted(file: Path) -> None:
     ours = load(file, RULES)
     different = {name for name in StrategyConfig.model_fields if getattr(config, name) != getattr(ours, name)}
     assert different <= {"long_only_instruments", "duplicate_instruments", "exclude_instrument_lists"}
+
+
+def test_a_strategy_may_be_based_on_another(file: Path) -> None:
+    (file.parent / "base.yaml").write_text(RULES + "buffer_size: 0.2\nforecast_cap: 15\n")
+    config = load(file, "base_config: base.yaml\nforecast_cap: 25\n")
+    assert (config.buffer_size, config.forecast_cap) == (0.2, 25)
+    assert load(file, "base_config: static_trend_carry\n").trading_rules
+
+
+def test_strategies_that_are_based_on_each_other_are_refused(file: Path) -> None:
+    (file.parent / "base.yaml").write_text(f"base_config: {file.name}\n")
+    with pytest.raises(ConfigError, match=r"base\.yaml, line 1: base_config strategy\.yaml leads back"):
+        load(file, "base_config: base.yaml\n")
+    with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read"):
+        load(file, "base_config: absent.yaml\n")

@@ -34,20 +34,35 @@ PACKAGE = resources.files("tradeflow_core.strategy")
 def load_strategy(path: str | Path, changes: Changes | None = None) -> StrategyConfig:
     """The strategy of a YAML file, laid over the defaults; mappings merge key by key, anything else replaces.
 
+    A file that names another one in `base_config` (beside it, or a packaged strategy) is laid over that: each of its
+    top-level keys replaces the other's whole.
+
     `changes`: values by dotted key that take the place of the file's own, such as `{"buffer_size": 0.2}`. Takes our own files
     and pysystemtrade's unchanged. Raises ConfigError naming file, line and key for YAML that does not parse, a key that is
     unknown or given twice, a value that is wrong, and settings that this engine cannot honour.
     """
     file = Path(path)
+    tree, lines = _read(file, ())
+    if changes:
+        tops = {key.partition(".")[0] for key in changes}
+        tree, lines = changed(tree, changes, str(file)), {key: line for key, line in lines.items() if key not in tops}
+    return _build(tree, lines, str(file))
+
+
+def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
+    """The keys of a file and of those it is based on, and the lines of its own; `above`: the files that lead to it."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"strategy file {file} cannot be read: {error}") from None
     tree, lines = _parse(text, str(file))
-    if changes:
-        tops = {key.partition(".")[0] for key in changes}
-        tree, lines = changed(tree, changes, str(file)), {key: line for key, line in lines.items() if key not in tops}
-    return _build(tree, lines, str(file))
+    name = tree.pop("base_config", None)
+    if name is None:
+        return tree, lines
+    base = packaged_strategies().get(str(name)) or file.parent / str(name)
+    if base.resolve() in (one.resolve() for one in (*above, file)):
+        raise ConfigError(f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two")
+    return {**_read(base, (*above, file))[0], **tree}, lines
 
 
 def strategy_from_dict(tree: Tree, source: str = "dictionary") -> StrategyConfig:
