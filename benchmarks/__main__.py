@@ -42,11 +42,11 @@ def main() -> None:
 
 def show_growth(console: Console, figures: list[universe.UniverseFigure]) -> None:
     """Print what the price chain costs as the number of instruments grows."""
-    names = ("price chain", "instruments", "price rows", "new bars", "CPU s", "us a row", "wall s", "peak MB", "MB before")
+    names = ("price chain", "instruments", "price rows", "CPU s", "us a row", "wall s", "peak MB", "MB before")
     table = Table(*names, title="Price chain over the universe", title_justify="left")
     for f in figures:
         numbers = (f"{f.cpu:.2f}", f"{f.cpu / f.rows * 1e6:.2f}", f"{f.wall:.2f}", f"{f.peak:,.0f}", f"{f.idle:,.0f}")
-        table.add_row(f.work, str(f.instruments), f"{f.rows:,}", f"{f.bars:,}", *numbers)
+        table.add_row(f.work, str(f.instruments), f"{f.rows:,}", *numbers)
     console.print(table)
 
 

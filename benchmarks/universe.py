@@ -22,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.prices import SHARED
+from tradeflow_assets.runner import execute_job
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -37,19 +38,18 @@ HELD_BACK = datetime(2023, 8, 29, 0, 5, tzinfo=UTC)
 IN_USE = datetime(2023, 8, 30, 0, 5, tzinfo=UTC)
 NEXT_DAY = datetime(2023, 8, 31, 0, 5, tzinfo=UTC)
 """The day that is measured."""
-WORK = {"rebuild, stitch, write": STAGES[2:], "one new day": STAGES}
+REBUILD, NEW_DAY, THROUGH_DAGSTER = "rebuild, stitch, write", "one new day", "one new day through Dagster"
 STEPS = (8, 4, 2, 1)
 """Every so many-th instrument."""
 
 
 @dataclass(frozen=True)
 class UniverseFigure:
-    """One run: what, instruments, rows of multiple prices written, bars stored, CPU and wall seconds, peak memory (MB) and that before the run."""
+    """One run: what, instruments, rows of multiple prices written, CPU and wall seconds, peak memory (MB) and that before the run."""
 
     work: str
     instruments: int
     rows: int
-    bars: int
     cpu: float
     wall: float
     peak: float
@@ -120,32 +120,33 @@ def advance(desk: Desk, instant: datetime) -> None:
 
 
 def run(home_path: Path, work: str, step: int) -> UniverseFigure:
-    """Do the work for every `step`-th instrument, in this process."""
+    """Do the work for every `step`-th instrument, in this process; through Dagster always for all, as the job of the day does it."""
     home = Home.open(home_path)
     desk = Desk(home)
-    codes = desk.universe[::step]
-    if work == "one new day":
+    codes = desk.universe[:: 1 if work == THROUGH_DAGSTER else step]
+    if work != REBUILD:
         advance(desk, NEXT_DAY)
     for code in codes:  # the market opens its books: not part of the platform's own work
         desk.broker.contracts(code)
     idle = _peak()
     cpu, wall = time.process_time(), time.perf_counter()
-    rows = bars = 0
-    for code in codes:
-        for result in update_instrument(desk, code, WORK[work]):
-            rows += result.rows if result.stage == "multiple_prices" else 0
-            bars += int(result.facts.get("added_H", 0)) + int(result.facts.get("added_D", 0))
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    if work == THROUGH_DAGSTER:
+        execute_job(desk, "prices")
+    else:
+        for code in codes:
+            list(update_instrument(desk, code, STAGES[2:] if work == REBUILD else STAGES))
+    cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, _peak()
+    rows = sum(len(desk.store.read("multiple_prices", code, ())) for code in codes)
     desk.close()
-    return UniverseFigure(work, len(codes), rows, bars, cpu, wall, _peak(), idle)
+    return UniverseFigure(work, len(codes), rows, cpu, wall, peak, idle)
 
 
 def figures() -> list[UniverseFigure]:
-    """Every work with 24, 47, 93 and 186 instruments."""
+    """The work of the core with 24, 47, 93 and 186 instruments, and a day of all of them through Dagster."""
     folder = Path(tempfile.mkdtemp(prefix="tradeflow-bench-"))
     try:
         home = make_home(folder).path
-        return [measured(home, work, step) for work in WORK for step in STEPS]
+        return [*(measured(home, work, step) for work in (REBUILD, NEW_DAY) for step in STEPS), measured(home, THROUGH_DAGSTER, 1)]
     finally:
         shutil.rmtree(folder)
 

@@ -32,7 +32,9 @@ from tradeflow_core.prices import (
     stored_bars,
     update_instrument,
 )
-from tradeflow_core.prices.collect import Collected, _typed, check_bars, store_bars
+from tradeflow_core.prices.bar_store import stored_closes
+from tradeflow_core.prices.collect import Collected, store_bars
+from tradeflow_core.prices.incoming import check_bars, typed_bars
 
 NOW = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -44,7 +46,7 @@ def bars(**changes: object) -> pd.DataFrame:
 
 
 def accepted(frame: pd.DataFrame) -> pd.DataFrame:
-    return check_bars(_typed(frame, "GOLD", 20240300, "D"), "GOLD", NOW)
+    return check_bars(typed_bars([(20240300, "D", frame)], "GOLD"), "GOLD", NOW)
 
 
 def test_good_bars_are_kept_in_order_whatever_order_they_came_in() -> None:
@@ -201,7 +203,7 @@ def test_a_price_between_two_hours_does_not_make_the_last_bar_come_twice(trading
     short = last.to_frame().T.astype(bars.dtypes.to_dict())
     moment = last["start"] + (last["end"] - last["start"]) / 2
     short["start"] = short["end"] = moment
-    store_bars(desk, "CORN", bars, short, Collected(), check=False)
+    store_bars(desk, "CORN", short, Collected(stored_closes(desk, "CORN")), check=False)
     desk.clock.wait(3 * 3600)
     list(update_instrument(desk, "CORN"))
     after = stored_bars(desk, "CORN")

@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import text
 
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.ledger import Ledger
-from tradeflow_core.store import Store, create_sql_engine, open_query, run_query
+from tradeflow_core.store import APPENDED, Store, create_sql_engine, open_query, run_query
 
 
 def frame(rows: int, value: float = 1.0) -> pd.DataFrame:
@@ -77,6 +79,101 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> No
         values = store.read("prices", "GOLD")["price"]
         assert len(values) == 50_000
         assert values.nunique() == 1
+
+
+def bars(numbers: Iterable[int]) -> pd.DataFrame:
+    """One bar of FINAL n for each number n, in that order."""
+    numbers = list(numbers)
+    start = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.array(numbers), unit="h")
+    frequency = pd.Categorical(["DH"[n % 2] for n in numbers], categories=["D", "H"])
+    frame = {"contract": [202403 + n % 3 for n in numbers], "frequency": frequency, "start": start.as_unit("us"), "FINAL": np.array(numbers, float)}
+    return pd.DataFrame(frame)
+
+
+def in_order(numbers: Iterable[int]) -> pd.DataFrame:
+    return bars(numbers).sort_values(APPENDED["contract_prices"], ignore_index=True)
+
+
+@pytest.mark.parametrize("root", ["here", "memory://tradeflow-append"])
+def test_appended_rows_are_read_in_their_place_whether_they_lie_apart_or_were_merged(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradeflow_core.store.parquet.RECENT_ROWS", 10)
+    store = Store(str(tmp_path) if root == "here" else root)
+    apart = []
+    for n in range(0, 60, 3):
+        store.append("contract_prices", "GOLD", in_order(range(n, n + 3)))
+        pd.testing.assert_frame_equal(store.read("contract_prices", "GOLD"), in_order(range(n + 3)))
+        assert sorted(store.read("contract_prices", "GOLD", ["FINAL"])["FINAL"]) == list(range(n + 3))
+        apart.append(len(store.tables("contract_prices", "GOLD")) == 2)
+    assert set(apart) == {True, False}
+    assert store.names("contract_prices") == ["GOLD"]
+    assert int(run_query(open_query(store), "select count(*) as n from contract_prices where name = 'GOLD'")["n"].iloc[0]) == 60
+    store.append("contract_prices", "GOLD", in_order([60]))
+    store.write("contract_prices", "GOLD", in_order(range(5)))
+    assert len(store.read("contract_prices", "GOLD")) == 5, "what is written replaces what was appended"
+    store.append("contract_prices", "GOLD", in_order([60]))
+    store.delete("contract_prices", "GOLD")
+    store.append("contract_prices", "GOLD", in_order([7]))
+    pd.testing.assert_frame_equal(store.read("contract_prices", "GOLD"), bars([7]))
+
+
+def test_what_a_killed_merge_left_behind_goes_with_the_next_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradeflow_core.store.parquet.RECENT_ROWS", 10)
+    store, recent = Store(str(tmp_path)), tmp_path / "contract_prices" / "recent" / "GOLD.parquet"
+    store.append("contract_prices", "GOLD", in_order(range(4)))
+    store.append("contract_prices", "GOLD", in_order(range(4, 12)))
+    left_over = recent.read_bytes()
+    store.append("contract_prices", "GOLD", in_order(range(12, 16)))
+    assert not recent.exists()
+    recent.write_bytes(left_over)
+    pd.testing.assert_frame_equal(store.read("contract_prices", "GOLD"), in_order(range(16)))
+    store.append("contract_prices", "GOLD", in_order([16]))
+    assert len(pd.read_parquet(recent)) == 1
+    pd.testing.assert_frame_equal(store.read("contract_prices", "GOLD"), in_order(range(17)))
+
+
+def test_a_row_that_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.append("contract_prices", "GOLD", in_order(range(6)))
+    store.append("contract_prices", "GOLD", in_order(range(4, 9)).assign(FINAL=-1.0))
+    store.append("contract_prices", "GOLD", in_order(range(7, 10)).assign(FINAL=-2.0))
+    expected = in_order(range(10))
+    known = expected["FINAL"].copy()
+    expected["FINAL"] = np.select([known < 6, known < 9], [known, -1.0], -2.0)
+    pd.testing.assert_frame_equal(store.read("contract_prices", "GOLD"), expected)
+
+
+APPENDER = """
+import sys; sys.path.insert(0, {root!r})
+from tests.test_store import in_order
+from tradeflow_core.store import Store, parquet
+parquet.RECENT_ROWS = 6
+store = Store({folder!r})
+done = len(store.read("contract_prices", "GOLD"))
+while True:
+    store.append("contract_prices", "GOLD", in_order(range(done, done + 2)))
+    done += 2
+    print(done, flush=True)
+"""
+
+
+def test_an_appender_killed_at_any_moment_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    store, dice = Store(str(tmp_path)), random.Random(2)
+    store.append("contract_prices", "GOLD", in_order([0, 1]))
+    root = str(Path(__file__).resolve().parent.parent)
+    for _ in range(6):
+        process = subprocess.Popen([sys.executable, "-c", APPENDER.format(root=root, folder=str(tmp_path))], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(dice.uniform(0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        promised = int((process.stdout.read().split() or ["0"])[-1])
+        process.stdout.close()
+        rows = store.read("contract_prices", "GOLD")
+        assert len(rows) >= promised
+        pd.testing.assert_frame_equal(rows, in_order(range(len(rows))))
 
 
 def test_sql_sees_the_store_and_the_ledger_and_changes_neither(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from tradeflow_assets.metadata import bullets, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import display
-from tradeflow_core.ledger import contracts_of, current_rolls, locked_instruments
-from tradeflow_core.prices import LOCK_OWNER, rolls_not_into_forward
+from tradeflow_core.ledger import contract_facts, current_rolls, locked_instruments
+from tradeflow_core.prices import LOCK_OWNER, bar_ends, rolls_not_into_forward
 from tradeflow_core.reports import freshness, store_problems
 
 GAP_WINDOW_DAYS = 60
@@ -67,8 +67,7 @@ def gaps(desk: Desk) -> dg.AssetCheckResult:
     """The series of every priced contract has a price on nearly every business day of the last 60 days."""
     with desk.ledger.read() as view:
         rolls = {code: roll for code, roll in current_rolls(view).items() if code in desk.universe}
-    stored = set(desk.store.names("contract_prices"))
-    missing = {code: missing_days(desk, code, roll.price_contract) for code, roll in rolls.items() if code in stored}
+    missing = {code: missing_days(desk, code, roll.price_contract) for code, roll in rolls.items()}
     bad = pd.DataFrame(
         [
             (code, display(rolls[code].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
@@ -86,12 +85,12 @@ def gaps(desk: Desk) -> dg.AssetCheckResult:
 
 def missing_days(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
     """Business days of the last 60 days, up to yesterday and from the contract's first price on, without a price of it (naive midnights)."""
-    bars, yesterday = desk.store.read("contract_prices", code, ["contract", "end"]), desk.today() - timedelta(days=1)
+    yesterday = desk.today() - timedelta(days=1)
     session = desk.instrument(code).session
     zone = desk.home.sessions.session_of(session).zone if session else desk.settings.zone
     # A bar that ends at midnight is of the day before.
-    last_moments = bars.loc[bars["contract"] == contract, "end"] - pd.Timedelta(seconds=1)
-    known = last_moments.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
+    last_moments = bar_ends(desk, code, contract) - pd.Timedelta(seconds=1)
+    known = last_moments.tz_convert(zone).tz_localize(None).normalize()
     first = yesterday - timedelta(days=GAP_WINDOW_DAYS - 1)
     if len(known):
         first = max(first, known.min().date())
@@ -109,10 +108,10 @@ def expired_key_contracts(desk: Desk) -> dg.AssetCheckResult:
         for code, roll in current_rolls(view).items():
             if code not in desk.universe:
                 continue
-            rule, known = desk.instrument(code).roll_rule, contracts_of(view, code)["expiry"]
+            rule, known = desk.instrument(code).roll_rule, contract_facts(view, code)
             contracts = {"priced": roll.price_contract, "forward": roll.forward_contract, "carry": roll.carry_contract}
             for role, contract in contracts.items():
-                expiry = known.get(contract, rule.approximate_expiry(contract) if rule else None)
+                expiry = known[contract][0] if contract in known else rule.approximate_expiry(contract) if rule else None
                 if expiry is not None and expiry < desk.today():
                     found.append((code, role, display(contract), expiry.isoformat()))
     expired = pd.DataFrame(found, columns=["instrument", "role", "contract", "expiry"])

@@ -105,8 +105,8 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
         plan = preview_roll(desk, code) if wanted == RollState.ROLL_ADJUSTED else None
         shown = {
             "instrument": code,
-            "before": change.before.value,
-            "after": (RollState.NO_ROLL if plan else change.after).value,
+            "state_before": change.before.value,
+            "state_after": (RollState.NO_ROLL if plan else change.after).value,
             "position": change.position,
             "who": config.who,
             "why": config.why,

@@ -7,12 +7,18 @@ import dagster as dg
 import pandas as pd
 
 from tradeflow_assets.capital import strategy_capital
+from tradeflow_assets.charts import bar_chart, line_chart, small_bars
 from tradeflow_assets.fx import spot_fx
-from tradeflow_assets.metadata import rows, table
+from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_core.day import optimal_positions_step
 from tradeflow_core.desk import Desk
+from tradeflow_core.instruments import display
 from tradeflow_core.reports import positions_against_optimal
-from tradeflow_core.strategy.production import StrategyRun
+from tradeflow_core.strategy.compat import Correction
+from tradeflow_core.strategy.curves import PARTS, CurveGroup, portfolio_curve
+from tradeflow_core.strategy.production import StrategyRun, latest_optimal
+from tradeflow_core.strategy.statistics import statistics
+from tradeflow_core.strategy.tear_sheet import tear_sheet
 
 BACKTEST = dg.AssetSpec(
     "backtest",
@@ -21,7 +27,8 @@ BACKTEST = dg.AssetSpec(
     kinds={"parquet"},
     description="""**Every strategy run over its whole history with today's capital**: forecasts of each rule, their combination, position
 sizes, weights of instruments, buffers. What is traded live is the last row of this, by the same code as any research backtest. The
-newest rows of each stage are kept as Parquet with the configuration beside them, one folder a day.""",
+last year of each stage is kept as Parquet with the configuration beside it, one folder a day: `tradeflow backtest show` looks into any
+of them, `tradeflow backtest compare` says why positions changed.""",
 )
 OPTIMAL = dg.AssetSpec(
     "optimal_positions",
@@ -32,6 +39,18 @@ OPTIMAL = dg.AssetSpec(
 costs, outside it the position is traded to the nearest edge. Fractions of contracts, with the reference contract and price on which
 they were sized.""",
 )
+SHOWN_STATISTICS = {
+    "ann_mean": "return, % a year",
+    "ann_std": "volatility, % a year",
+    "sharpe": "Sharpe ratio",
+    "sortino": "Sortino ratio",
+    "skew": "skew",
+    "worst_drawdown": "worst drawdown, %",
+    "avg_drawdown": "average drawdown, %",
+    "hitrate": "days with profit",
+}
+RISK_DAYS = 16.0
+"""Square root of the business days of a year."""
 
 
 @dg.multi_asset(
@@ -41,28 +60,96 @@ they were sized.""",
 )
 def strategies(desk: dg.ResourceParam[Desk]) -> Iterator[dg.MaterializeResult]:
     runs = optimal_positions_step(desk)
-    yield dg.MaterializeResult(asset_key="backtest", metadata=backtest_metadata(runs))
+    yield dg.MaterializeResult(asset_key="backtest", metadata=backtest_metadata(desk, runs))
     yield dg.MaterializeResult(asset_key="optimal_positions", metadata=optimal_metadata(desk))
 
 
-def backtest_metadata(runs: dict[str, StrategyRun]) -> Mapping[str, Any]:
-    """The size of each strategy's backtest and the forecasts at its end."""
-    frames = []
-    for name, run in runs.items():
-        forecasts = run.backtest.stage("combined_forecast")
-        newest = forecasts.ffill().iloc[-1].dropna()
-        frames.append(
-            pd.DataFrame(
-                {"strategy": name, "instrument": newest.index, "forecast": newest.to_numpy(), "until": forecasts.index[-1]}
-            )
-        )
-    every = pd.concat(frames, ignore_index=True)
-    return {
-        "n_instruments": int(every["instrument"].nunique()),
-        "mean_absolute_forecast": float(every["forecast"].abs().mean()),
-        "forecasts": table(every),
-        **rows(sum(len(run.backtest.stage("combined_forecast")) for run in runs.values())),
+def backtest_metadata(desk: Desk, runs: Mapping[str, StrategyRun]) -> Mapping[str, Any]:
+    """What each strategy was run with, how it would have done, what it wants now, and where the details are."""
+    forecasts = pd.concat([run.optimal["combined_forecast"] for run in runs.values()])
+    shown: dict[str, Any] = {
+        "capital": sum(run.backtest.config.notional_trading_capital for run in runs.values()),
+        "currency": desk.settings.base_currency,
+        "n_instruments": int(forecasts[forecasts.notna()].index.nunique()),
+        "mean_abs_forecast": float(forecasts.abs().mean()),
+        "strategies": table(pd.DataFrame([_facts(name, run) for name, run in runs.items()])),
     }
+    for name, run in runs.items():
+        # With one strategy, its name in every label would only be in the way.
+        suffix = f" of {name}" if len(runs) > 1 else ""
+        shown |= {f"{label}{suffix}": value for label, value in _strategy_metadata(desk, name, run).items()}
+    return {**shown, **rows(sum(len(run.backtest.stage("combined_forecast")) for run in runs.values()))}
+
+
+def _facts(name: str, run: StrategyRun) -> dict[str, Any]:
+    config, days = run.backtest.config, run.backtest.stage("combined_forecast").index
+    return {
+        "strategy": name,
+        "capital": float(config.notional_trading_capital),
+        "risk_target": float(config.percentage_vol_target),
+        "instruments": len(run.backtest.instruments),
+        "since": _unbroken(f"{days[0]:%d %b %Y}"),
+        "until": _unbroken(f"{days[-1]:%d %b %Y}"),
+    }
+
+
+def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any]:
+    curve = portfolio_curve(run.backtest.accounts)
+    running = pd.DataFrame({part: curve.returns(part).cumulative for part in ("gross", "net")})
+    risk = position_risk(run)
+    zone = desk.settings.time_zone
+    sheet = desk.home.path / "reports" / f"tear_sheet_{name}.html"
+    tear_sheet(run.backtest, sheet)
+    found = statistics_table(curve, run.backtest.config.corrects(Correction.STATISTICS))
+    return {
+        "sharpe": float(found["net"].loc["Sharpe ratio"]),
+        "account_curve": sparkline(running["net"]),
+        "account_chart": line_chart(running, "profit and loss, % of capital"),
+        "statistics": table(found.rename_axis("statistic").reset_index()),
+        "positions": small_bars(risk.to_numpy()),
+        "positions_chart": bar_chart(risk, "risk of the optimal positions, % of capital a year"),
+        "optimal_positions": table(optimal_table(desk, name)),
+        "made_at": f"{latest_optimal(desk, name)['time'].iloc[0].tz_convert(zone):%Y-%m-%d %H:%M} {zone}",
+        "tear_sheet": dg.MetadataValue.path(str(sheet)),
+    }
+
+
+def statistics_table(curve: CurveGroup, corrected: bool) -> pd.DataFrame:
+    """The statistics that a page has room for: index their names, columns gross, costs, net."""
+    found = {part: statistics(curve.returns(part), corrected) for part in PARTS}
+    columns = {part: [round(figures[key], 4) for key in SHOWN_STATISTICS] for part, figures in found.items()}
+    return pd.DataFrame(columns, index=pd.Index(SHOWN_STATISTICS.values()))
+
+
+def position_risk(run: StrategyRun) -> pd.Series:
+    """What each optimal position risks: standard deviation a year in percent of capital, negative where short, the largest first."""
+    point_sizes = pd.Series({code: run.backtest.data.instrument(code).point_size for code in run.optimal.index})
+    daily = run.optimal["notional_position"] * run.optimal["daily_returns_volatility"] * point_sizes * run.optimal["fx"]
+    annual = 100.0 * RISK_DAYS * daily / run.backtest.config.notional_trading_capital
+    return annual.dropna().sort_values(key=abs, ascending=False)
+
+
+def optimal_table(desk: Desk, strategy: str) -> pd.DataFrame:
+    """The day's optimal positions with price, contract and day that they refer to; columns narrow enough for a page."""
+    stored = latest_optimal(desk, strategy).reset_index()
+    contracts = stored["reference_contract"].astype(int)
+    bands = stored[["notional_position", "lower", "upper"]].round(2)
+    return pd.DataFrame(
+        {
+            "instrument": stored["instrument"],
+            "position": bands["notional_position"],
+            "lower": bands["lower"],
+            "upper": bands["upper"],
+            "price": stored["reference_price"],
+            "contract": [_unbroken(display(each)) if each else "" for each in contracts],
+            "day": [_unbroken(f"{day:%d %b}") if pd.notna(day) else "" for day in stored["reference_date"]],
+        }
+    )
+
+
+def _unbroken(text: str) -> str:
+    """The text with blanks and hyphens at which a narrow cell is not broken into lines."""
+    return text.replace(" ", "\u00a0").replace("-", "\u2011")
 
 
 def optimal_metadata(desk: Desk) -> Mapping[str, Any]:

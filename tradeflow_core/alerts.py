@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import smtplib
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
+from itertools import islice, takewhile
 from pathlib import Path
 
 from tradeflow_core.settings import AlertSettings
+
+BLOCK_BYTES = 2**16
 
 
 class Alerts:
@@ -20,9 +26,9 @@ class Alerts:
 
     def send(self, subject: str, message: str, now: datetime) -> None:
         """Log the alert and, where mail is configured, send it. A mail that fails is logged as well, and never stops the caller."""
-        repeated = any(a["subject"] == subject and a["time"][:10] == now.isoformat()[:10] for a in self.read(200))
+        mailed = self._settings.email_to and self._settings.smtp_server and not self._told_today(subject, now)
         self._log(subject, message, now)
-        if self._settings.email_to and self._settings.smtp_server and not repeated:
+        if mailed:
             try:
                 self._mail(subject, message)
             except (OSError, smtplib.SMTPException) as error:
@@ -30,9 +36,30 @@ class Alerts:
 
     def read(self, newest: int = 50) -> list[dict[str, str]]:
         """The newest alerts, oldest first: dictionaries of time, subject, message."""
+        return list(islice(self._newest_first(), newest))[::-1]
+
+    def _told_today(self, subject: str, now: datetime) -> bool:
+        """Whether there is an alert of this subject on the (UTC) day of `now`."""
+        today = now.isoformat()[:10]
+        of_today = takewhile(lambda alert: alert["time"][:10] >= today, self._newest_first())
+        return any(alert["subject"] == subject for alert in of_today)
+
+    def _newest_first(self) -> Iterator[dict[str, str]]:
+        """All alerts from the last one back, reading no more of the file than is asked for."""
         if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()[-newest:]]
+            return
+        with self.path.open("rb") as file:
+            end, rest = file.seek(0, os.SEEK_END), b""
+            while end:
+                start = max(end - BLOCK_BYTES, 0)
+                file.seek(start)
+                lines = (file.read(end - start) + rest).splitlines()
+                # The first line of a block may have begun in the one before.
+                rest, lines = (lines[0], lines[1:]) if start else (b"", lines)
+                for line in reversed(lines):
+                    with suppress(ValueError):  # a line that a power cut left half written
+                        yield json.loads(line)
+                end = start
 
     def _log(self, subject: str, message: str, now: datetime) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

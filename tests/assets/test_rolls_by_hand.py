@@ -81,7 +81,7 @@ def test_a_roll_by_hand_makes_the_forward_contract_the_priced_one_and_the_graph_
     shown = next(m for m in result.get_asset_materialization_events() if m.asset_key == dg.AssetKey("roll_status"))
     assert shown.partition is None
     metadata = shown.materialization.metadata
-    assert (metadata["before"].value, metadata["after"].value, metadata["who"].value) == ("No_Open", "No_Roll", "me")
+    assert (metadata["state_before"].value, metadata["state_after"].value, metadata["who"].value) == ("No_Open", "No_Roll", "me")
     assert metadata["price_after_roll"].value == display(old.forward_contract)
     assert len(records_of(metadata["rolls"])) == len(THREE), "the other instruments are still in the table"
     stored = priced.store.read("adjusted_prices", CODE)["price"].tail(6)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.prices import back_adjust, build_from_events
+from tradeflow_core.prices.bar_store import BAR_TYPES, in_order, not_stored, stored_bars, stored_closes
 from tradeflow_core.prices.bars import append_only_merge
-from tradeflow_core.prices.collect import BAR_TYPES, Collected, not_stored, store_bars, stored_bars
+from tradeflow_core.prices.collect import Collected, store_bars
 from tradeflow_core.prices.multiple import update_adjusted, update_multiple
 
 seeds = st.integers(0, 2**32 - 1)
@@ -31,8 +32,8 @@ def random_bars(dice: np.random.Generator, number: int) -> pd.DataFrame:
 
 
 def arrive(desk: Desk, batch: pd.DataFrame) -> None:
-    stored = stored_bars(desk, "US10")
-    store_bars(desk, "US10", stored, not_stored(batch, stored), Collected(), check=False)
+    stored = stored_closes(desk, "US10")
+    store_bars(desk, "US10", not_stored(in_order(batch), stored), Collected(stored), check=False)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

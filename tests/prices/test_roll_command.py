@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -12,21 +13,25 @@ from tests import commands
 from tests.commands import said
 from tradeflow_core import day
 from tradeflow_core.desk import Desk
+from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import (
     ANY,
     Override,
+    contract_facts,
     current_roll,
     locked_instruments,
     override_for,
     positions_by_contract,
+    record_contracts,
     roll_events_of,
     roll_state,
     set_override,
     set_roll_state,
     set_trade_limit,
 )
-from tradeflow_core.prices import RollState, allowed_states, decide_rolls, roll_by_rules
+from tradeflow_core.prices import RollState, allowed_states, decide_rolls, roll_by_rules, roll_prices
+from tradeflow_core.prices.sampling import refresh_expiries
 
 CODE = "EUROSTX"
 
@@ -124,6 +129,32 @@ def test_a_confirmed_roll_rebuilds_the_prices_at_once_as_the_preview_showed_them
     assert desk.store.read("adjusted_prices", CODE)["price"].iloc[-6:].tolist() == [row["price"] for row in shown["adjusted_after"]]
     assert state_of(desk) == "No_Roll"
     assert events(desk).iloc[-1]["reason"] == "person"
+
+
+def test_the_contracts_of_a_roll_are_looked_up_at_the_broker_and_sampled_from_then_on(trading_desk: Desk) -> None:
+    desk = trading_desk
+    with desk.ledger.begin() as tx:
+        before, known = current_roll(tx, CODE), contract_facts(tx, CODE)
+        assert before is not None
+        record_contracts(tx, CODE, {before.forward_contract: (date(2030, 1, 1), True)}, desk.now())
+    event = roll_prices(desk, CODE, "person", "me", "I say so")
+    with desk.ledger.read() as view:
+        facts = contract_facts(view, CODE)
+    for contract in (event.price_contract, event.forward_contract, event.carry_contract):
+        assert facts[contract] == (desk.broker.contract(CODE, contract).expiry, True)
+    was, furthest = (max(contract for contract, (_, sampling) in table.items() if sampling) for table in (known, facts))
+    assert furthest > max(was, event.forward_contract), "one contract further than before"
+
+
+def test_a_roll_needs_contracts_that_exist(trading_desk: Desk) -> None:
+    desk, forgotten = trading_desk, 20240201
+    with desk.ledger.begin() as tx:
+        record_contracts(tx, CODE, {forgotten: (date(2024, 2, 20), False)}, desk.now())
+    refresh_expiries(desk, CODE, [forgotten])
+    with desk.ledger.read() as view:
+        assert contract_facts(view, CODE)[forgotten] == (date(2024, 2, 20), False), "what the broker has forgotten stays as recorded"
+    with pytest.raises(StateError, match="the broker has no contract 2040-12; wait until it is listed"):
+        refresh_expiries(desk, CODE, [20401200])
 
 
 def test_a_program_must_say_yes(trading_desk: Desk) -> None:

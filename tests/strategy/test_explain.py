@@ -103,6 +103,12 @@ def test_some_days_later_prices_have_moved_forecast_volatility_and_rate(book: Bo
     assert_adds_up(found)
     moved = found.positions[["forecast", "volatility", "fx"]].abs()
     assert (moved > 0).all(axis=None)
+    for factor, stage in (("volatility", "daily_returns_volatility"), ("fx", "fx"), ("forecast", "combined_forecast")):
+        for side, run in (("before", found.before), ("after", found.after)):
+            np.testing.assert_allclose(found.factors[factor][side], run.optimal[stage], rtol=1e-12)
+    louder = found.factors["volatility"]["after"] > found.factors["volatility"]["before"]
+    long = found.positions["before"].sort_index() > 0
+    assert ((found.positions["volatility"].sort_index() < 0) == (louder == long)).all()
     np.testing.assert_allclose(found.positions[["price", "capital", "diversification", "risk_overlay", "rest"]], 0.0, atol=1e-9)
     assert found.settings.empty
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ from tradeflow_assets.serve import command, environment
 from tradeflow_core.day import business_day, next_business_day, run_day
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
+from tradeflow_core.instruments import display
+from tradeflow_core.ledger import current_roll
 
 CHROMIUM = shutil.which("chromium")
 BROKEN, GOOD = "GOLD_micro", "CORN"
+ROLLED = "US10"
+"""Not held after the first day, so that a person may roll it."""
 GROUPS = ("desk", "rolls", "prices", "fx", "capital", "strategy", "orders", "execution", "reports")
 OFFLINE = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 
@@ -149,6 +154,21 @@ def test_orders_are_shown_as_a_table_and_as_plots(site: Site, page: Any) -> None
     keep(page, "plots")
 
 
+def test_the_backtest_shows_its_curve_and_positions_and_a_chart_of_each(site: Site, page: Any) -> None:
+    page.goto(f"{site.url}/assets/backtest")
+    page.get_by_text("account_curve", exact=True).first.wait_for()
+    for code in THREE:
+        page.get_by_text(code, exact=True).first.wait_for()
+    assert page.locator('img[src^="data:image/svg+xml"]').count() == 2
+    keep(page, "backtest")
+    for place, chart in enumerate(("profit and loss, % of capital", "risk of the optimal positions, % of capital a year")):
+        page.get_by_text("[Show Markdown]").nth(place).click()
+        page.locator(f'img[alt="{chart}"]').wait_for()
+        keep(page, f"backtest_chart_{place}")
+        page.keyboard.press("Escape")
+        page.locator(f'img[alt="{chart}"]').wait_for(state="detached")
+
+
 def test_a_price_is_drawn_on_its_partition(site: Site, page: Any) -> None:
     page.goto(f"{site.url}/assets/adjusted_prices?view=partitions&partition={GOOD}")
     page.locator('img[src^="data:image/svg+xml"]').first.wait_for()
@@ -213,3 +233,58 @@ def test_the_failed_run_was_told_to_a_person(site: Site, page: Any) -> None:
             break
         time.sleep(1)
     assert told and BROKEN in told[0]
+
+
+def launch(site: Site, page: Any, job: str, config: str) -> None:
+    """Type the configuration of a job into its launchpad, launch it and wait until it has succeeded."""
+    page.goto(f"{site.url}/locations/tradeflow_assets.definitions/jobs/{job}/playground")
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(config)
+    page.get_by_text("No errors").wait_for()
+    keep(page, f"launchpad_{job}")
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/**")
+    # The queue takes up runs every few seconds.
+    page.get_by_text("Success", exact=True).first.wait_for(timeout=90_000)
+    keep(page, f"run_{job}")
+
+
+def shown_table(page: Any, name: str) -> list[list[str]]:
+    """The cells of a table of metadata, a list a row, as the event on the page shows them."""
+    _, _, below = page.inner_text("body").partition(f"{name}\n")
+    rows = [line.split("\t") for line in below.splitlines() if line.strip() and not line.startswith("Show schema")]
+    width = len(rows[0])
+    return list(takewhile(lambda row: len(row) == width, rows))
+
+
+def test_a_person_rolls_prices_from_the_launchpad_and_sees_before_and_after(site: Site, page: Any) -> None:
+    with Desk(Home.open(site.home)).ledger.read() as view:
+        old = current_roll(view, ROLLED)
+    assert old is not None
+    launch(site, page, "preview_roll", f"ops:\n  show_roll:\n    config:\n      instrument: {ROLLED}\n")
+    page.goto(f"{site.url}/assets/roll_status?view=events")
+    page.get_by_text("Observed in run").first.wait_for()
+    names = ("multiple_before", "multiple_after", "adjusted_before", "adjusted_after")
+    shown = {name: shown_table(page, name) for name in names}
+    assert all(len(rows) == 7 for rows in shown.values()), "a header and six rows each"
+    assert shown["multiple_before"][-1][4] == str(old.price_contract) and shown["multiple_after"][-1][4] == str(old.forward_contract)
+    keep(page, "roll_preview")
+    config = f"instrument: {ROLLED}\n      state: Roll_Adjusted\n      who: me\n      why: the volume has moved\n"
+    launch(site, page, "set_roll_state", f"ops:\n  enter_roll_state:\n    config:\n      {config}")
+    page.goto(f"{site.url}/assets/roll_status?view=events")
+    page.get_by_text("the volume has moved").first.wait_for()
+    assert {name: shown_table(page, name) for name in names} == shown, "it was done as it was shown"
+    rolls = {row[0]: row for row in shown_table(page, "rolls")}
+    assert rolls[ROLLED][1:4:2] == ["No_Roll", display(old.forward_contract)] and set(THREE) < set(rolls)
+    keep(page, "roll_status")
+    for asset in ("roll_status", "adjusted_prices"):
+        page.goto(f"{site.url}/assets/{asset}/?view=lineage")
+        page.get_by_text(asset, exact=True).first.wait_for()
+        page.get_by_text(re.compile("Materialized|[A-Z][a-z]{2} [0-9]+, [0-9]+:[0-9]{2} [AP]M")).first.wait_for()
+        keep(page, f"graph_{asset}")
+    page.goto(f"{site.url}/assets/adjusted_prices?view=partitions&partition={ROLLED}")
+    page.locator('img[src^="data:image/svg+xml"]').first.wait_for()
+    with Desk(Home.open(site.home)).ledger.read() as view:
+        new = current_roll(view, ROLLED)
+    assert new is not None and (new.price_contract, new.reason) == (old.forward_contract, "person")

@@ -107,9 +107,9 @@ class TapeMarket:
         at = micros(as_utc(now))
         if reel is None or not reel.seen(at):
             raise NoData(f"{instrument}: the tape has no bar of contract {contract} that ended by {now}")
-        rows = slice(reel.seen(micros(as_utc(start))), reel.seen(min(micros(as_utc(end)), at)))
-        kept = reel.hourly[rows] == (frequency == "H")
-        return reel.frame.iloc[rows][kept].reset_index(drop=True)
+        first, last = reel.seen(micros(as_utc(start))), reel.seen(min(micros(as_utc(end)), at))
+        kept = first + np.flatnonzero(reel.hourly[first:last] == (frequency == "H"))
+        return reel.frame.take(kept).reset_index(drop=True)
 
     def fx_rates(self, currency: str, start: datetime, end: datetime, now: datetime) -> pd.Series:
         """Rates of the tape by instant in (start, min(end, now)]; raises NoData for an unknown currency."""

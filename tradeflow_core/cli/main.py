@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 
 from tradeflow_core import __version__
-from tradeflow_core.cli import days, desk, history, prices, roll
+from tradeflow_core.cli import backtest, days, desk, history, orders, prices, roll
 from tradeflow_core.cli.render import errors
 from tradeflow_core.errors import TradeflowError
 
@@ -42,7 +42,7 @@ def root(ctx: click.Context, home: Path | None) -> None:
     ctx.obj = home
 
 
-for module in (days, desk, roll, prices, history):
+for module in (days, desk, orders, roll, prices, history, backtest):
     for command in module.COMMANDS:
         root.add_command(command)
 

@@ -32,7 +32,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
-    if value is None or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, (datetime, date)):
         return value.isoformat()
@@ -41,14 +41,17 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def print_table(title: str, frame: pd.DataFrame, empty: str = "none", decimals: int = 2, limit: int = 60) -> None:
-    """Show a frame as a table: numbers right, at most `limit` rows."""
+def print_table(
+    title: str, frame: pd.DataFrame, empty: str = "none", decimals: int = 2, limit: int = 60, plain_names: bool = False
+) -> None:
+    """Show a frame as a table: numbers right, at most `limit` rows. `plain_names`: columns are named as they are, underscores too."""
     if frame.empty:
         console.print(f"[bold]{title}[/bold]: {empty}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
     for name in frame.columns:
-        table.add_column(str(name).replace("_", " "), justify="right" if pd.api.types.is_numeric_dtype(frame[name]) else "left")
+        heading = escape(str(name)) if plain_names else str(name).replace("_", " ")
+        table.add_column(heading, justify="right" if pd.api.types.is_numeric_dtype(frame[name]) else "left")
     for row in frame.head(limit).itertuples(index=False):
         table.add_row(*(escape(_cell(value, decimals)) for value in row))
     console.print(table)
@@ -57,7 +60,7 @@ def print_table(title: str, frame: pd.DataFrame, empty: str = "none", decimals: 
 
 
 def _cell(value: Any, decimals: int) -> str:
-    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"

@@ -13,8 +13,8 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import Instrument
-from tradeflow_core.ledger import RollEvent, append_roll_events, current_rolls, record_contract
-from tradeflow_core.prices.collect import BAR_TYPES, KEY
+from tradeflow_core.ledger import RollEvent, append_roll_events, current_rolls, record_contracts
+from tradeflow_core.prices.bar_store import BAR_TYPES, KEY
 from tradeflow_core.store import Store
 from tradeflow_core.store.tape import Tape
 
@@ -88,8 +88,8 @@ def record_past(tx: Connection, tape: Tape, codes: list[str], until: datetime | 
             for instant, (price, forward, carry) in zip(after, labels, strict=True)
         ]
         append_roll_events(tx, rows, now, "import", f"from the tape {tape.path.name}")
-        for contract in sorted(bars["contract"].unique().tolist()):
-            record_contract(tx, code, contract, _expiry(tape.instruments[code], contract), False, now)
+        known = sorted(bars["contract"].unique().tolist())
+        record_contracts(tx, code, {contract: (_expiry(tape.instruments[code], contract), False) for contract in known}, now)
 
 
 def _expiry(instrument: Instrument, contract: int) -> date:

@@ -7,13 +7,15 @@ the newest generation is in force, together with the marks of its rolls. Marks o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.schema import contracts, price_marks, roll_events, roll_states
@@ -21,6 +23,30 @@ from tradeflow_core.ledger.schema import contracts, price_marks, roll_events, ro
 DEFAULT_ROLL_STATE = "No_Roll"
 FX_CONTRACT = 0
 """The contract of a mark whose instrument is an FX code such as EURUSD."""
+
+
+EVENT_LABELS = ("price_contract", "forward_contract", "carry_contract")
+
+# What is asked for every instrument of a price run, made once: to make a statement takes longer than to run it.
+_of_instrument = roll_events.c.instrument == bindparam("of")
+_GENERATION = select(func.max(roll_events.c.generation)).where(_of_instrument)
+_NEWEST_EVENT = select(roll_events).where(_of_instrument).order_by(roll_events.c.id.desc()).limit(1)
+_EVENTS = (
+    select(roll_events.c.after, *(roll_events.c[name] for name in EVENT_LABELS), roll_events.c.reason)
+    .where(_of_instrument, roll_events.c.generation == _GENERATION.correlate(None).scalar_subquery())
+    .order_by(roll_events.c.id)
+)
+_CONTRACTS = (
+    select(contracts.c.contract, contracts.c.expiry, contracts.c.sampling)
+    .where(contracts.c.instrument == bindparam("of"))
+    .order_by(contracts.c.contract)
+)
+_EVERY_MARK = (
+    select(*(price_marks.c[name] for name in ("contract", "time", "price", "source", "generation")))
+    .where(price_marks.c.instrument == bindparam("of"))
+    .order_by(price_marks.c.id)
+)
+_MARKS, _RATE_MARKS = _EVERY_MARK.where(price_marks.c.contract != FX_CONTRACT), _EVERY_MARK.where(price_marks.c.contract == FX_CONTRACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +113,26 @@ def _event_row(event: RollEvent, generation: int, now: datetime, who: str, why: 
 
 def _generation(view: Connection, instrument: str) -> int:
     """Number of the generation of roll events in force; 0 where there is none."""
-    highest = select(func.max(roll_events.c.generation)).where(roll_events.c.instrument == instrument)
-    return view.execute(highest).scalar() or 0
+    return view.execute(_GENERATION, {"of": instrument}).scalar() or 0
 
 
 def roll_events_of(view: Connection, instrument: str) -> pd.DataFrame:
     """The roll events in force of an instrument in order: after (`datetime64[us, UTC]`, NaT first), the three contracts (int64), reason."""
-    columns = ["after", "price_contract", "forward_contract", "carry_contract", "reason"]
-    rows = view.execute(
-        select(*(roll_events.c[name] for name in columns))
-        .where(roll_events.c.instrument == instrument, roll_events.c.generation == _generation(view, instrument))
-        .order_by(roll_events.c.id)
-    )
-    frame = pd.DataFrame(rows.all(), columns=columns)
-    return frame.assign(after=pd.to_datetime(frame["after"], utc=True).astype("datetime64[us, UTC]"))
+    rows = view.execute(_EVENTS, {"of": instrument}).all()
+    after, price, forward, carry, reason = zip(*rows, strict=True) if rows else ((),) * 5
+    labels = {name: np.array(ids, dtype="int64") for name, ids in zip(EVENT_LABELS, (price, forward, carry), strict=True)}
+    return pd.DataFrame({"after": _instants(after), **labels, "reason": pd.array(reason, dtype="str")}, copy=False)
+
+
+def _instants(times: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """UTC instants as an index of microseconds."""
+    plain = np.array([None if time is None else time.replace(tzinfo=None) for time in times], dtype="datetime64[us]")
+    return pd.DatetimeIndex(plain, tz="UTC")
 
 
 def current_roll(view: Connection, instrument: str, required: bool = True) -> RollEvent | None:
     """The roll event in force. Raises StateError when there is none and one is required."""
-    row = view.execute(
-        select(roll_events).where(roll_events.c.instrument == instrument).order_by(roll_events.c.id.desc()).limit(1)
-    ).first()
+    row = view.execute(_NEWEST_EVENT, {"of": instrument}).first()
     if row is None:
         if required:
             raise StateError(
@@ -143,27 +168,30 @@ def roll_state(view: Connection, instrument: str) -> str:
     return DEFAULT_ROLL_STATE if row is None else row.state
 
 
-def record_contract(tx: Connection, instrument: str, contract: int, expiry: date, sampling: bool, now: datetime) -> bool:
-    """Add a contract, or update its expiry and sampling; True if anything changed. Contracts are never removed."""
-    key = (contracts.c.instrument == instrument, contracts.c.contract == contract)
-    row = tx.execute(select(contracts.c.expiry, contracts.c.sampling).where(*key)).first()
-    if row is None:
-        tx.execute(
-            insert(contracts).values(instrument=instrument, contract=contract, expiry=expiry, sampling=sampling, recorded_at=now)
-        )
-    elif (row.expiry, row.sampling) != (expiry, sampling):
-        tx.execute(update(contracts).where(*key).values(expiry=expiry, sampling=sampling, recorded_at=now))
-    return row is None or (row.expiry, row.sampling) != (expiry, sampling)
+def record_contracts(tx: Connection, instrument: str, facts: Mapping[int, tuple[date, bool]], now: datetime) -> None:
+    """Add contracts, or update their `facts`: expiry and sampling by contract. Contracts are never removed."""
+    known = contract_facts(tx, instrument)
+    rows = [
+        {"instrument": instrument, "contract": contract, "expiry": expiry, "sampling": sampling, "recorded_at": now}
+        for contract, (expiry, sampling) in facts.items()
+        if known.get(contract) != (expiry, sampling)
+    ]
+    if new := [row for row in rows if row["contract"] not in known]:
+        tx.execute(insert(contracts), new)
+    key = (contracts.c.instrument == instrument, contracts.c.contract == bindparam("of"))
+    if changed := [{"of": row["contract"], **row} for row in rows if row["contract"] in known]:
+        tx.execute(update(contracts).where(*key), changed)
+
+
+def contract_facts(view: Connection, instrument: str) -> dict[int, tuple[date, bool]]:
+    """The contracts of an instrument in order, with the expiry and whether its prices are sampled."""
+    return {contract: (expiry, sampling) for contract, expiry, sampling in view.execute(_CONTRACTS, {"of": instrument})}
 
 
 def contracts_of(view: Connection, instrument: str) -> pd.DataFrame:
-    """Contracts of an instrument, sorted: index contract, columns expiry (date) and sampling (bool)."""
-    rows = view.execute(
-        select(contracts.c.contract, contracts.c.expiry, contracts.c.sampling)
-        .where(contracts.c.instrument == instrument)
-        .order_by(contracts.c.contract)
-    )
-    return pd.DataFrame(rows.all(), columns=["contract", "expiry", "sampling"]).set_index("contract")
+    """`contract_facts` as a table: index contract, columns expiry (date) and sampling (bool)."""
+    rows = [(contract, *facts) for contract, facts in contract_facts(view, instrument).items()]
+    return pd.DataFrame(rows, columns=["contract", "expiry", "sampling"]).set_index("contract")
 
 
 def record_mark(
@@ -199,26 +227,36 @@ def record_mark(
 
 def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
     """Marks in force of an instrument, the newest for each contract and time: contract, time (UTC), price (NaN: rejected), source."""
-    return _marks(view, instrument, price_marks.c.contract != FX_CONTRACT)
+    return _marks(view, instrument, _MARKS)
 
 
 def rate_marks_of(view: Connection, code: str) -> pd.DataFrame:
     """Marks in force of the FX rate `code` (EURUSD): columns as of `marks_of`."""
-    return _marks(view, code, price_marks.c.contract == FX_CONTRACT)
+    return _marks(view, code, _RATE_MARKS)
 
 
-def _marks(view: Connection, instrument: str, which: ColumnElement[bool]) -> pd.DataFrame:
-    columns = ["contract", "time", "price", "source"]
-    rows = view.execute(
-        select(*(price_marks.c[name] for name in columns))
-        .where(
-            price_marks.c.instrument == instrument,
-            which,
-            or_(price_marks.c.generation.is_(None), price_marks.c.generation == _generation(view, instrument)),
-        )
-        .order_by(price_marks.c.id)
+def _marks(view: Connection, instrument: str, which: Select[Any]) -> pd.DataFrame:
+    rows = view.execute(which, {"of": instrument}).all()
+    if any(row.generation is not None for row in rows):
+        generation = _generation(view, instrument)
+        rows = [row for row in rows if row.generation in (None, generation)]
+    if not rows:
+        return _NO_MARKS.copy(deep=False)
+    newest = {(row.contract, row.time): row for row in rows}.values()
+    return _marks_frame([row[:4] for row in newest])
+
+
+def _marks_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    contract, time, price, source = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return pd.DataFrame(
+        {
+            "contract": np.array(contract, dtype="int64"),
+            "time": _instants(time),
+            "price": np.array(price, dtype="float64"),
+            "source": pd.Series(list(source), dtype="str"),
+        }
     )
-    frame = pd.DataFrame(rows.all(), columns=columns).drop_duplicates(["contract", "time"], keep="last")
-    return frame.assign(
-        time=pd.to_datetime(frame["time"], utc=True).astype("datetime64[us, UTC]"), price=frame["price"].astype("float64")
-    )
+
+
+_NO_MARKS = _marks_frame([])
+"""Most instruments have none, and an empty frame takes longer to make than to ask for."""

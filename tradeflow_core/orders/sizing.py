@@ -40,3 +40,10 @@ def apply_position_limits(
     """
     for_strategy = apply_position_limit(strategy_position, trade, strategy_limit)
     return apply_position_limit(instrument_position, for_strategy, instrument_limit)
+
+
+def largest_position(override: Override, strategy_limit: int | None, instrument_limit: int | None) -> int | None:
+    """The most contracts that a strategy may hold on either side: the smaller of the limits that there are, 0 where an override
+    closes the position; None without any limit."""
+    closed = 0 if override.kind == "fraction" and override.fraction == 0.0 else None
+    return min((limit for limit in (closed, strategy_limit, instrument_limit) if limit is not None), default=None)

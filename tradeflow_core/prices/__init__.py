@@ -1,6 +1,8 @@
 """Prices: FX, contract bars, roll calendars, multiple and adjusted prices, roll decisions."""
 
 from tradeflow_core.prices.adjusted import back_adjust, rolls_not_into_forward
+from tradeflow_core.prices.bar_store import Closes, bar_ends, contract_prices, marked_bars, stored_bars, stored_closes
+from tradeflow_core.prices.bars import hourly_prices
 from tradeflow_core.prices.calendars import (
     approximate_roll_calendar,
     back_out_calendar,
@@ -8,14 +10,7 @@ from tradeflow_core.prices.calendars import (
     check_roll_calendar,
     repair_roll_calendar,
 )
-from tradeflow_core.prices.collect import (
-    collect_bars,
-    contract_prices,
-    marked_bars,
-    seed_instrument,
-    stored_bars,
-    update_sampled_contracts,
-)
+from tradeflow_core.prices.collect import collect_bars
 from tradeflow_core.prices.decide import (
     RollStatus,
     decide_rolls,
@@ -53,7 +48,8 @@ from tradeflow_core.prices.review import PriceDecision, SuspectPrice, decide_pri
 from tradeflow_core.prices.roll_actions import EXPLANATIONS, StateChange, parse_state
 from tradeflow_core.prices.roll_parameters import ParameterChange, apply_parameters, plan_parameters
 from tradeflow_core.prices.rolls import RollPlan, RollState, allowed_states
-from tradeflow_core.prices.sampling import sampling_chain
+from tradeflow_core.prices.sampling import sampling_chain, update_sampled_contracts
+from tradeflow_core.prices.seed import seed_instrument
 from tradeflow_core.prices.seed_csv import CsvColumns, delete_prices, read_bars_csv, seed_bars
 from tradeflow_core.prices.spot_fx import latest_rate, stored_fx, update_spot_fx
 from tradeflow_core.prices.spreads import SpreadSample, sample_spreads
@@ -62,6 +58,7 @@ __all__ = [
     "EXPLANATIONS",
     "LOCK_OWNER",
     "STAGES",
+    "Closes",
     "CsvColumns",
     "ParameterChange",
     "PriceDecision",
@@ -80,6 +77,7 @@ __all__ = [
     "back_adjust",
     "back_out_calendar",
     "back_out_events",
+    "bar_ends",
     "build_from_events",
     "build_multiple_prices",
     "build_roll_calendar",
@@ -96,6 +94,7 @@ __all__ = [
     "decide_rolls",
     "delete_prices",
     "events_from_calendar",
+    "hourly_prices",
     "latest_rate",
     "marked_bars",
     "open_tape",
@@ -119,6 +118,7 @@ __all__ = [
     "seed_instrument",
     "set_state",
     "stored_bars",
+    "stored_closes",
     "stored_fx",
     "suspects",
     "tape_events",

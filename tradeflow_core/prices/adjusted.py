@@ -95,6 +95,9 @@ def _checked_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
 
 def label_changes(labels: pd.Series) -> NDArray[np.bool_]:
     """True where a label differs from the row before; never in row 0. A missing label differs from everything."""
+    if isinstance(labels.dtype, np.dtype) and labels.dtype.kind == "i":
+        ids = labels.to_numpy()
+        return np.append(False, ids[1:] != ids[:-1])[: len(ids)]
     values = labels.cat.codes if isinstance(labels.dtype, pd.CategoricalDtype) else labels
     changed = np.zeros(len(values), dtype=bool)
     array = values.array

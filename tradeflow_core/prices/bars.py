@@ -95,13 +95,13 @@ def spike_units(prices: pd.Series) -> pd.Series:
     weighted over 500 rows, the change itself included, so that the first value is 1. NaN prices give NaN.
     """
     index = pd.DatetimeIndex(prices.index)
-    return pd.Series(_spike_units(index, prices.to_numpy(dtype=float)), index=index[1:])
+    return pd.Series(_spike_units(index.as_unit("ns").asi8, prices.to_numpy(dtype=float)), index=index[1:])
 
 
-def _spike_units(index: pd.DatetimeIndex, values: np.ndarray) -> np.ndarray:
-    nanoseconds = np.diff(index.as_unit("ns").asi8)
+def _spike_units(stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """`spike_units` of plain arrays; `stamps` in nanoseconds."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        changes = np.abs(np.diff(values)) / np.sqrt(nanoseconds / NANOSECONDS_A_DAY)
+        changes = np.abs(np.diff(values)) / np.sqrt(np.diff(stamps) / NANOSECONDS_A_DAY)
         known = ~np.isnan(changes)
         decay = 1 - 2 / (SPIKE_SPAN + 1)
         total = lfilter([1.0], [1.0, -decay], np.where(known, changes, 0.0))
@@ -114,13 +114,20 @@ def find_spike(prices: pd.Series, since: pd.Timestamp | None = None, limit: floa
 
     `prices`: the whole merged series, sorted. A first move after a flat history is always a spike.
     """
-    if len(prices) < 2:
-        return None
     index = pd.DatetimeIndex(prices.index)
-    units = _spike_units(index, prices.to_numpy(dtype=float))
-    first = 0 if since is None else max(int(index.searchsorted(since)) - 1, 0)
-    beyond = np.flatnonzero(units[first:] > limit)
-    return Spike(index[first + beyond[0] + 1], float(units[first + beyond[0]])) if len(beyond) else None
+    first = 0 if since is None else int(index.searchsorted(since))
+    found = first_spike(index.as_unit("ns").asi8, prices.to_numpy(dtype=float), first, limit)
+    return found and Spike(index[found[0]], found[1])
+
+
+def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, limit: float) -> tuple[int, float] | None:
+    """`find_spike` of plain arrays, `stamps` in nanoseconds, among the rows from `first` on: the place of the change and its units."""
+    if len(values) < 2:
+        return None
+    before = max(first - 1, 0)
+    units = _spike_units(stamps, values)[before:]
+    beyond = np.flatnonzero(units > limit)
+    return (before + int(beyond[0]) + 1, float(units[beyond[0]])) if len(beyond) else None
 
 
 def update_bars(old: pd.DataFrame, new: pd.DataFrame, limit: float | None = MAX_SPIKE) -> tuple[Merge, Spike | None]:

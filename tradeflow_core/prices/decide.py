@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import DataError, StateError
+from tradeflow_core.errors import DataError, StateError, TradeflowError
 from tradeflow_core.instruments import display
 from tradeflow_core.ledger import (
     RollEvent,
     append_roll_events,
-    contracts_of,
+    contract_facts,
     current_roll,
     current_rolls,
     instruments_locked_by,
@@ -30,7 +30,7 @@ from tradeflow_core.ledger import (
     set_roll_state,
     unlock_instrument,
 )
-from tradeflow_core.prices.collect import contract_prices, roll_rule_of, stored_bars
+from tradeflow_core.prices.bar_store import contract_prices, stored_bars
 from tradeflow_core.prices.pipeline import adjusted_prices, update_instrument
 from tradeflow_core.prices.roll_actions import StateChange, check_change, enter_state
 from tradeflow_core.prices.rolls import (
@@ -43,6 +43,7 @@ from tradeflow_core.prices.rolls import (
     smoothed_volume,
     suggest_state,
 )
+from tradeflow_core.prices.sampling import refresh_expiries, roll_rule_of
 from tradeflow_core.store.tape import Tape
 
 STALE_OWNER = "stale"
@@ -123,7 +124,7 @@ def _decide_each(desk: Desk, codes: list[str] | None, decide: Callable[[str], Ro
     for code in _with_rolls(desk, codes):
         try:
             statuses.append(decide(code))
-        except (DataError, StateError) as error:
+        except TradeflowError as error:
             statuses.append(roll_status(desk, code, note=str(error)))
             desk.alerts.send(f"roll of {code}", str(error), desk.now())
     return _by_urgency(statuses)
@@ -155,7 +156,7 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
     rule, today = roll_rule_of(desk, code), desk.today()
     with desk.ledger.read() as view:
         roll, state = current_roll(view, code), roll_state(view, code)
-        known = contracts_of(view, code)["expiry"]
+        known = {contract: expiry for contract, (expiry, _) in contract_facts(view, code).items()}
         position = positions_by_contract(view, desk.account).get((code, roll.price_contract if roll else 0), 0)
     assert roll is not None
     expiry, carry_expiry = (
@@ -179,9 +180,8 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
 
 
 def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[float]:
-    bars = stored_bars(desk, code)
+    bars, now = stored_bars(desk, code, ("contract", "frequency", "end", "VOLUME")), pd.Timestamp(desk.now())
     daily = bars[(bars["frequency"] == "D") & bars["contract"].isin(contracts)].set_index("end")
-    now = pd.Timestamp(desk.now())
     return [smoothed_volume(daily.loc[daily["contract"] == contract, "VOLUME"], now) for contract in contracts]
 
 
@@ -270,8 +270,9 @@ def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFr
 def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
     """Roll the price series: append the event and its marks, and return to No_Roll, in one transaction; then rebuild the prices.
 
-    `plan`: what was shown to a person before (default: as `preview_roll` makes it now). Raises StateError while the priced contract is
-    held, when somebody rolled meanwhile, or when prices are stale; DataError where a roll cannot be priced.
+    The three contracts of the roll are looked up at the broker first, and what is sampled follows them after it. `plan`: what was shown to a
+    person before (default: as `preview_roll` makes it now). Raises StateError while the priced contract is held, when somebody rolled
+    meanwhile, when prices are stale, or one of the contracts does not exist; DataError where a roll cannot be priced.
     """
     with desk.ledger.read() as view:
         before = current_roll(view, code)
@@ -284,6 +285,7 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: Ro
     event = RollEvent(
         code, after, int(plan.event.price_contract), int(plan.event.forward_contract), int(plan.event.carry_contract), reason
     )
+    refresh_expiries(desk, code, (event.price_contract, event.forward_contract, event.carry_contract))
     with desk.ledger.begin() as tx:
         current = current_roll(tx, code)
         if current != before or current is None or current.forward_contract != event.price_contract:
@@ -300,7 +302,7 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: Ro
                 tx, code, int(mark["contract"]), mark["date"].to_pydatetime(), float(mark["price"]), "roll", now, who, mark["why"]
             )
         set_roll_state(tx, code, RollState.NO_ROLL.value, now, who, why)
-    for _ in update_instrument(desk, code, ("multiple_prices", "adjusted_prices")):
+    for _ in update_instrument(desk, code, ("sampled_contracts", "multiple_prices", "adjusted_prices")):
         pass
     return event
 

@@ -33,7 +33,7 @@ def lay_over(bars: pd.DataFrame, marks: pd.DataFrame) -> pd.DataFrame:
     prices = np.append(manual["price"].to_numpy(dtype=float), np.nan)
     final = np.where(spoken, prices[place], bars["FINAL"])
     shift = final - bars["FINAL"].to_numpy()
-    moved = {name: bars[name] + shift for name in _MOVED}
+    moved = {name: bars[name] + shift for name in _MOVED if name in bars}
     return bars.assign(FINAL=final, **moved, spoken=spoken)[~(spoken & np.isnan(final))]
 
 

@@ -282,19 +282,20 @@ def _assemble(table: ContractTable, low: Ints, high: Ints, labels: tuple[Ints, I
     """Rows of all segments `low <= t <= high` (increasing, apart), each with the three contracts of its number."""
     cut = [_cut(table, low, high, ids) for ids in labels]
     # Each column's stamps increase over all segments, so a stable sort only merges three sorted runs.
-    union = np.sort(np.concatenate([stamps for stamps, _ in cut]), kind="stable")
-    union = union[np.concatenate(([True], union[1:] != union[:-1]))[: len(union)]]
-    columns = {}
-    for name, (stamps, values) in zip(PRICE_COLUMNS, cut, strict=True):
-        if len(stamps) == len(union):
-            columns[name] = values
-        else:
-            columns[name] = np.full(len(union), np.nan)
-            columns[name][np.searchsorted(union, stamps)] = values
+    stamps = np.concatenate([stamps for stamps, _ in cut])
+    order = np.argsort(stamps, kind="stable")
+    in_order = stamps[order]
+    first = np.append(True, in_order[1:] != in_order[:-1])[: len(order)]
+    union, row = in_order[first], np.empty(len(order), dtype=np.intp)
+    row[order] = np.cumsum(first) - 1
+    rows = np.split(row, np.cumsum([len(stamps) for stamps, _ in cut])[:-1])
+    columns = {name: np.full(len(union), np.nan) for name in PRICE_COLUMNS}
+    for name, (_, values), of_column in zip(PRICE_COLUMNS, cut, rows, strict=True):
+        columns[name][of_column] = values
     segment = np.repeat(np.arange(len(high)), np.diff(union.searchsorted(high, side="right"), prepend=0))
     for name, ids in zip(LABEL_COLUMNS, labels, strict=True):
         columns[name] = decode_contracts(ids, table.as_text).take(segment)
-    return pd.DataFrame(columns, index=table.form.index(union))
+    return pd.DataFrame(columns, index=table.form.index(union), copy=False)
 
 
 def _cut(table: ContractTable, low: Ints, high: Ints, ids: Ints) -> tuple[Ints, Floats]:

@@ -16,18 +16,20 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, TradeflowError
 from tradeflow_core.instruments import display
-from tradeflow_core.ledger import contracts_of, lock_instrument, roll_events_of, unlock_instrument
-from tradeflow_core.prices.adjusted import back_adjust
-from tradeflow_core.prices.collect import (
-    DATASET,
-    PriceSpike,
-    collect_bars,
-    contract_prices,
-    seed_instrument,
-    stored_bars,
-    update_sampled_contracts,
+from tradeflow_core.ledger import (
+    contract_facts,
+    instruments_locked_by,
+    lock_instrument,
+    marks_of,
+    roll_events_of,
+    unlock_instrument,
 )
+from tradeflow_core.prices.adjusted import back_adjust
+from tradeflow_core.prices.bar_store import DATASET, Closes, contract_table, stored_closes
+from tradeflow_core.prices.collect import PriceSpike, collect_bars
 from tradeflow_core.prices.multiple import build_from_events
+from tradeflow_core.prices.sampling import update_sampled_contracts
+from tradeflow_core.prices.seed import seed_instrument
 
 STAGES = ("sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices")
 LOCK_OWNER = "prices"
@@ -71,12 +73,12 @@ def update_instrument(
             sampled = update_sampled_contracts(desk, code)
             if "sampled_contracts" in stages:
                 yield _sampled(code, sampled)
-        bars = prices = None  # what a stage has made goes on to the next one without another reading
+        closes = prices = None  # what a stage has made goes on to the next one without another reading
         if "contract_prices" in stages:
-            bars, result = _collect(desk, code, sampled, window)
+            closes, result = _collect(desk, code, sampled, window)
             yield result
         if "multiple_prices" in stages:
-            prices, result = _multiple(desk, code, bars)
+            prices, result = _multiple(desk, code, closes)
             yield result
         if "adjusted_prices" in stages:
             yield _adjusted(desk, code, desk.store.read("multiple_prices", code) if prices is None else prices)
@@ -85,8 +87,11 @@ def update_instrument(
             lock_instrument(tx, code, LOCK_OWNER, desk.now(), str(error))
         raise
     if set(stages) >= set(STAGES[1:]):
-        with desk.ledger.begin() as tx:
-            unlock_instrument(tx, code, LOCK_OWNER)
+        with desk.ledger.read() as view:
+            locked = code in instruments_locked_by(view, LOCK_OWNER)
+        if locked:
+            with desk.ledger.begin() as tx:
+                unlock_instrument(tx, code, LOCK_OWNER)
 
 
 def _sampled(code: str, sampled: list[int]) -> StageResult:
@@ -95,35 +100,36 @@ def _sampled(code: str, sampled: list[int]) -> StageResult:
     )
 
 
-def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> tuple[pd.DataFrame, StageResult]:
+def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> tuple[Sequence[Closes], StageResult]:
+    """Returns the closes of all bars that are stored now, in parts."""
     contracts = list(sampled)
     if window.full_refresh:
         with desk.ledger.read() as view:
-            contracts = list(contracts_of(view, code).index)
+            contracts = list(contract_facts(view, code))
     report = collect_bars(desk, code, contracts, full_refresh=window.full_refresh, start=window.start, end=window.end)
     if report.refused:
         raise PriceSpike(
             f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`"
         )
-    bars = report.bars if report.bars is not None else stored_bars(desk, code)
     facts: dict[str, str | int | float] = {f"added_{frequency}": added for frequency, added in report.added.items()}
-    if len(bars):
-        facts["last_bar"] = f"{bars['end'].max():%Y-%m-%d %H:%M} UTC"
-        facts["contracts"] = 1 + int(np.count_nonzero(np.diff(bars["contract"].to_numpy())))
-    return bars, StageResult(DATASET, code, len(bars), facts)
+    if report.dropped:
+        facts["dropped"] = ", ".join(f"{count} {what}" for what, count in report.dropped.items())
+    if rows := sum(len(part.end) for part in report.stored):
+        last = pd.Timestamp(max(part.end.max(initial=0) for part in report.stored), unit="us", tz="UTC")
+        facts["last_bar"] = f"{last:%Y-%m-%d %H:%M} UTC"
+    return report.stored, StageResult(DATASET, code, rows, facts)
 
 
-def _multiple(desk: Desk, code: str, bars: pd.DataFrame | None) -> tuple[pd.DataFrame, StageResult]:
+def _multiple(desk: Desk, code: str, closes: Sequence[Closes] | None) -> tuple[pd.DataFrame, StageResult]:
     with desk.ledger.read() as view:
-        events = roll_events_of(view, code)
+        events, marks = roll_events_of(view, code), marks_of(view, code)
     if not len(events):
         raise DataError(f"{code}: no roll event is recorded; run the asset sampled_contracts first")
-    prices = build_from_events(contract_prices(desk, code, bars=bars), events)
+    prices = build_from_events(contract_table(closes if closes is not None else stored_closes(desk, code), marks), events)
     desk.store.write("multiple_prices", code, prices)
-    last = events.iloc[-1]
     facts: dict[str, str | int | float] = {
-        "priced": display(int(last["price_contract"])),
-        "forward": display(int(last["forward_contract"])),
+        "priced": display(int(events["price_contract"].iloc[-1])),
+        "forward": display(int(events["forward_contract"].iloc[-1])),
         "rolls": len(events) - 1,
     }
     return prices, StageResult("multiple_prices", code, len(prices), facts)
@@ -131,18 +137,18 @@ def _multiple(desk: Desk, code: str, bars: pd.DataFrame | None) -> tuple[pd.Data
 
 def _adjusted(desk: Desk, code: str, multiple: pd.DataFrame) -> StageResult:
     adjusted = back_adjust(multiple, method=desk.settings.prices.stitching)
-    known = adjusted.dropna()
-    if known.empty:
+    known = np.flatnonzero(adjusted.notna().to_numpy())
+    if not len(known):
         raise DataError(f"{code}: not one price in its adjusted series; check its contract prices")
-    desk.store.write("adjusted_prices", code, adjusted.rename("price").to_frame())
-    last = known.index[-1]
+    desk.store.write("adjusted_prices", code, adjusted.to_frame())
+    last = adjusted.index[known[-1]]
     age = business_days_between(desk.home.local_day(last.to_pydatetime()), desk.today())
     if age > desk.settings.prices.stale_after_business_days:
         raise StalePrices(
             f"{code}: its newest price is of {last:%Y-%m-%d %H:%M} UTC, {age} business days ago; check the market and the download"
         )
-    facts: dict[str, str | int | float] = {"last_price": float(known.iloc[-1]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
-    return StageResult("adjusted_prices", code, len(adjusted), facts, known.to_numpy()[-500:])
+    facts: dict[str, str | int | float] = {"last_price": float(adjusted.iloc[known[-1]]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
+    return StageResult("adjusted_prices", code, len(adjusted), facts, adjusted.to_numpy()[known[-500:]])
 
 
 def business_days_between(first: date, last: date) -> int:

@@ -18,9 +18,10 @@ from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import display
-from tradeflow_core.ledger import FX_CONTRACT, contracts_of, current_roll, marks_of, rate_marks_of, record_mark
+from tradeflow_core.ledger import FX_CONTRACT, contract_facts, current_roll, marks_of, rate_marks_of, record_mark
+from tradeflow_core.prices.bar_store import Closes, stored_bars
 from tradeflow_core.prices.bars import spike_units
-from tradeflow_core.prices.collect import fetch_bars, stored_bars
+from tradeflow_core.prices.collect import fetch_bars
 from tradeflow_core.prices.marks import MANUAL, bar_times, lay_over, suspicious
 from tradeflow_core.prices.pipeline import update_instrument
 from tradeflow_core.prices.spot_fx import fetch_rates
@@ -65,9 +66,8 @@ def review_bars(desk: Desk, code: str, fetch: bool = True) -> pd.DataFrame:
     new = stored.iloc[:0]
     if fetch:
         with desk.ledger.read() as view:
-            known = contracts_of(view, code)
-        sampling = [int(contract) for contract in known.index[known["sampling"].astype(bool)]]
-        new, _ = fetch_bars(desk, code, stored, sampling)
+            known = contract_facts(view, code)
+        new = fetch_bars(desk, code, [Closes.of_bars(stored)], [contract for contract, (_, sampling) in known.items() if sampling]).bars
     return _both(stored, new)
 
 

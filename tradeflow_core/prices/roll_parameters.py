@@ -28,10 +28,12 @@ from tradeflow_core.ledger import (
     set_roll_state,
 )
 from tradeflow_core.prices.adjusted import back_adjust
-from tradeflow_core.prices.collect import contract_prices, history_events, roll_rule_of
+from tradeflow_core.prices.bar_store import contract_prices
 from tradeflow_core.prices.multiple import build_from_events
 from tradeflow_core.prices.pipeline import update_instrument
 from tradeflow_core.prices.rolls import RollState
+from tradeflow_core.prices.sampling import roll_rule_of
+from tradeflow_core.prices.seed import history_events
 
 ROLL_COLUMNS = ("Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset")
 _EVENT = ["after", "price_contract", "forward_contract", "carry_contract"]

@@ -1,12 +1,18 @@
-"""Which contracts' prices are collected."""
+"""Which contracts' prices are collected, and when they expire."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from tradeflow_core.errors import DataError
+import numpy as np
+
+from tradeflow_core.brokers import UnknownContract
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError, StateError
+from tradeflow_core.instruments import display
 from tradeflow_core.instruments.contracts import RollRule, month_number, step_or_none
+from tradeflow_core.ledger import RollEvent, contract_facts, current_roll, record_contracts
 
 DAYS_BEHIND = 100
 """How long after the first of its delivery month a contract is still collected."""
@@ -38,3 +44,86 @@ def sampling_chain(
 def _begins(contract: int) -> datetime:
     month = month_number(contract)
     return datetime(month // 12, month % 12 + 1, contract % 100 or 1)
+
+
+def roll_rule_of(desk: Desk, code: str) -> RollRule:
+    """The roll rule of an instrument. Raises DataError where the tables have none."""
+    rule = desk.instrument(code).roll_rule
+    if rule is None:
+        raise DataError(f"{code}: no roll rule; add a row for it to {desk.home.path / 'config' / 'rolls.csv'}")
+    return rule
+
+
+def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
+    """Bring the contract table of an instrument up to date; returns the contracts to sample, in order.
+
+    The chain reaches from 100 days behind to one priced contract beyond the furthest current one; expiries are the broker's. Sampling ends
+    for a contract that expired before the last business day, has left the chain, or that the broker does not know. An alert goes out when
+    the priced, forward or carry contract has expired, or the priced one is unknown to the broker.
+    """
+    rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
+    with desk.ledger.read() as view:
+        current, known = current_roll(view, code), contract_facts(view, code)
+    assert current is not None
+    keys = roles_of(current)
+    listed = None
+    if any(contract % 100 for contract in keys.values()):  # ids with days: which exist only the broker and our own table know
+        listed = sorted({*known, *keys.values(), *(spec.contract for spec in desk.broker.contracts(code))})
+    chain = sampling_chain(list(keys.values()), rule, now, listed)
+    followed = sorted({*chain, *(contract for contract, (_, sampling) in known.items() if sampling)})
+    # The bars of a contract's last trading day come in on the morning after it.
+    yesterday = np.busday_offset(today, -1, roll="forward").astype(date)
+    facts: dict[int, tuple[date, bool]] = {}
+    unknown = set()
+    for contract in followed:
+        try:
+            expiry = desk.broker.contract(code, contract).expiry
+            facts[contract] = (expiry, contract in chain and expiry >= yesterday)
+        except UnknownContract:
+            facts[contract] = (known[contract][0] if contract in known else rule.approximate_expiry(contract), False)
+            unknown.add(contract)
+    if changed := {contract: fact for contract, fact in facts.items() if known.get(contract) != fact}:
+        with desk.ledger.begin() as tx:
+            record_contracts(tx, code, changed, now)
+    expiries = {contract: expiry for contract, (expiry, _) in (known | facts).items()}
+    _tell_of_the_end(desk, code, keys, expiries, unknown)
+    return [contract for contract, (_, sampling) in facts.items() if sampling]
+
+
+def refresh_expiries(desk: Desk, code: str, contracts: Sequence[int]) -> None:
+    """Record the last trading days of contracts as the broker tells them now; one that it has forgotten keeps the recorded day.
+
+    Raises StateError for a contract that neither the broker nor our own table knows: it does not exist.
+    """
+    with desk.ledger.read() as view:
+        known = contract_facts(view, code)
+    facts = {}
+    for contract in contracts:
+        try:
+            facts[contract] = (desk.broker.contract(code, contract).expiry, known[contract][1] if contract in known else True)
+        except UnknownContract as error:
+            if contract not in known:
+                raise StateError(
+                    f"{code}: the broker has no contract {display(contract)}; wait until it is listed, or correct the roll rule of {code}"
+                ) from error
+    if facts:
+        with desk.ledger.begin() as tx:
+            record_contracts(tx, code, facts, desk.now())
+
+
+def _tell_of_the_end(desk: Desk, code: str, keys: Mapping[str, int], expiries: Mapping[int, date], unknown: set[int]) -> None:
+    """Alert where the priced, forward or carry contract has expired, or the priced one is unknown to the broker."""
+    rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
+    for role, contract in keys.items():
+        what = f"{code}: the {role} contract {display(contract)}"
+        if expiries.get(contract, rule.approximate_expiry(contract)) < today:
+            message = f"{what} has expired; roll now: `tradeflow roll set {code} Roll_Adjusted`"
+            desk.alerts.send(f"expired contract {code}", message, now)
+        elif contract in unknown and role == "priced":
+            message = f"{what} is unknown to the broker, so its prices are no longer collected; check the contract, or roll"
+            desk.alerts.send(f"unknown contract {code}", message, now)
+
+
+def roles_of(roll: RollEvent) -> dict[str, int]:
+    """The contracts of a roll by what they are."""
+    return {"priced": roll.price_contract, "forward": roll.forward_contract, "carry": roll.carry_contract}

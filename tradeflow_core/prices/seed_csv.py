@@ -14,9 +14,12 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import display
 from tradeflow_core.instruments.tables import read_table
-from tradeflow_core.ledger import contracts_of, open_instrument_orders, positions_by_contract, record_contract
+from tradeflow_core.ledger import contract_facts, open_instrument_orders, positions_by_contract, record_contracts
+from tradeflow_core.prices.bar_store import BAR_TYPES, not_stored, stored_closes
 from tradeflow_core.prices.bars import at_close
-from tradeflow_core.prices.collect import BAR_TYPES, Collected, clean_bars, not_stored, roll_rule_of, store_bars, stored_bars
+from tradeflow_core.prices.collect import Collected, store_bars
+from tradeflow_core.prices.incoming import clean_bars
+from tradeflow_core.prices.sampling import roll_rule_of
 
 DATASETS = ("contract_prices", "multiple_prices", "adjusted_prices", "spreads")
 """The files of an instrument that hold prices."""
@@ -79,19 +82,19 @@ def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, trust: bool = False, dr
     Bars that have not ended, or that the settings drop, are left out too. The batch is checked for spikes unless a person `trust`s
     it. `dry_run`: nothing is written.
     """
-    stored, zone = stored_bars(desk, code), desk.settings.time_zone
-    usable = clean_bars(desk, bars[bars["end"] <= desk.now()])
+    stored, zone = stored_closes(desk, code), desk.settings.time_zone
+    usable, _ = clean_bars(bars[bars["end"] <= desk.now()], desk.settings.prices)
     new = not_stored(usable, stored)
     contract, frequency = int(bars["contract"].iloc[0]), str(bars["frequency"].iloc[0])
     if frequency == "D":
-        there = stored[(stored["contract"] == contract) & (stored["frequency"] == "D")]
-        new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there["end"].dt.tz_convert(zone).dt.date)]
-    report = store_bars(desk, code, stored, new, Collected(), check=not trust, write=not dry_run)
+        there = pd.concat([part.part(part.place(contract, frequency)).bars() for part in stored] or [new.iloc[:0]])["end"]
+        new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there.dt.tz_convert(zone).dt.date)]
+    report = store_bars(desk, code, new, Collected(stored), check=not trust, write=not dry_run)
     if report.added[frequency] and not dry_run:
         rule = roll_rule_of(desk, code)
         with desk.ledger.begin() as tx:
-            if contract not in contracts_of(tx, code).index:
-                record_contract(tx, code, contract, rule.approximate_expiry(contract), False, desk.now())
+            if contract not in contract_facts(tx, code):
+                record_contracts(tx, code, {contract: (rule.approximate_expiry(contract), False)}, desk.now())
     return SeedReport(len(bars), report.added[frequency], "; ".join(report.refused))
 
 

@@ -68,6 +68,14 @@ class ContractTable:
     as_text: bool
     places: dict[int, int] = field(repr=False)
 
+    @classmethod
+    def of(cls, contracts: Ints, stamps: Ints, values: Floats, form: StampForm, as_text: bool) -> ContractTable:
+        """A table of rows in order of contract and stamp, no stamp of a contract twice."""
+        starts = np.flatnonzero(np.append(True, contracts[1:] != contracts[:-1])[: len(contracts)])
+        ids = contracts[starts]
+        places = {contract: place for place, contract in enumerate(ids.tolist())}
+        return cls(ids, np.append(starts, len(contracts)), stamps, values, form, as_text, places)
+
     def series(self, contract: int) -> tuple[Ints, Floats] | None:
         """Stamps and prices of a contract, or None where it has no series."""
         place = self.places.get(contract)
@@ -92,6 +100,8 @@ def read_contract_prices(contract_prices: PricesLike) -> ContractTable:
     empty series counts as none. Raises DataError where there are no prices, or a contract has a stamp twice.
     """
     if isinstance(contract_prices, ContractTable):
+        if not len(contract_prices.ids):
+            raise DataError("there are no contract prices: fetch or import them first")
         return contract_prices
     if not isinstance(contract_prices, pd.DataFrame):
         contract_prices = _long_frame(contract_prices)
@@ -106,11 +116,8 @@ def read_contract_prices(contract_prices: PricesLike) -> ContractTable:
     if index.hasnans:
         raise DataError(f"contract prices have no date in row {int(np.argmax(index.isna()))}")
     stamps, values = index.asi8, contract_prices["price"].to_numpy(dtype=float)
-    labels, stamps, values = _sorted(labels, stamps, values, StampForm.of(index))
-    starts = np.flatnonzero(np.concatenate(([True], labels[1:] != labels[:-1])))
-    ids = labels[starts]
-    places = {int(contract): place for place, contract in enumerate(ids)}
-    return ContractTable(ids, np.append(starts, len(labels)), stamps, values, StampForm.of(index), as_text, places)
+    form = StampForm.of(index)
+    return ContractTable.of(*_sorted(labels, stamps, values, form), form, as_text)
 
 
 def _sorted(labels: Ints, stamps: Ints, values: Floats, form: StampForm) -> tuple[Ints, Ints, Floats]:

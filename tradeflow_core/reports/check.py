@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import TradeflowError
 from tradeflow_core.execution import position_breaks
 from tradeflow_core.ledger import ledger_problems
+from tradeflow_core.prices import Closes, stored_closes
 
 
 def check_desk(desk: Desk) -> list[str]:
@@ -32,24 +34,36 @@ def store_problems(desk: Desk) -> list[str]:
     for dataset in ("multiple_prices", "adjusted_prices", "spot_fx", "total_capital"):
         for name in desk.store.names(dataset):
             try:
-                index = pd.DatetimeIndex(desk.store.read(dataset, name).index)
+                index = pd.DatetimeIndex(desk.store.read(dataset, name, ()).index)
             except TradeflowError as error:
                 problems.append(str(error))
                 continue
             problems += _index_problems(index, f"{dataset} of {name}", now)
     for name in desk.store.names("contract_prices"):
         try:
-            bars = desk.store.read("contract_prices", name)
+            parts = stored_closes(desk, name)
         except TradeflowError as error:
             problems.append(str(error))
             continue
-        if bars.duplicated(["contract", "frequency", "start"]).any():
-            problems.append(f"contract_prices of {name}: a bar is stored twice")
-        keys = bars[["contract", "frequency", "start"]]
-        if not keys.equals(keys.sort_values(["contract", "frequency", "start"], kind="stable", ignore_index=True)):
-            problems.append(f"contract_prices of {name}: bars are not in order")
-        if len(bars) and bars["end"].max() > now:
-            problems.append(f"contract_prices of {name}: a bar ends in the future, at {bars['end'].max()}")
+        for part in parts:
+            problems += _bar_problems(part, f"contract_prices of {name}", now)
+    return problems
+
+
+def _bar_problems(bars: Closes, what: str, now: pd.Timestamp) -> list[str]:
+    keys = (bars.contract, bars.hourly, bars.start)
+    same, later = np.ones(max(len(bars.end) - 1, 0), dtype=bool), np.zeros(max(len(bars.end) - 1, 0), dtype=bool)
+    for key in keys:
+        later |= same & (key[1:] > key[:-1])
+        same &= key[1:] == key[:-1]
+    problems = []
+    if same.any():
+        problems.append(f"{what}: a bar is stored twice")
+    if not (same | later).all():
+        problems.append(f"{what}: bars are not in order")
+    last = pd.Timestamp(int(bars.end.max(initial=0)), unit="us", tz="UTC")
+    if last > now:
+        problems.append(f"{what}: a bar ends in the future, at {last}")
     return problems
 
 

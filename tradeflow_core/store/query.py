@@ -24,7 +24,7 @@ def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyCon
         else []
     )
     for dataset in datasets:
-        pattern = f"{_url(store)}/{dataset}/*.parquet".replace("'", "''")
+        pattern = f"{_url(store)}/{dataset}/**/*.parquet".replace("'", "''")
         connection.execute(
             f'create view "{dataset}" as select parse_filename(filename, true) as name, * exclude (filename) '
             f"from read_parquet('{pattern}', filename=true, union_by_name=true)"

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.strategy.cash_costs import cash_costs
+from tradeflow_core.strategy.cash_costs import cash_costs, paid_on
+from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import rate_at
 from tradeflow_core.strategy.panel import Floats, Panel, by_business_day
@@ -27,7 +28,8 @@ class Accounts:
     `average_position`: contracts of an average forecast, which Sharpe-ratio costs and turnover are measured in.
     `rounded`: fills are whole contracts. `delayed`: filled at the close after the decision, not at the one it was made with.
     `roll_multiplier`: share of a roll's cost that is paid; the configured one by default.
-    `charged`: positions whose turnover Sharpe-ratio costs are for; by default those of the account.
+    `charged`: positions whose turnover Sharpe-ratio costs are for; by default those of the account. `known_then`: costs are in
+    money, not in proportion to today's volatility, and paid on days with a price: later data change none of them.
     """
 
     positions: Panel
@@ -38,6 +40,7 @@ class Accounts:
     delayed: bool = True
     roll_multiplier: float | None = None
     charged: Panel | None = None
+    known_then: bool = False
 
     @property
     def codes(self) -> list[str]:
@@ -79,7 +82,7 @@ class Accounts:
     @cached_property
     def costs_at_stamps(self) -> dict[str, pd.Series]:
         """Costs by instrument, negative, at the dates they are charged on: rolls may fall on weekends."""
-        costs_of = self._sr_costs if self.config.use_SR_costs else self._cash_costs
+        costs_of = self._sr_costs if self.config.use_SR_costs and not self.known_then else self._cash_costs
         return {code: costs_of(place) for place, code in enumerate(self.codes)}
 
     @cached_property
@@ -115,10 +118,10 @@ class Accounts:
         """Costs a year in Sharpe-ratio units, positive, as known before each of `rows` of the calendar: (rows, instruments)."""
         raw = self.sizing.raw_data
         instruments = [raw.data.instrument(code) for code in self.codes]
-        per_trade = np.stack([costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments, row) for row in rows])
-        return np.asarray(
-            per_trade * (turnover_before(self.positions, self.average_position, rows) + 2 * rolls_per_year(instruments))
-        )
+        vol = raw.daily_returns_volatility
+        per_trade = np.stack([costs_per_trade(raw.commission_price, vol, instruments, row) for row in rows])
+        traded = turnover_before(self.positions, self.average_position, rows, counted=raw.priced)
+        return np.asarray(per_trade * (traded + 2 * rolls_per_year(instruments)))
 
     def _own(self, place: int) -> slice:
         return slice(int(self.positions.span.first[place]), int(self.positions.span.last[place]) + 1)
@@ -130,12 +133,21 @@ class Accounts:
             days=self.positions.index[own],
             held=self.held.array[own, place],
             price=self.price.array[own, place],
+            charged=self._charged_price.array[own, place],
             instrument=instrument,
             roll_multiplier=self.config.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
-            deflated=self.config.vol_normalise_currency_costs,
+            deflated=self.config.vol_normalise_currency_costs and not self.known_then,
         )
+        if self.known_then:
+            costs = paid_on(costs, self.positions.index[own][raw.priced[own, place]])
         by_date = costs.groupby(level=0).sum()
         return by_date * rate_at(raw.fx(code, self.config.base_currency), by_date.index)
+
+    @cached_property
+    def _charged_price(self) -> Panel:
+        """The price that commissions in percent are of; corrected (COMMISSION_ON_HELD_PRICE), the last known one."""
+        price = self.sizing.raw_data.commission_price.asof(self.positions.span)
+        return price.ffill() if self.config.corrects(Correction.COMMISSION_ON_HELD_PRICE) else price
 
     def _sr_costs(self, place: int) -> pd.Series:
         own = self._own(place)
@@ -146,7 +158,7 @@ class Accounts:
         """Costs in Sharpe-ratio units, as money, negative: (days, instruments)."""
         raw = self.sizing.raw_data
         instruments = [raw.data.instrument(code) for code in self.codes]
-        per_trade = costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments)
+        per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, instruments)
         per_year = per_trade * (self.turnovers.to_numpy(dtype=float) + 2 * rolls_per_year(instruments))
         points = daily_costs(per_year, self.average_position, raw.daily_returns_volatility, self.held)
         return np.asarray(points * self.sizing.point_sizes * self.fx, dtype=float)

@@ -9,8 +9,10 @@ Stages are computed when asked for, once. With `compat: pst` figures are those o
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
@@ -121,8 +123,12 @@ class Backtest:
 
     @cached_property
     def capital_multiplier(self) -> pd.Series:
-        """What the starting capital has become, as a factor, by the strategy's rule for compounding."""
-        net = self.accounts.total["net"]
+        """What the starting capital has become, as a factor, by the strategy's rule for compounding.
+
+        From profit and loss at the costs that are reported; corrected (COSTS_KNOWN_THEN), at those of the prices known then.
+        """
+        known_then = self.config.corrects(Correction.COSTS_KNOWN_THEN)
+        net = (replace(self.accounts, known_then=True) if known_then else self.accounts).total["net"]
         percent = 100.0 * net.to_numpy(dtype=float) / self.config.notional_trading_capital
         once = self.config.corrects(Correction.HALF_COMPOUNDING_ONCE)
         factor = capital_multiplier(self.config.capital_multiplier.func, percent, once)
@@ -161,7 +167,8 @@ class Backtest:
 
         Index: instrument. Columns: lower, upper (edges of the band, contracts), notional_position, combined_forecast,
         daily_returns_volatility (price points), fx, reference_price (last daily price), reference_contract (id priced then,
-        0 where unknown), reference_date. Figures are missing for an instrument that has too little history for a position.
+        0 where unknown), reference_date. Figures are missing for an instrument that has too little history for a position. With
+        dynamic optimisation there are no bands, but what the optimiser needs: the columns of `DynamicPositions.latest`.
         """
         panels = {
             "lower": self.buffers.lower,
@@ -178,7 +185,7 @@ class Backtest:
         priced = self.raw_data.daily_price.values.notna()
         days = pd.Series(self.raw_data.calendar.days, index=priced.index)
         table["reference_date"] = [days[priced[code]].max() for code in self.instruments]
-        return table
+        return table.assign(lower=np.nan, upper=np.nan).join(self.dynamic.latest()) if self.config.dynamic_optimisation else table
 
 
 def _last_contract(multiple_prices: pd.DataFrame) -> int:

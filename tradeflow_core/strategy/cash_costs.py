@@ -13,11 +13,18 @@ DEFLATOR_DAYS = 180
 
 
 def cash_costs(
-    *, days: pd.DatetimeIndex, held: Floats, price: Floats, instrument: Instrument, roll_multiplier: float, deflated: bool
+    *,
+    days: pd.DatetimeIndex,
+    held: Floats,
+    price: Floats,
+    charged: Floats,
+    instrument: Instrument,
+    roll_multiplier: float,
+    deflated: bool,
 ) -> pd.Series:
     """Costs of holding `held` contracts on `days` at `price`: negative, instrument currency, by date of the fill.
 
-    Rolls may fall on weekends.
+    Commissions in percent are of the price `charged`. Rolls may fall on weekends.
 
     `deflated`: costs of the past are scaled by its volatility relative to today's, since today's spreads would not have
     been those of a calmer or wilder market.
@@ -26,9 +33,17 @@ def cash_costs(
         return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
     filled = pd.Series(price, index=days).ffill()
     rows, trades = _trades(held)
-    traded = pd.Series(-fill_costs(trades, price[rows], instrument), index=days[rows])
-    costs = pd.concat([traded, roll_costs(pd.Series(held, index=days), filled, instrument, roll_multiplier)])
+    traded = pd.Series(-fill_costs(trades, charged[rows], instrument), index=days[rows])
+    at_rolls = pd.Series(charged, index=days).ffill()
+    costs = pd.concat([traded, roll_costs(pd.Series(held, index=days), at_rolls, instrument, roll_multiplier)])
     return (costs * deflator_at(costs.index, filled) if deflated else costs).sort_index(kind="stable")
+
+
+def paid_on(costs: pd.Series, days: pd.DatetimeIndex) -> pd.Series:
+    """Costs moved to the first of `days` at or after their own date; those after the last day are not paid yet."""
+    place = days.searchsorted(pd.DatetimeIndex(costs.index))
+    paid = place < len(days)
+    return pd.Series(costs.to_numpy()[paid], index=days[place[paid]], dtype=float)
 
 
 def roll_costs(held: pd.Series, price: pd.Series, instrument: Instrument, roll_multiplier: float) -> pd.Series:

@@ -14,7 +14,7 @@ from tradeflow_core.strategy.forecast_diversification import ForecastDiversifica
 from tradeflow_core.strategy.forecast_weight_tables import ForecastWeightTables
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats, Panel, Span, business_day_numbers, business_days
-from tradeflow_core.strategy.rule_matrix import RuleMatrix, carried_forward, rule_matrix
+from tradeflow_core.strategy.rule_matrix import RuleMatrix, carried_forward, closes_of, rule_matrix
 from tradeflow_core.strategy.weight_smoothing import normalised, target_of_available, weights_at, weights_in_use
 
 
@@ -61,7 +61,7 @@ class CombinedForecast:
         """Weights in use by business day; the given ones are averaged over the stamps of a day."""
         target, available = weights_at(table, matrix.index), ~np.isnan(values)
         span = self.config.forecast_weight_ewma_span
-        if not self.forecasts.has_intraday(matrix.rules):
+        if not self.forecasts.has_intraday(matrix.rules) or not len(matrix.index):
             return matrix.index, weights_in_use(target, available, span)
         numbers = business_day_numbers(matrix.index)
         days = business_days(int(numbers[0]), int(numbers[-1]))
@@ -74,12 +74,14 @@ class CombinedForecast:
     ) -> tuple[Floats, Floats]:
         """Daily weights and multiplier read back at intraday stamps.
 
-        The reference reads the multiplier at stamps of midnight only; corrected (DAILY_VALUES_AT_CLOSE), as of any stamp.
+        The reference reads them as if known from midnight on, and the multiplier at stamps of midnight only; corrected
+        (DAILY_VALUES_AT_CLOSE), both are those of the last day that is over.
         """
+        if self.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
+            place = np.maximum(closes_of(self.forecasts, days).searchsorted(stamps, side="right") - 1, 0)
+            return weights[place], multiplier[place]
         place = np.maximum(days.searchsorted(stamps, side="right") - 1, 0)
-        factor = multiplier[place]
-        if not self.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
-            factor = carried_forward(np.where(stamps.isin(days), factor, np.nan)[:, None])[:, 0]
+        factor = carried_forward(np.where(stamps.isin(days), multiplier[place], np.nan)[:, None])[:, 0]
         return weights[place], factor
 
     def _capped(self, code: str, forecast: Floats) -> Floats:

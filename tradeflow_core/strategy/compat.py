@@ -92,7 +92,7 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.STARTED_INSTRUMENTS: "An instrument counts in the portfolio from its first position on, instead of by whether it ever has one.",
     Correction.OVERLAY_SCALES_BUFFERS: "The risk overlay scales the buffer with the position.",
     Correction.HALF_COMPOUNDING_ONCE: "Half compounding applies its multiplier to a day's P&L once, instead of twice.",
-    Correction.CAREFUL_OPTIMISER: "Dynamic optimisation counts whole contracts, keeps to its limits, and leaves alone what it has no figures for.",
+    Correction.CAREFUL_OPTIMISER: "Dynamic optimisation counts whole contracts, keeps to all limits, and leaves alone what it has no figures for.",
     Correction.COMMISSION_ON_HELD_PRICE: "Commissions in percent are of the price of the contract held, instead of the back-adjusted price.",
     Correction.WEIGHTED_PANDL_LAGGED_ONCE: "P&L by rule is filled a day after the decision, instead of two.",
     Correction.STATISTICS: "Drawdown counts from the start of the account, and downside deviation from 0.",

@@ -50,7 +50,8 @@ class DynamicPositions:
         money = np.column_stack(
             [fill_costs(np.ones(len(price)), price[:, place], instrument) for place, instrument in enumerate(self._instruments)]
         )
-        fx = self.sizing.fx.values.iloc[self.days].ffill().to_numpy()
+        days = self.raw.calendar.days[self.days]
+        fx = np.column_stack([rate_at(self.raw.fx(code, self.config.base_currency), days) for code in self.raw.codes])
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(money * fx / np.abs(self.contract_value) / self.config.notional_trading_capital)
 
@@ -91,12 +92,24 @@ class DynamicPositions:
         return Constraints(free.no_trade, reduce_only, long_only, free.maximum)
 
     @cached_property
+    def wanted(self) -> Panel:
+        """Contracts that are tracked, unrounded: before the risk overlay; corrected (CAREFUL_OPTIMISER), within its limits.
+
+        Corrected (PAUSED_MARKETS), on a day without price those of the last day with one.
+        """
+        corrected = self.config.corrects(Correction.CAREFUL_OPTIMISER)
+        wanted = self.portfolio.notional_position if corrected else self.portfolio.position_before_overlay
+        if self.config.corrects(Correction.PAUSED_MARKETS):
+            wanted = wanted.map(lambda contracts: contracts.where(self.raw.priced).ffill())
+        return wanted
+
+    @cached_property
     def history(self) -> OptimisedHistory:
         """Positions of every day, with tracking errors and what failed."""
         settings = self.config.small_system
         inputs = OptimiserInputs(
             names=tuple(self.raw.codes),
-            optimal=self.portfolio.position_before_overlay.values.iloc[self.days].ffill().to_numpy(),
+            optimal=self.wanted.values.iloc[self.days].ffill().to_numpy(),
             value=self.contract_value,
             cost=self.costs,
             constraints=self.constraints,
@@ -114,3 +127,44 @@ class DynamicPositions:
         array[self.days] = self.history.positions
         count = np.ones(len(self.raw.codes), dtype=np.int64)
         return like.like(array, Span(count * self.days.start, count * (self.days.stop - 1)))
+
+    def latest(self) -> pd.DataFrame:
+        """What the optimiser needs of the last day, beside the covariance and the wanted positions. Index: instrument.
+
+        Columns: contract_value (of one contract, as a share of capital), annual_volatility (share of price), trading_cost (of a weight
+        of 1, as a share of capital), restricted (may only be reduced, as the strategy says), long_only. Figures that are not known
+        are missing; a volatility is not known either of a price that has not moved.
+        """
+        days = self.days.stop > self.days.start
+        unknown = np.full(len(self.raw.codes), np.nan)
+        figures = {
+            "contract_value": self.contract_value[-1] if days else unknown,
+            "annual_volatility": self._volatility() if days else unknown,
+            "trading_cost": self.costs[-1] if days else unknown,
+        }
+        long_only = [*self.config.long_only_instruments_DO_ONLY, *self.config.long_only_instruments]
+        return (
+            pd.DataFrame(figures, index=pd.Index(self.raw.codes, name="instrument"))
+            .replace([np.inf, -np.inf], np.nan)
+            .assign(
+                restricted=pd.array(self.constraints.reduce_only, dtype="boolean"),
+                long_only=pd.array(np.isin(self.raw.codes, long_only), dtype="boolean"),
+            )
+        )
+
+    def _volatility(self) -> Floats:
+        """Annual volatilities of the last day."""
+        daily = self.raw.daily_returns_volatility.values.iloc[: self.days.stop].ffill().iloc[-1].to_numpy(float)
+        moving = daily > (self.config.volatility_calculation.vol_abs_min or 0.0)
+        return np.where(moving, self.portfolio.risk.volatilities[self.days.stop - 1], np.nan)
+
+    def latest_covariance(self) -> pd.DataFrame:
+        """Covariance of annual percentage returns on the last day, index and columns instrument; missing where it is not known."""
+        codes = self.raw.codes
+        last = slice(self.days.stop - 1, self.days.stop)
+        shrinkage = self.config.small_system.shrink_instrument_returns_correlation
+        found = list(self.portfolio.risk.covariances(last, shrinkage)) if self.days.stop > self.days.start else []
+        values = found[0].copy() if found else np.full((len(codes), len(codes)), np.nan)
+        unknown = self.latest()["annual_volatility"].isna().to_numpy()
+        values[unknown] = values[:, unknown] = np.nan
+        return pd.DataFrame(values, index=pd.Index(codes, name="instrument"), columns=codes)

@@ -28,12 +28,15 @@ from tradeflow_core.strategy.saved_runs import SavedRun
 FACTORS = ("forecast", "volatility", "fx", "price", "capital", "instrument_weight", "diversification", "risk_overlay", "rest")
 """What a position is made of, in the order of the calculation."""
 
+INVERSE = ("volatility", "fx")
+"""Factors that a position is divided by."""
+
 SIDES = ("before", "after")
 MULTIPLIER, CAP = "(multiplier)", "(cap)"
 WORDS = {
     "fx": "FX",
     "instrument_weight": "weight",
-    "diversification": "diversification multiplier",
+    "diversification": "multiplier",
     "risk_overlay": "risk overlay",
 }
 
@@ -121,7 +124,9 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
     table = table.join(pd.DataFrame(parts, index=index, columns=list(FACTORS)))
     table = table.assign(held_before=held[0], held_after=held[1], held_change=held_change, rounding=held_change - change)
     figures = {
-        (name, side): end.factors[:, place] for place, name in enumerate(FACTORS) for side, end in zip(SIDES, ends, strict=True)
+        (name, side): 1.0 / end.factors[:, place] if name in INVERSE else end.factors[:, place]
+        for place, name in enumerate(FACTORS)
+        for side, end in zip(SIDES, ends, strict=True)
     }
     return Explanation(
         before,

@@ -12,7 +12,7 @@ from tradeflow_core.strategy.estimation.correlation import Correlation, correlat
 from tradeflow_core.strategy.estimation.diversification import multiplier_over_time
 from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
 from tradeflow_core.strategy.estimation.settings import CorrelationSettings
-from tradeflow_core.strategy.estimation.stacking import last_values, stack
+from tradeflow_core.strategy.estimation.stacking import after_label, last_values, stack
 from tradeflow_core.strategy.forecast_weight_tables import ForecastWeightTables
 from tradeflow_core.strategy.forecasts import Forecasts
 from tradeflow_core.strategy.panel import Floats, business_day_numbers
@@ -28,7 +28,7 @@ class ForecastDiversification:
 
     def multiplier(self, code: str, days: pd.DatetimeIndex, rules: list[str], weights: Floats) -> Floats:
         """The multiplier of an instrument on each of `days`; `weights`: in use, (days, rules)."""
-        if not self.config.use_forecast_div_mult_estimates:
+        if not self.config.use_forecast_div_mult_estimates or not len(days):
             return np.full(len(days), self._given(code))
         settings = self.config.forecast_div_mult_estimate
         in_use = pd.DataFrame(weights, index=days, columns=rules)
@@ -50,9 +50,10 @@ class ForecastDiversification:
         section = self.config.forecast_correlation_estimate
         corrections = self.config.estimation_corrections
         frames = [self._levels(code, section.frequency) for code in group]
-        if not self.config.corrects(Correction.STARTED_INSTRUMENTS):
+        if not corrections.calendar_fits:  # else look-backs would change when another instrument starts
             frames = [frame for frame in frames if len(frame)]
-        data = stack(frames, by_key=corrections.calendar_fits)
+        known_after = after_label(section.frequency) if corrections.calendar_fits else 0
+        data = stack(frames, by_key=corrections.calendar_fits, known_after=known_after)
         periods = fit_periods(
             data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
         )
@@ -60,12 +61,11 @@ class ForecastDiversification:
 
     def _levels(self, code: str, frequency: str) -> pd.DataFrame:
         """Forecasts at the end of each bin, also of bins without price; corrected (PAUSED_MARKETS), those are missing."""
-        matrix, values = rule_matrix(self.forecasts, code), None
+        matrix, raw = rule_matrix(self.forecasts, code), self.forecasts.raw_data
+        levels = pd.DataFrame(matrix.values, index=matrix.index, columns=list(matrix.rules))
         if self.config.corrects(Correction.PAUSED_MARKETS):
-            raw = self.forecasts.raw_data
-            rows = business_day_numbers(matrix.index) - raw.calendar.start
-            values = np.where(raw.priced[rows, raw.codes.index(code)][:, None], matrix.values, np.nan)
-        levels = pd.DataFrame(matrix.values if values is None else values, index=matrix.index, columns=list(matrix.rules))
+            days = business_day_numbers(matrix.index) - raw.calendar.start
+            levels = levels.loc[raw.priced[days, raw.codes.index(code)]].reindex(levels.index)
         return last_values(levels, frequency)
 
     def _given(self, code: str) -> float:

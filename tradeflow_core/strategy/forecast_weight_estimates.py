@@ -17,7 +17,7 @@ from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.estimation.settings import WeightSettings
 from tradeflow_core.strategy.estimation.shared_costs import SharedReturns
-from tradeflow_core.strategy.estimation.stacking import stack, sums
+from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
     PeriodEstimates,
     period_estimates,
@@ -116,10 +116,13 @@ class ForecastWeightEstimates:
             shift = self._to_equal_means(codes, rules) if self.section.equalise_gross else None
             gross = [self._weekly(code, rules, None if shift is None else shift.T[code]) for code in codes]
             units = [self._cost_units(code, rules, frame) for code, frame in zip(codes, gross, strict=True)]
-            by_key = self.config.corrects(Correction.CALENDAR_FITS)
-            shared = SharedReturns.of(stack(gross, by_key=by_key), stack(units, by_key=by_key), self.settings, self.corrections)
+            shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.settings, self.corrections)
             self._shared[codes, rules] = shared
         return self._shared[codes, rules]
+
+    def _stacked(self, frames: list[pd.DataFrame]) -> Stacked:
+        calendar = self.config.corrects(Correction.CALENDAR_FITS)
+        return stack(frames, by_key=calendar, known_after=after_label(self.section.frequency) if calendar else 0)
 
     def _cost_units(self, code: str, rules: tuple[str, ...], gross: pd.DataFrame) -> pd.DataFrame:
         units = {rule: self._pandl[rule].days[code] * self._pandl[rule].deviation[code] / ROOT_DAYS for rule in rules}
@@ -167,7 +170,7 @@ class ForecastWeightEstimates:
     def _estimates_of_gross(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> list[PeriodEstimates]:
         if (codes, rules) not in self._gross_estimates:
             frames = [self._weekly(code, rules) for code in codes]
-            returns = stack(frames, by_key=self.config.corrects(Correction.CALENDAR_FITS))
+            returns = self._stacked(frames)
             periods = weight_periods(returns, self.settings, self.corrections)
             self._gross_estimates[codes, rules] = list(period_estimates(returns, periods, self.settings, self.corrections))
         return self._gross_estimates[codes, rules]

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.compat import Correction
@@ -49,7 +50,7 @@ class ForecastWeightTables:
 
     def _given_or_estimated(self, code: str) -> pd.DataFrame:
         if not self.config.use_forecast_weight_estimates:
-            return _one_row(self._given.T[code].dropna())
+            return self._grouped_cheap_rules(code) if weighs_cheap_rules_only(self.config) else _one_row(self._given.T[code].dropna())
         rules = self.candidates[code]
         if not rules:
             ceiling = self.config.forecast_weight_estimate.ceiling_cost_SR
@@ -76,8 +77,36 @@ class ForecastWeightTables:
 
     @cached_property
     def _given(self) -> pd.DataFrame:
-        first = self.too_expensive if weighs_cheap_rules_only(self.config) else None
-        return fixed_forecast_weights(self.config, self.codes, first)
+        return fixed_forecast_weights(self.config, self.codes)
+
+    def _grouped_cheap_rules(self, code: str) -> pd.DataFrame:
+        """The weight of groups divided among their rules below the ceiling: by the costs that `_without_expensive` goes by.
+
+        Raises ConfigError where every rule is above it; corrected (COSTS_KNOWN_THEN), such a year has no weights.
+        """
+        if not self.config.corrects(Correction.COSTS_KNOWN_THEN):
+            return _one_row(fixed_forecast_weights(self.config, [code], self.too_expensive).T[code].dropna())
+        rules = pd.Index(self.forecasts.rules_by_instrument[code], name="rule")
+        rows = {}
+        for start, expensive in zip(self._years, self._too_expensive_at(self._years, code, list(rules)), strict=True):
+            rows[start] = pd.Series(0.0, index=rules)
+            if not expensive.all():
+                cheap = fixed_forecast_weights(self.config, [code], {code: frozenset(rules[expensive])})
+                rows[start] = cheap.T[code].reindex(rules, fill_value=0.0)
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    @cached_property
+    def _years(self) -> pd.DatetimeIndex:
+        """The days from which costs known then are looked at anew where weights are given."""
+        days = self.forecasts.raw_data.calendar.days
+        return pd.DatetimeIndex([period.period_start for period in fit_periods(days[0], days[-1], calendar=True)])
+
+    def _too_expensive_at(self, starts: pd.DatetimeIndex, code: str, rules: list[str]) -> NDArray[np.bool_]:
+        """Which rules cost more than `forecast_post_ceiling_cost_SR` by what was known at each start: (starts, rules)."""
+        rows = [int(row) for row in self.forecasts.raw_data.calendar.days.searchsorted(starts)]
+        column, place = self.codes.index(code), [self.costs.rules.index(rule) for rule in rules]
+        cost = np.stack([self.costs.total(one)[column, place] for one in self.costs.known_before_cached(rows)])
+        return np.asarray(cost > self.config.forecast_post_ceiling_cost_SR)
 
     def _without_expensive(self, code: str, table: pd.DataFrame) -> pd.DataFrame:
         """The table without rules above the ceiling, all 0 when that is every rule.
@@ -90,15 +119,9 @@ class ForecastWeightTables:
         if not self.config.corrects(Correction.COSTS_KNOWN_THEN):
             kept = [rule for rule in table.columns if rule not in self.too_expensive[code]]
             return table[kept] if kept else table * 0.0
-        days = self.forecasts.raw_data.calendar.days
-        starts = table.index
-        if not self.config.use_forecast_weight_estimates:
-            starts = pd.DatetimeIndex([period.period_start for period in fit_periods(days[0], days[-1], calendar=True)])
-        rows = [int(row) for row in days.searchsorted(starts)]
-        column, place = self.codes.index(code), [self.costs.rules.index(rule) for rule in table.columns]
-        cost = np.stack([self.costs.total(one)[column, place] for one in self.costs.known_before_cached(rows)])
-        allowed = table.reindex(starts, method="ffill")
-        return allowed.mask(cost > self.config.forecast_post_ceiling_cost_SR, 0.0)
+        starts = pd.DatetimeIndex(table.index) if self.config.use_forecast_weight_estimates else self._years
+        expensive = self._too_expensive_at(starts, code, list(table.columns))
+        return table.reindex(starts, method="ffill").mask(expensive, 0.0)
 
     @cached_property
     def too_expensive(self) -> dict[str, frozenset[str]]:

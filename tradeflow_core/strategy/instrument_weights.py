@@ -19,7 +19,7 @@ from tradeflow_core.strategy.estimation.net_returns import cost_sharpe_ratios, n
 from tradeflow_core.strategy.estimation.optimisers import Estimates
 from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
 from tradeflow_core.strategy.estimation.settings import CorrelationSettings, WeightSettings
-from tradeflow_core.strategy.estimation.stacking import Stacked, returns_at, stack, sums
+from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, returns_at, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
     estimated_weights,
     period_estimates,
@@ -93,7 +93,10 @@ class InstrumentWeights:
         """P&L by week. A week without any is 0, from the first day of any instrument on; corrected (MISSING_WEEKS), missing."""
         frequency, missing = self.config.instrument_weight_estimate.frequency, self.config.corrects(Correction.MISSING_WEEKS)
         own = daily.iloc[_known_rows(self.accounts().gross.values)]
-        return stack([sums(own, frequency, missing_stays_missing=missing)])
+        return stack([sums(own, frequency, missing_stays_missing=missing)], known_after=self._known_after(frequency))
+
+    def _known_after(self, frequency: str) -> int:
+        return after_label(frequency) if self.config.corrects(Correction.CALENDAR_FITS) else 0
 
     @property
     def _given(self) -> Floats:
@@ -121,7 +124,8 @@ class InstrumentWeights:
         accounts = self.accounts()
         daily = accounts.gross.values if self.config.corrects(Correction.COSTS_KNOWN_THEN) else accounts.net
         daily = daily.iloc[_known_rows(daily)]
-        data = stack([returns_at(daily, section.frequency, forward_fill=section.forward_fill_price_index)])
+        returns = returns_at(daily, section.frequency, forward_fill=section.forward_fill_price_index)
+        data = stack([returns], known_after=self._known_after(section.frequency))
         periods = fit_periods(
             data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
         )

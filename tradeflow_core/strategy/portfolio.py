@@ -41,12 +41,12 @@ class Portfolio:
 
     @cached_property
     def without_weight(self) -> frozenset[str]:
-        """Instruments that get nothing: told so, or never with a position.
+        """Instruments that get nothing: told so, or never with a position (which STARTED_INSTRUMENTS corrects, see `weights`).
 
         Corrected (RESTRICTED_UNTRADED), also those in bad markets or under trading restrictions.
         """
         position = self.sizing.subsystem_position.array
-        idle = (np.nan_to_num(position) == 0).all(axis=0)
+        idle = (np.nan_to_num(position) == 0).all(axis=0) & (not self.config.corrects(Correction.STARTED_INSTRUMENTS))
         named = set(self.config.allocate_zero_instrument_weights_to_these_instruments)
         if self.config.corrects(Correction.RESTRICTED_UNTRADED):
             lists = self.config.exclude_instrument_lists
@@ -62,9 +62,16 @@ class Portfolio:
 
     @cached_property
     def weights(self) -> pd.DataFrame:
-        """Weights in use on every day of any instrument's positions; an instrument whose data has ended keeps its weight."""
+        """Weights in use on every day of any instrument's positions; an instrument whose data has ended keeps its weight.
+
+        One that has begun without ever wanting a contract has a weight, if it will want some later; corrected
+        (STARTED_INSTRUMENTS), it has one from its first wish on.
+        """
         positions = self.sizing.subsystem_position.values.iloc[self.days]
-        available = positions.ffill().notna().to_numpy()
+        if self.config.corrects(Correction.STARTED_INSTRUMENTS):
+            available = np.logical_or.accumulate(np.nan_to_num(positions.to_numpy()) != 0.0, axis=0)
+        else:
+            available = positions.ffill().notna().to_numpy()
         target = weights_at(self.estimates.table, pd.DatetimeIndex(positions.index))
         weights = weights_in_use(target, available, self.config.instrument_weight_ewma_span)
         return pd.DataFrame(weights, index=positions.index, columns=positions.columns)

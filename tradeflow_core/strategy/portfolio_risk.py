@@ -13,7 +13,7 @@ from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.estimation.correlation import correlations
 from tradeflow_core.strategy.estimation.periods import fit_periods
 from tradeflow_core.strategy.estimation.settings import CorrelationSettings
-from tradeflow_core.strategy.estimation.stacking import returns_at, stack
+from tradeflow_core.strategy.estimation.stacking import after_label, returns_at, stack
 from tradeflow_core.strategy.panel import Floats, Panel
 from tradeflow_core.strategy.risk import (
     PortfolioRisk,
@@ -53,7 +53,8 @@ class RiskModel:
         settings, corrections = CorrelationSettings.like(section), self.config.estimation_corrections
         returns = self.raw.daily_percentage_returns
         frame = returns.values.iloc[np.flatnonzero(returns.rows.any(axis=1))]
-        data = stack([returns_at(frame, section.frequency, forward_fill=section.forward_fill_price_index)])
+        known_after = after_label(section.frequency) if corrections.calendar_fits else 0
+        data = stack([returns_at(frame, section.frequency, forward_fill=section.forward_fill_price_index)], known_after=known_after)
         periods = fit_periods(
             data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
         )

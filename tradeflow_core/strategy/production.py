@@ -10,13 +10,14 @@ import pandas as pd
 
 from tradeflow_core.capital import strategy_capital
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.prices import stored_fx
 from tradeflow_core.strategy.backtest import Backtest, run_backtest
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies
 from tradeflow_core.strategy.data import BacktestData
 from tradeflow_core.strategy.run_writer import prune, save_day
+from tradeflow_core.strategy.saved_runs import SavedRun, open_run
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def run_strategy(desk: Desk, strategy: str) -> StrategyRun:
 def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     """Store the run of `day`: what explains it (dataset backtests, pruned after the retention of the settings), then its optimal positions
     (dataset optimal_positions, one file a strategy, the same day replaced). Returns the rows of this day, index instrument."""
-    save_day(desk.store, run.backtest, run.strategy, day, desk.now())
+    moment = desk.now()
+    save_day(desk.store, run.backtest, run.strategy, day, moment)
     prune(desk.store, run.strategy, day, desk.settings.keep_runs_days)
-    now = pd.Timestamp(desk.now()).as_unit("us")
+    now = pd.Timestamp(moment).as_unit("us")
     rows = run.optimal.assign(
         reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
             desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"
@@ -86,14 +88,29 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
         day=pd.Timestamp(day).as_unit("us"),
     )
     rows["reference_time"] = rows["reference_time"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
-    dataset = "optimal_positions"
-    old = desk.store.read(dataset, run.strategy) if desk.store.exists(dataset, run.strategy) else None
-    kept = rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows])
-    desk.store.write(dataset, run.strategy, kept)
+    store_optimal(desk, run.strategy, rows)
     return rows
+
+
+def store_optimal(desk: Desk, strategy: str, rows: pd.DataFrame) -> None:
+    """Store the optimal positions of one day, index instrument, in place of those of the same day."""
+    dataset = "optimal_positions"
+    old = desk.store.read(dataset, strategy) if desk.store.exists(dataset, strategy) else None
+    desk.store.write(dataset, strategy, rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows]))
 
 
 def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
     """The newest stored optimal positions of a strategy, index instrument."""
     stored = desk.store.read("optimal_positions", strategy)
     return stored[stored["day"] == stored["day"].max()]
+
+
+def run_behind(desk: Desk, strategy: str, optimal: pd.DataFrame) -> SavedRun:
+    """The saved run that made these optimal positions. Raises StateError where another run of that day has taken its place."""
+    run = open_run(desk.store, strategy, optimal["day"].iloc[0].date())
+    if pd.Timestamp(run.manifest.time) != optimal["time"].iloc[0]:
+        raise StateError(
+            f"the optimal positions of {run.name} are not those of the run that is kept, of {run.manifest.time:%H:%M:%S} UTC; "
+            "run the strategy again: materialize the asset optimal_positions"
+        )
+    return run

@@ -25,14 +25,13 @@ PARTS = ("gross", "costs", "net")
 
 
 class RuleAccounts:
-    """P&L by rule and instrument in base currency, each table made when asked for."""
+    """P&L by rule and instrument in base currency; tables by instrument are made anew each time, since together they are large."""
 
     def __init__(self, combined: CombinedForecast, portfolio: Portfolio, config: StrategyConfig) -> None:
         self.combined, self.portfolio, self.config = combined, portfolio, config
         self.forecasts = combined.forecasts
         self.raw = self.forecasts.raw_data
         self.accounts = ForecastAccounts(self.forecasts, config)
-        self._made: dict[tuple[str, Weighting], dict[str, pd.DataFrame]] = {}
 
     @property
     def rules(self) -> list[str]:
@@ -72,15 +71,13 @@ class RuleAccounts:
 
     def forecast(self, rule: str, weighting: Weighting = "weighted") -> dict[str, pd.DataFrame]:
         """P&L of a rule: `gross`, `costs` and `net`, days x instruments; of the portfolio's capital but for `unweighted`."""
-        if (rule, weighting) not in self._made:
-            costs = self.combined.tables.costs
-            sr_cost = costs.total(costs.final)[:, costs.rules.index(rule)]
-            account = self.accounts.of(rule, sr_cost)
-            gross, drain = account.gross.values, account.costs.values
-            if weighting != "unweighted":
-                gross, drain = self._reweighted(rule, weighting, account.decided, account.average, sr_cost)
-            self._made[rule, weighting] = {"gross": gross, "costs": drain, "net": gross + drain}
-        return self._made[rule, weighting]
+        costs = self.combined.tables.costs
+        sr_cost = costs.total(costs.final)[:, costs.rules.index(rule)]
+        account = self.accounts.of(rule, sr_cost)
+        gross, drain = account.gross.values, account.costs.values
+        if weighting != "unweighted":
+            gross, drain = self._reweighted(rule, weighting, account.decided, account.average, sr_cost)
+        return {"gross": gross, "costs": drain, "net": gross + drain}
 
     def _reweighted(
         self, rule: str, weighting: Weighting, decided: Panel, average: Panel, sr_cost: Floats
@@ -108,9 +105,11 @@ class RuleAccounts:
 
     def of_instrument(self, code: str) -> pd.DataFrame:
         """P&L of all rules in one instrument, by business day: gross, costs, net."""
-        tables = [self.forecast(rule) for rule in self.rules]
-        sums = {part: sum(table[part][code].fillna(0.0) for table in tables) for part in PARTS}
-        return self._on_portfolio_days(pd.DataFrame(sums))
+        sums = pd.DataFrame(0.0, index=self.raw.calendar.days, columns=list(PARTS))
+        for rule in self.rules:
+            tables = self.forecast(rule)
+            sums += pd.DataFrame({part: tables[part][code].fillna(0.0) for part in PARTS})
+        return self._on_portfolio_days(sums)
 
     @cached_property
     def by_rule(self) -> pd.DataFrame:

@@ -9,9 +9,7 @@ import pandas as pd
 
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.panel import Floats
-
-CLOSE = pd.Timedelta(hours=23)
+from tradeflow_core.strategy.panel import Floats, business_day_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +32,7 @@ def rule_matrix(forecasts: Forecasts, code: str) -> RuleMatrix:
     """The forecasts of every rule that an instrument uses, from the first to the last row of any.
 
     Beside hourly forecasts the reference stamps a day's figure with its midnight, before it is known; corrected
-    (DAILY_VALUES_AT_CLOSE), with 23:00.
+    (DAILY_VALUES_AT_CLOSE), with the end of the day.
     """
     rules = forecasts.rules_by_instrument[code]
     column = forecasts.raw_data.codes.index(code)
@@ -52,10 +50,15 @@ def rule_matrix(forecasts: Forecasts, code: str) -> RuleMatrix:
     if not hourly:
         return RuleMatrix(days, rules, carried_forward(values))
     if forecasts.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
-        days = days + CLOSE
+        days = closes_of(forecasts, days)
     parts = [pd.DataFrame(values, index=days, columns=daily), *(forecasts.intraday(rule).capped[code].rename(rule) for rule in hourly)]
     table = pd.concat(parts, axis=1, sort=True)[list(rules)]
     return RuleMatrix(pd.DatetimeIndex(table.index), rules, carried_forward(table.to_numpy(dtype=float)))
+
+
+def closes_of(forecasts: Forecasts, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """When each of some business days is over."""
+    return forecasts.raw_data.closes[business_day_numbers(days) - forecasts.raw_data.calendar.start]
 
 
 def carried_forward(values: Floats) -> Floats:

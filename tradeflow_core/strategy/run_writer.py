@@ -22,7 +22,7 @@ from tradeflow_core import __version__
 from tradeflow_core.store import Store
 from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.panel import business_day_numbers, business_days
-from tradeflow_core.strategy.saved_runs import CONFIG, DATASET, MANIFEST, OPTIMAL, Manifest
+from tradeflow_core.strategy.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 
 BY_RULE = ("capped_forecast", "forecast_weights")
 OF_OVERLAY = ("position_before_overlay", "risk_overlay")
@@ -80,6 +80,8 @@ def _write_files(folder: UPath, backtest: Backtest, strategy: str, time: datetim
     _write_table(folder / "rules.parquet", _rule_tables(backtest, since))
     facts = [backtest.data.instrument(code).point_size for code in backtest.instruments]
     _write_table(folder / OPTIMAL, iter([pa.Table.from_pandas(backtest.latest().assign(point_size=facts))]))
+    if backtest.config.dynamic_optimisation:
+        _write_table(folder / COVARIANCE, iter([pa.Table.from_pandas(backtest.dynamic.latest_covariance())]))
     _replace_text(folder / CONFIG, json.dumps(backtest.config.model_dump(mode="json"), indent=1))
     config = backtest.config
     columns = {table: _stages_of(names) for table, names in wide.items()} | {"rules": {stage: [stage] for stage in BY_RULE}}

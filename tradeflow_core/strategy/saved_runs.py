@@ -6,8 +6,9 @@ A run is a folder with three Parquet tables, in which each stage is a column (`b
 - `rules`: a row for each rule, date and instrument: forecasts and weights;
 - `portfolio`: a row for each date: multipliers, total profit and loss;
 
-`optimal.parquet` with the latest positions, `config.json`, and `manifest.json`. The manifest is written last and replaced as a
-whole: a run without one does not exist, so who dies while writing leaves the former run of that day, or none.
+`optimal.parquet` with the latest positions, of a strategy with dynamic optimisation also `covariance.parquet`, `config.json`, and
+`manifest.json`. The manifest is written last and replaced as a whole: a run without one does not exist, so who dies while
+writing leaves the former run of that day, or none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from upath import UPath
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.store import Store
 
-MANIFEST, CONFIG, OPTIMAL = "manifest.json", "config.json", "optimal.parquet"
+MANIFEST, CONFIG, OPTIMAL, COVARIANCE = "manifest.json", "config.json", "optimal.parquet", "covariance.parquet"
 DATASET = "backtests"
 KEYS = {"portfolio": (), "instruments": ("instrument",), "rules": ("instrument", "rule")}
 """The tables, and what a row is about besides its date."""
@@ -103,6 +104,11 @@ class SavedRun:
     def optimal(self) -> pd.DataFrame:
         """The latest positions, index instrument; columns of `Backtest.latest`."""
         return self._read(OPTIMAL).to_pandas()
+
+    @cached_property
+    def covariance(self) -> pd.DataFrame:
+        """Covariance of annual percentage returns on the last day, index and columns instrument; kept of dynamic strategies only."""
+        return self._read(COVARIANCE).to_pandas()
 
     def stage(self, name: str, instrument: str | None = None, rule: str | None = None) -> pd.DataFrame:
         """A stage by date, with columns as in `Backtest.stage`: instrument, (instrument, rule), (instrument, part) or part.

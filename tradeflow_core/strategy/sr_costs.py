@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.cash_costs import fill_costs
 from tradeflow_core.strategy.panel import Floats, Ints, Panel, nanoseconds
+from tradeflow_core.strategy.volatility import changes_over_gaps
 
 BUSINESS_DAYS = 256
 ROOT_DAYS = 16.0
@@ -16,12 +18,13 @@ SECONDS_PER_YEAR = 365.25 * 86_400
 
 def turnover(positions: Panel, average_position: Panel) -> pd.Series:
     """Average positions traded a year, by instrument. The average position is smoothed over about a year and a half."""
-    return BUSINESS_DAYS * _relative_trades(positions, average_position).mean()
+    return BUSINESS_DAYS * _relative(positions, average_position).diff().abs().mean()
 
 
-def turnover_before(positions: Panel, average_position: Panel, rows: list[int]) -> Floats:
-    """The same from the rows before each of `rows` of the calendar (ascending): (rows, instruments)."""
-    trades = _relative_trades(positions, average_position).to_numpy()
+def turnover_before(positions: Panel, average_position: Panel, rows: list[int], counted: NDArray[np.bool_]) -> Floats:
+    """The same from the rows before each of `rows` of the calendar (ascending), of the days that are `counted` (business days,
+    instruments): (rows, instruments)."""
+    trades = changes_over_gaps(_relative(positions, average_position).where(counted)).abs().to_numpy()
     ends = np.asarray(rows, dtype=np.int64)
     known = ~np.isnan(trades)
     total, count = sums_before(np.where(known, trades, 0.0), ends), sums_before(known.astype(float), ends)
@@ -29,10 +32,11 @@ def turnover_before(positions: Panel, average_position: Panel, rows: list[int]) 
         return np.asarray(BUSINESS_DAYS * total / count, dtype=float)
 
 
-def _relative_trades(positions: Panel, average_position: Panel) -> pd.DataFrame:
+def _relative(positions: Panel, average_position: Panel) -> pd.DataFrame:
+    """Positions in average positions."""
     average = average_position.asof(average_position.span | positions.span)
     smooth = average.map(lambda values: values.ewm(com=250, min_periods=2).mean()).ffill()
-    return (positions.values / smooth.asof(positions.span).values).diff().abs()
+    return positions.values / smooth.asof(positions.span).values
 
 
 def sums_before(values: Floats, ends: Ints) -> Floats:
@@ -48,19 +52,27 @@ def sums_before(values: Floats, ends: Ints) -> Floats:
 def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], before: int | None = None) -> Floats:
     """Cost of one contract of each instrument in units of annual risk, at the average price and volatility of its last year.
 
-    `before`: a row of the calendar; only figures of earlier rows are known. Missing without any.
+    Infinite where the price did not move, missing without price or volatility.
+
+    `before`: a row of the calendar; only figures of earlier rows are known, and the year ends with the last price among them.
     """
-    end = len(price.array) if before is None else before
     result = np.full(len(instruments), np.nan)
     for place, instrument in enumerate(instruments):
-        last = min(int(price.span.last[place]), end - 1)
+        last = int(price.span.last[place]) if before is None else _last_known(price.array[:before, place])
         if last < int(price.span.first[place]):
             continue
         since = price.index.searchsorted(price.index[last] - pd.DateOffset(years=1))
-        average, risk = (_mean(panel.array[since:end, place]) for panel in (price, vol))
+        rows = slice(since, None if before is None else last + 1)
+        average, risk = (_mean(panel.array[rows, place]) for panel in (price, vol))
         cost = fill_costs(np.array([1.0]), np.array([average]), instrument)[0]
-        result[place] = cost / (ROOT_DAYS * risk * instrument.point_size)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result[place] = np.divide(cost, ROOT_DAYS * risk * instrument.point_size)
     return result
+
+
+def _last_known(values: Floats) -> int:
+    rows = np.flatnonzero(~np.isnan(values))
+    return int(rows[-1]) if len(rows) else -1
 
 
 def rolls_per_year(instruments: list[Instrument]) -> Floats:

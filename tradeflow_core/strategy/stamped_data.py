@@ -19,9 +19,10 @@ from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
 from tradeflow_core.strategy.data import BacktestData
 from tradeflow_core.strategy.lazy import LazyMapping
-from tradeflow_core.strategy.panel import Calendar
+from tradeflow_core.strategy.panel import Calendar, business_day_numbers, nanoseconds
 
 CARRY_COLUMNS = ("PRICE", "CARRY", "PRICE_CONTRACT", "CARRY_CONTRACT")
+CLOSE = pd.Timedelta(hours=23)
 Series = Mapping[str, pd.Series]
 
 
@@ -79,6 +80,19 @@ class StampedData:
             since, codes = self.config.start_date, ", ".join(self.codes)
             raise DataError(f"no prices since {since} for any of {codes}: add prices or move start_date")
         return calendar
+
+    @cached_property
+    def closes(self) -> pd.DatetimeIndex:
+        """When each business day of the calendar is over: at its last stamp of any price, not before 23:00.
+
+        Prices of a weekend belong to Friday, which is over with the last of them.
+        """
+        latest = nanoseconds(self.calendar.days + CLOSE)
+        for table in [*self.adjusted.values(), *self.multiple.values()]:
+            bins = business_day_numbers(table.index) - self.calendar.start
+            final = np.flatnonzero(np.diff(bins, append=-1))
+            latest[bins[final]] = np.maximum(latest[bins[final]], nanoseconds(table.index)[final])
+        return pd.DatetimeIndex(latest)
 
     def fx(self, code: str, base: str) -> pd.Series | None:
         """Units of `base` for one unit of the instrument's currency, from the start date on; None for the same currency."""

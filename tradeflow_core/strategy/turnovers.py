@@ -25,7 +25,7 @@ def turnover_table(backtest: Backtest) -> pd.DataFrame:
             "turnover": backtest.accounts.turnovers,
             "portfolio_turnover": turnover(positions, average),
             "subsystem_turnover": turnover(backtest.sizing.subsystem_position, average),
-            "SR_cost_per_trade": costs_per_trade(raw.daily_price, raw.daily_returns_volatility, instruments),
+            "SR_cost_per_trade": costs_per_trade(raw.commission_price, raw.daily_returns_volatility, instruments),
             "rolls_per_year": rolls_per_year(instruments),
         },
         index=pd.Index(backtest.instruments, name="instrument"),

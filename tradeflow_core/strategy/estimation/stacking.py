@@ -21,13 +21,15 @@ MICROSECOND = 1000
 class Stacked:
     """Rows to learn from: `values` (rows x columns), missing as NaN; `stamps` of the rows, ascending (nanoseconds, naive).
 
-    `frames`: how many tables were stacked; look-backs and least numbers of rows grow with it.
+    `frames`: how many tables were stacked; look-backs and least numbers of rows grow with it. `known_after`: nanoseconds from
+    the stamp of a row to the midnight that its last day begins with.
     """
 
     values: Floats
     stamps: Ints
     columns: tuple[str, ...]
     frames: int = 1
+    known_after: int = 0
 
     @property
     def first(self) -> pd.Timestamp:
@@ -36,8 +38,8 @@ class Stacked:
 
     @property
     def last(self) -> pd.Timestamp:
-        """Stamp of the last row."""
-        return pd.Timestamp(self.stamps[-1])
+        """The last day of the last row."""
+        return pd.Timestamp(self.stamps[-1] + self.known_after)
 
     @cached_property
     def present(self) -> Bools:
@@ -45,8 +47,8 @@ class Stacked:
         return ~np.isnan(self.values)
 
     def rows_before(self, stamps: Sequence[pd.Timestamp], *, inclusive: bool = False) -> Ints:
-        """How many rows lie before each stamp, with `inclusive` also those that carry it."""
-        wanted = np.array([stamp.as_unit("ns").value for stamp in stamps], dtype=np.int64)
+        """How many rows are known before each stamp, with `inclusive` also those of which the last day is that of the stamp."""
+        wanted = np.array([stamp.as_unit("ns").value for stamp in stamps], dtype=np.int64) - self.known_after
         return np.asarray(np.searchsorted(self.stamps, wanted, "right" if inclusive else "left"), dtype=np.int64)
 
     def has_values(self, start: Ints, end: Ints) -> Bools:
@@ -58,12 +60,13 @@ class Stacked:
         return np.asarray(counts[np.searchsorted(edges, end)] > counts[np.searchsorted(edges, start)])
 
 
-def stack(frames: Sequence[pd.DataFrame], *, by_key: bool = False) -> Stacked:
+def stack(frames: Sequence[pd.DataFrame], *, by_key: bool = False, known_after: int = 0) -> Stacked:
     """One table after the other within each date; every table on the union of all dates, missing where it has no row.
 
     `frames`: in the order of their instruments' codes, each with ascending unique stamps and a column per name. Columns are
     the sorted union of names. By default rows of table n carry n microseconds more, and a column that a table lacks counts
     as 0 there; with `by_key` rows are ordered by date and table without a change of stamps, and a lacking column is missing.
+    `known_after`: see `Stacked`; by default rows count as known from their stamps on.
     Raises DataError when there are no rows, or stamps are not ascending.
     """
     columns = tuple(sorted({str(name) for frame in frames for name in frame.columns}))
@@ -79,7 +82,12 @@ def stack(frames: Sequence[pd.DataFrame], *, by_key: bool = False) -> Stacked:
         values[rows, number] = own
     shift = 0 if by_key else MICROSECOND
     stamps = (dates[:, None] + shift * np.arange(len(frames))).ravel()
-    return Stacked(values.reshape(-1, len(columns)), stamps, columns, len(frames))
+    return Stacked(values.reshape(-1, len(columns)), stamps, columns, len(frames), known_after)
+
+
+def after_label(frequency: str) -> int:
+    """Nanoseconds from the label of a bin to its last day."""
+    return 6 * NANOSECONDS_PER_DAY if frequency == "7D" else 0
 
 
 def _checked_stamps(frame: pd.DataFrame) -> Ints:
@@ -109,8 +117,8 @@ def last_values(frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
 
     Frequencies: W (Monday to Sunday, labelled by the Sunday), 7D (seven days counted from the first row's date, labelled by
     their first day), M and Y (calendar, labelled by their last day), B (business days; weekends belong to Friday), D. Labels
-    are midnights, naive; stamps must ascend. Since a label of 7D lies before its bin's end, only fits at weekly intervals
-    see nothing but finished bins. Raises ConfigError for another frequency.
+    are midnights, naive; stamps must ascend. A label of 7D lies before its bin's end (`after_label`): unless that is told to
+    `stack`, only fits at weekly intervals see nothing but finished bins. Raises ConfigError for another frequency.
     """
 
     def last(values: Floats, starts: Ints) -> Floats:

@@ -1,0 +1,327 @@
+"""Backtests: running one, sweeping over settings, and the group that also holds looking into saved ones."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from rich.markup import escape
+from upath import UPath
+
+from tradeflow_core.cli.history import progress
+from tradeflow_core.cli.render import console, errors, print_json, print_table
+from tradeflow_core.cli.roll import json_option
+from tradeflow_core.cli.saved import compare, show
+from tradeflow_core.clock import WallClock
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.home import Home
+from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, packaged_strategies, run_backtest
+from tradeflow_core.strategy.compat import Correction
+from tradeflow_core.strategy.config_changes import parse_changes, parse_grid
+from tradeflow_core.strategy.production import production_data
+from tradeflow_core.strategy.run_writer import save_folder
+from tradeflow_core.strategy.saved_runs import nearest
+from tradeflow_core.strategy.summary import Summary, summarise, summary_tables
+from tradeflow_core.strategy.sweep import sweep as run_sweep
+from tradeflow_core.strategy.universe import only_instruments
+
+TEAR_SHEET, SUMMARY = "tear_sheet.html", "summary.json"
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A data folder of pysystemtrade (csvconfig, multiple_prices_csv, ...). Default: the prices of the home.",
+)
+instruments_option = click.option("--instruments", help="Only these instruments, separated by commas.")
+out_file = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def backtest() -> None:
+    """Run strategies over history, look into saved runs, and explain why positions changed.
+
+    \b
+    tradeflow backtest strategies                                   the packaged strategies
+    tradeflow backtest run static_trend_carry                       on the prices of the home
+    tradeflow backtest run my.yaml --data path/to/csv --out result  on files; no home is needed
+    tradeflow backtest sweep my.yaml --set buffer_size=0.05,0.1,0.2 many configurations at once
+    tradeflow backtest show trend_carry --stage combined_forecast   any stage of the newest production run
+    tradeflow backtest compare trend_carry                          why positions changed since the day before
+    """
+
+
+@backtest.command()
+@json_option
+def strategies(as_json: bool) -> None:
+    """List the packaged strategies."""
+    rows = [_described(name, path) for name, path in packaged_strategies().items()]
+    if as_json:
+        print_json(rows)
+        return
+    print_table("Packaged strategies", pd.DataFrame(rows).drop(columns="path"))
+    console.print("copy one and change it: " + str(next(iter(packaged_strategies().values())).parent), soft_wrap=True)
+
+
+def _described(name: str, path: Path) -> dict[str, Any]:
+    """What the comment at the head of a strategy file says, and what kind of strategy it is."""
+    comments = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        comments.append(line.lstrip("# ").rstrip())
+    config = load_strategy(path)
+    kinds = {"estimated weights": config.use_forecast_weight_estimates, "dynamic": bool(config.dynamic_optimisation)}
+    return {
+        "name": name,
+        "rules": len(config.trading_rules),
+        "kind": ", ".join(kind for kind, has in kinds.items() if has) or "static",
+        "description": " ".join(comments).partition(". ")[0].rstrip("."),
+        "path": str(path),
+    }
+
+
+def strategy_path(name: str) -> Path:
+    """The file of a strategy given as a path or by the name of a packaged one. Raises ConfigError, saying the nearest name."""
+    packaged = packaged_strategies()
+    if name in packaged:
+        return packaged[name]
+    if Path(name).is_file():
+        return Path(name)
+    if Path(name).suffix in (".yaml", ".yml"):
+        raise ConfigError(
+            f"there is no strategy file {name}; give the path of one, or a packaged strategy: {', '.join(packaged)}"
+        )
+    raise ConfigError(f"there is no packaged strategy {name}, nor a file of that name{nearest(name, packaged)}")
+
+
+def load_data(home: Path | None, folder: Path | None, quiet: bool) -> BacktestData:
+    """Data of a folder of CSV files, or else the stored prices of the home."""
+    if folder is not None:
+        return BacktestData.from_pysystemtrade(folder)
+    try:
+        desk = Desk(Home.open(home))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or give the folder of the prices with --data") from None
+    if not quiet:
+        console.print(f"[dim]{desk.home.describe()}[/dim]", soft_wrap=True)
+    return production_data(desk)
+
+
+def _only(config: StrategyConfig, data: BacktestData, codes: str | None) -> StrategyConfig:
+    chosen = [code.strip() for code in codes.split(",") if code.strip()] if codes else []
+    return only_instruments(config, data, chosen) if chosen else config
+
+
+@backtest.command()
+@click.argument("config")
+@data_option
+@click.option("--capital", type=click.FloatRange(min=1), help="Notional capital (default: as the strategy says).")
+@click.option("--currency", help="Base currency.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Forget prices before this day.")
+@instruments_option
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; keys are dotted, values YAML.")
+@click.option("--compat", help="pst, fixed, or names of corrections, separated by commas.")
+@click.option("--dynamic/--static", default=None, help="With or without dynamic optimisation.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write stages (Parquet), summary and tear sheet there."
+)
+@click.option("--tear-sheet", type=out_file, help="Write the tear sheet (HTML) to this file.")
+@json_option
+@click.pass_obj
+def run(
+    home: Path | None,
+    config: str,
+    data: Path | None,
+    capital: float | None,
+    currency: str | None,
+    start: datetime | None,
+    instruments: str | None,
+    settings: tuple[str, ...],
+    compat: str | None,
+    dynamic: bool | None,
+    out: Path | None,
+    tear_sheet: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the strategy CONFIG, a packaged one or a YAML file, over its whole history.
+
+    \b
+    tradeflow backtest run static_trend_carry --capital 500000 --set buffer_size=0.2
+    tradeflow backtest run futuresconfig.yaml --data data/futures --compat pst --out result
+    """
+    given = {
+        "notional_trading_capital": capital,
+        "base_currency": currency,
+        "start_date": start.date() if start else None,
+        "compat": _compat(compat),
+        "dynamic_optimisation": dynamic,
+    }
+    path = strategy_path(config)
+    chosen = load_strategy(
+        path, _merged(parse_changes(settings), {key: value for key, value in given.items() if value is not None})
+    )
+    inputs = load_data(home, data, as_json)
+    for warning in chosen.warnings:
+        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
+    started = time.perf_counter()
+    tested = run_backtest(_only(chosen, inputs, instruments), inputs)
+    sheets = [file for file in (tear_sheet, out / TEAR_SHEET if out else None) if file]
+    for folder in {file.parent for file in sheets}:
+        _make(folder)
+    results: list[Summary] = []
+    steps = [
+        *_work(tested),
+        ("statistics", lambda: results.append(summarise(tested))),
+        *((f"tear sheet {file.name}", lambda file=file: _write_tear_sheet(tested, file)) for file in sheets),
+        *([("stages as Parquet", lambda: _write_stages(tested, out, path.stem, results[0]))] if out else []),
+    ]
+    bar, task = progress("backtest", len(steps), as_json)
+    with bar:
+        for name, step in steps:
+            bar.update(task, description=name)
+            step()
+            bar.advance(task)
+    seconds = time.perf_counter() - started
+    written = [str(file) for file in [*sheets, *([out] if out else [])]]
+    if as_json:
+        print_json({**results[0].to_dict(), "seconds": seconds, "written": written})
+        return
+    for table in summary_tables(results[0]):
+        if table.row_count:
+            console.print(table)
+    console.print(f"{len(tested.instruments)} instruments, {len(tested.forecasts.rules)} rules, {seconds:.1f} s")
+    for file in written:
+        console.print(f"wrote [bold]{file}[/bold]", soft_wrap=True)
+
+
+def _compat(text: str | None) -> str | list[str] | None:
+    """`pst`, `fixed` or names of corrections."""
+    if text is None or text in ("pst", "fixed"):
+        return text
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in set(Correction):
+            raise ConfigError(f"--compat: there is no correction {name}{nearest(name, ['pst', 'fixed', *Correction])}")
+    return names
+
+
+def _merged(settings: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    if doubled := sorted(set(settings) & set(options)):
+        raise ConfigError(f"--set {doubled[0]} and the option for it are both given; keep one of them")
+    return {**settings, **options}
+
+
+def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
+    """The calculation, step by step, with what to tell a person who waits."""
+
+    def stage(name: str) -> Callable[[], object]:
+        return lambda: tested.stage(name)
+
+    def forecast(rule: str) -> Callable[[], object]:
+        return lambda: tested.forecasts.daily_capped(rule)
+
+    rules = sorted({rule for used in tested.forecasts.rules_by_instrument.values() for rule in used})
+    return [
+        ("reading prices", stage("daily_price")),
+        ("volatility", stage("daily_returns_volatility")),
+        *((f"forecasts of {rule}", forecast(rule)) for rule in rules),
+        ("combined forecasts", stage("combined_forecast")),
+        ("positions by instrument", stage("subsystem_position")),
+        ("instrument weights", stage("instrument_weights")),
+        ("diversification multiplier", stage("idm")),
+        ("positions of the portfolio", stage("notional_position")),
+        ("positions held", stage("held_position")),
+        ("profit and loss", stage("portfolio_pandl")),
+    ]
+
+
+def _write_tear_sheet(tested: Backtest, file: Path) -> None:
+    from tradeflow_core.strategy.tear_sheet import tear_sheet  # charts take long to import, and most commands need none
+
+    tear_sheet(tested, file)
+
+
+def _write_stages(tested: Backtest, folder: Path, name: str, summary: Summary) -> None:
+    try:
+        save_folder(UPath(folder), tested, name, WallClock().now())
+        (folder / SUMMARY).write_text(json.dumps(summary.to_dict(), indent=1), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); choose another place") from error
+
+
+def _make(folder: Path) -> None:
+    """So that a place that cannot be written is known before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made ({error.strerror}); choose another place") from error
+
+
+@backtest.command()
+@click.argument("config")
+@data_option
+@instruments_option
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    required=True,
+    metavar="KEY=V1,V2,...",
+    help="Values of a setting; several keys make a grid.",
+)
+@json_option
+@click.pass_obj
+def sweep(
+    home: Path | None, config: str, data: Path | None, instruments: str | None, settings: tuple[str, ...], as_json: bool
+) -> None:
+    """Run the strategy CONFIG with every combination of settings; what they have in common is computed once.
+
+    \b
+    tradeflow backtest sweep static_trend_carry --set buffer_size=0.05,0.1,0.2 --set percentage_vol_target=15,25
+    tradeflow backtest sweep my.yaml --set forecast_weights='{carry: 0.2, trend: 0.8}','{carry: 0.8, trend: 0.2}'
+    """
+    path = strategy_path(config)
+    points = parse_grid(settings)
+    configs = {_label(point): load_strategy(path, point) for point in points}
+    inputs = load_data(home, data, as_json)
+    configs = {label: _only(chosen, inputs, instruments) for label, chosen in configs.items()}
+    bar, task = progress("sweep", len(configs), as_json)
+    started = time.perf_counter()
+    with bar:
+        found = run_sweep(configs, inputs, lambda label: bar.update(task, advance=1, description=label))
+    seconds = time.perf_counter() - started
+    settings_of = [{key: _shown(value) for key, value in point.items()} for point in points]
+    columns = pd.DataFrame(settings_of, index=pd.Index(configs))
+    if as_json:
+        table = columns.join(found.table).rename_axis("label").reset_index()
+        print_json({"seconds": seconds, "shared": found.shared, "configurations": table})
+        return
+    shown = columns.rename(columns=_short_names(list(points[0]))).astype(str).join(found.table)
+    print_table(f"{path.stem}: {len(configs)} configurations, {seconds:.1f} s", shown, limit=10_000)
+    console.print("percent of capital a year, net where not said otherwise; turnover in average positions a year")
+
+
+def _short_names(keys: list[str]) -> dict[str, str]:
+    """Of each dotted key the last part, where no other one ends so."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+
+
+def _label(point: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={_shown(value)}" for key, value in point.items())
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, int | float | str) or value is None else json.dumps(value, default=str)
+
+
+COMMANDS = [backtest]
+backtest.add_command(show)
+backtest.add_command(compare)

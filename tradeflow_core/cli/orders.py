@@ -1,0 +1,69 @@
+"""Instrument orders by hand: what every strategy would trade now and why, and making those orders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pandas as pd
+
+from tradeflow_core import day as business
+from tradeflow_core.cli.days import open_desk
+from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.cli.roll import json_option
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import StateError
+from tradeflow_core.orders import is_dynamic, preview_orders
+from tradeflow_core.strategy.production import latest_optimal
+
+OPTIMISED = [
+    *("instrument", "notional_position", "previous_position", "optimised_position", "position_limit"),
+    *("optimal_weight", "previous_weight", "optimised_weight", "lowest_weight", "highest_weight", "explanation"),
+]
+"""Columns of an optimised portfolio that are shown."""
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only show what would be ordered, and why; nothing is written.")
+@json_option
+@click.pass_obj
+def orders(home: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Make the instrument orders of the business day from its optimal positions, as the step of the day does.
+
+    What is on the order stack already counts, so making them twice changes nothing.
+    """
+    desk = open_desk(home, quiet=as_json)
+    if dry_run:
+        plans = {name: preview_orders(desk, name, latest_optimal(desk, name)) for name in desk.settings.strategies}
+        decisions = pd.concat([plan.table for plan in plans.values()], ignore_index=True)
+        optimal = {name: plan.optimal for name, plan in plans.items()}
+    else:
+        _require_positions_of_today(desk)
+        decisions = business.instrument_orders_step(desk).drop(columns="day")
+        optimal = {name: latest_optimal(desk, name) for name in desk.settings.strategies}
+    optimised = {name: rows for name, rows in optimal.items() if is_dynamic(rows)}
+    if as_json:
+        print_json({"decisions": decisions, "optimised": {name: rows.reset_index() for name, rows in optimised.items()}})
+        return
+    for name, rows in optimised.items():
+        print_table(f"Optimised positions of {name}", rows.reset_index()[OPTIMISED], decimals=4, limit=1000)
+        console.print(
+            f"tracking error {rows['tracking_error_before'].iloc[0]:.2%} -> {rows['tracking_error_after'].iloc[0]:.2%} a year: "
+            f"{rows['outcome'].iloc[0]}"
+        )
+    print_table("Orders that would be made" if dry_run else "Orders", decisions, limit=1000)
+
+
+def _require_positions_of_today(desk: Desk) -> None:
+    """Refuse to trade on optimal positions of another day."""
+    today = business.business_day(desk)
+    for name in desk.settings.strategies:
+        made = latest_optimal(desk, name)["day"].iloc[0].date()
+        if made != today:
+            raise StateError(
+                f"the optimal positions of {name} are of {made}, and it is {today}; run the day first (`tradeflow day`), "
+                "or look at them with --dry-run"
+            )
+
+
+COMMANDS = [orders]

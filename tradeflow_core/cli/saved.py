@@ -1,0 +1,241 @@
+"""Looking into saved backtests: any stage of any day, and why positions changed from one day to another."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from rich.markup import escape
+from upath import UPath
+
+from tradeflow_core.cli.days import open_desk
+from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.cli.roll import json_option
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.instruments import display
+from tradeflow_core.strategy.explain import CAP, FACTORS, MULTIPLIER, WORDS, Explanation, explain
+from tradeflow_core.strategy.saved_runs import MANIFEST, Manifest, SavedRun, nearest, open_run, saved_days
+
+SMALL = 0.05
+"""Contracts: changes below this are not told one by one."""
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("strategy")
+@click.option("--day", type=DAY, help="The business day of the run (default: the newest).")
+@click.option("--stage", help="The stage to show (default: say which there are).")
+@click.option("--instrument", help="Only this instrument.")
+@click.option("--rule", help="Only this rule, where the stage is by rule.")
+@click.option("--rows", type=click.IntRange(1), default=10, show_default=True, help="How many of the last days.")
+@json_option
+@click.pass_obj
+def show(
+    home: Path | None,
+    strategy: str,
+    day: datetime | None,
+    stage: str | None,
+    instrument: str | None,
+    rule: str | None,
+    rows: int,
+    as_json: bool,
+) -> None:
+    """Show any stage of a saved run of STRATEGY, one of this home, or the folder of `tradeflow backtest run --out`.
+
+    Without --stage: the days and stages that are kept, and the latest positions.
+
+    \b
+    tradeflow backtest show trend_carry --stage combined_forecast --instrument CORN
+    tradeflow backtest show trend_carry --day 2024-01-09 --stage capped_forecast --instrument CORN --rows 5
+    """
+    run, days = _find(home, strategy, day.date() if day else None, as_json)
+    if stage is None:
+        if instrument or rule:
+            raise ConfigError(
+                "--instrument and --rule need a --stage; `tradeflow backtest show " + strategy + "` lists the stages"
+            )
+        _overview(run, days, as_json)
+        return
+    table = run.stage(stage, instrument, rule).tail(rows)
+    if as_json:
+        print_json({**_facts(run.manifest), "stage": stage, "rows": _records(table)})
+        return
+    shown = _readable(table)
+    wide = shown.shape[1] > 14
+    print_table(
+        f"{stage}, {run.name}" + (f", {instrument}" if instrument else ""),
+        shown.T.rename_axis("instrument").reset_index() if wide else shown.reset_index(),
+        "no figures on these days",
+        decimals=4,
+        limit=1000,
+        plain_names=True,
+    )
+
+
+@click.command()
+@click.argument("strategy")
+@click.argument("day1", type=DAY, required=False)
+@click.argument("day2", type=DAY, required=False)
+@click.option("--instrument", help="Only this instrument, with its rules.")
+@json_option
+@click.pass_obj
+def compare(
+    home: Path | None, strategy: str, day1: datetime | None, day2: datetime | None, instrument: str | None, as_json: bool
+) -> None:
+    """Say why the positions of STRATEGY changed from DAY1 to DAY2 (default: the last two days that are kept; with DAY1 only, up to the newest).
+
+    The change of each position is split into what forecast, volatility, FX, capital, weights and multipliers brought: contracts that
+    add up to the change. With --instrument, also into what each rule brought.
+    """
+    desk = open_desk(home, quiet=as_json)
+    days = saved_days(desk.store, strategy)
+    if len(days) == 1 and day2 is None:
+        raise ConfigError(f"only one run of {strategy} is kept, of {days[0]}; two are needed to compare")
+    first = open_run(desk.store, strategy, day1.date() if day1 else days[-2] if days else None)
+    second = open_run(desk.store, strategy, day2.date() if day2 else None)
+    found = explain(first, second)
+    if instrument and instrument not in found.positions.index:
+        raise ConfigError(f"{strategy} has no instrument {instrument}{nearest(instrument, found.positions.index)}")
+    chosen = [instrument] if instrument else list(found.positions.index)
+    if as_json:
+        print_json(_comparison(found, chosen))
+    else:
+        _print_comparison(found, chosen, detailed=instrument is not None)
+
+
+def _find(home: Path | None, strategy: str, day: date | None, quiet: bool) -> tuple[SavedRun, list[date]]:
+    """The run that is meant, and the days that are kept."""
+    if (Path(strategy) / MANIFEST).exists():
+        return SavedRun.open(UPath(strategy)), []
+    desk = open_desk(home, quiet)
+    return open_run(desk.store, strategy, day), saved_days(desk.store, strategy)
+
+
+def _facts(manifest: Manifest) -> dict[str, object]:
+    names = ("strategy", "day", "time", "capital", "currency", "compat", "first", "last", "versions")
+    return {name: getattr(manifest, name) for name in names}
+
+
+def _overview(run: SavedRun, days: list[date], as_json: bool) -> None:
+    manifest = run.manifest
+    if as_json:
+        listed = {"days": days, "stages": manifest.stages, "instruments": manifest.instruments, "rules": manifest.rules}
+        print_json({**_facts(manifest), **listed, "positions": run.optimal.reset_index()})
+        return
+    console.print(
+        f"[bold]{escape(run.name)}[/bold]: capital {manifest.capital:,.0f} {manifest.currency}, {len(manifest.instruments)} instruments, "
+        f"made {manifest.time:%Y-%m-%d %H:%M} UTC by tradeflow {manifest.versions.get('tradeflow', '')}; "
+        f"rows of {manifest.first} to {manifest.last}",
+        soft_wrap=True,
+    )
+    positions = run.optimal.drop(columns="point_size").reset_index()
+    positions["reference_date"] = [f"{day:%Y-%m-%d}" if pd.notna(day) else "" for day in positions["reference_date"]]
+    positions["reference_contract"] = [display(int(each)) if each else "" for each in positions["reference_contract"]]
+    print_table("Optimal positions", positions, limit=1000)
+    console.print(f"stages: {', '.join(manifest.stages)}", soft_wrap=True)
+    console.print(f"rules: {', '.join(manifest.rules)}", soft_wrap=True)
+    if days:
+        console.print(f"days: {', '.join(map(str, days))}", soft_wrap=True)
+
+
+def _readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Dates without time where there is none, and one name a column."""
+    single = table.columns.nlevels > 1 and table.columns.get_level_values(0).nunique() == 1
+    names = [" ".join(map(str, name[1:] if single else name)) if isinstance(name, tuple) else str(name) for name in table.columns]
+    return table.set_axis(names, axis=1).set_axis(pd.Index(_stamps(table), name="date"), axis=0)
+
+
+def _stamps(table: pd.DataFrame) -> list[str]:
+    """Days, with the time where a stamp has one."""
+    index = pd.DatetimeIndex(table.index)
+    return list(index.strftime("%Y-%m-%d" if (index == index.normalize()).all() else "%Y-%m-%dT%H:%M"))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """A record for each day, with a figure for each column; columns of two levels are nested."""
+    records: list[dict[str, object]] = []
+    for stamp, row in zip(_stamps(table), table.to_numpy(float), strict=True):
+        record: dict[str, object] = {"date": stamp}
+        for name, value in zip(table.columns, row, strict=True):
+            if isinstance(name, tuple):
+                inner = record.setdefault(str(name[0]), {})
+                assert isinstance(inner, dict)
+                inner[str(name[1])] = value
+            else:
+                record[str(name)] = value
+        records.append(record)
+    return records
+
+
+def _comparison(found: Explanation, chosen: list[str]) -> dict[str, object]:
+    positions = found.positions.loc[chosen]
+    rules = found.rules[found.rules.index.get_level_values("instrument").isin(chosen)]
+    return {
+        "before": _facts(found.before.manifest),
+        "after": _facts(found.after.manifest),
+        "settings": found.settings.reset_index(),
+        "positions": positions.reset_index().assign(sentence=[found.sentence(code) for code in chosen]),
+        "rules": rules.reset_index(),
+    }
+
+
+def _print_comparison(found: Explanation, chosen: list[str], detailed: bool) -> None:
+    before, after = found.before.manifest, found.after.manifest
+    console.print(
+        f"[bold]{escape(after.strategy)}[/bold] from {before.day} to {after.day}: capital {before.capital:,.0f} -> {after.capital:,.0f} "
+        f"{after.currency}",
+        soft_wrap=True,
+    )
+    for row in found.settings.reset_index().itertuples():
+        console.print(f"setting {escape(str(row.key))}: {escape(str(row.before))} -> {escape(str(row.after))}", soft_wrap=True)
+    table = found.positions.loc[chosen]
+    shown = [name for name in FACTORS if (table[name].abs() >= 0.005).any() or name in ("forecast", "volatility")]
+    held = [_both(row.held_before, row.held_after, 0) for row in table.itertuples()]
+    figures = _without_tiny(table[["before", "after", "change", *shown]]).rename(columns=WORDS).assign(held=held)
+    print_table("Notional positions, what changed them, and whole contracts held", figures.reset_index(), limit=1000)
+    told = [code for code in chosen if detailed or abs(table["change"][code]) >= SMALL]
+    for code in told:
+        console.print(escape(found.sentence(code)), soft_wrap=True)
+    if len(told) < len(chosen):
+        console.print(f"{len(chosen) - len(told)} {'others ' if told else ''}changed by less than {SMALL} contracts")
+    for code in chosen if detailed else []:
+        _print_rules(found, code)
+
+
+def _without_tiny(table: pd.DataFrame, decimals: int = 2) -> pd.DataFrame:
+    """Figures that would be shown as -0.00 as 0."""
+    return table.round(decimals) + 0.0
+
+
+def _both(before: Any, after: Any, decimals: int) -> str:
+    """`12 -> 13`, or one figure where they are the same; empty where there is none."""
+    texts = ["no" if pd.isna(value) else f"{value + 0.0:,.{decimals}f}" for value in (before, after)]
+    return ("" if texts[0] == "no" else texts[0]) if texts[0] == texts[1] else " -> ".join(texts)
+
+
+def _print_rules(found: Explanation, code: str) -> None:
+    names = [name for name in FACTORS if name != "rest"]
+    figures = found.factors.loc[code].unstack().loc[names, ["before", "after"]]
+    figures = figures.assign(contracts=_without_tiny(found.positions.loc[[code], names], 3).to_numpy(float)[0])
+    print_table(f"Factors of {code}", figures.rename(index=WORDS).rename_axis("factor").reset_index(), decimals=4)
+    rules = _without_tiny(found.rules.loc[[code]].droplevel("instrument"), 3)
+    brought = pd.DataFrame(
+        {
+            "rule": rules.rename(index={MULTIPLIER: "multiplier", CAP: "cap"}).index,
+            "forecast": [_both(row.forecast_before, row.forecast_after, 1) for row in rules.itertuples()],
+            "weight": [_both(row.weight_before, row.weight_after, 3) for row in rules.itertuples()],
+            "by forecast": rules["by_forecast"].to_numpy(),
+            "by weight": rules["by_weight"].to_numpy(),
+        }
+    )
+    print_table(f"Forecasts of {code}, and the contracts that they brought", brought, decimals=3, limit=1000, plain_names=True)
+    row = found.positions.loc[[code]].iloc[0]
+    console.print(
+        f"whole contracts held by the backtest: {_both(row['held_before'], row['held_after'], 0)}; "
+        f"buffers and rounding made {row['rounding']:+,.2f} of the change",
+        soft_wrap=True,
+    )

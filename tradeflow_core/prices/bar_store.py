@@ -1,0 +1,199 @@
+"""The stored bars of an instrument, and the contract prices that derive from them.
+
+Bars are facts: a stored one is never changed. What a person or a roll has to say about prices lies over them as marks of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tradeflow_core.brokers import BAR_COLUMNS
+from tradeflow_core.desk import Desk
+from tradeflow_core.ledger import marks_of
+from tradeflow_core.prices.marks import lay_over
+from tradeflow_core.prices.series import ContractTable, StampForm
+from tradeflow_core.store import APPENDED
+
+DATASET = "contract_prices"
+KEY = APPENDED[DATASET]
+FREQUENCIES = ("H", "D")
+FREQUENCY_NAMES = ["D", "H"]
+HOURLY = FREQUENCY_NAMES.index("H")
+PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
+CLOSES = ("contract", "frequency", "start", "end", "FINAL")
+"""The columns that contract prices are made of."""
+
+BAR_TYPES: dict[str, Any] = {
+    "contract": np.dtype("int64"),
+    "frequency": pd.CategoricalDtype(FREQUENCY_NAMES),
+    **dict.fromkeys(("start", "end"), pd.DatetimeTZDtype("us", "UTC")),
+    **dict.fromkeys([*PRICE_COLUMNS, "VOLUME"], np.dtype("float64")),
+}
+
+_INSTANT = pa.timestamp("us", "UTC")
+_FREQUENCY = pa.dictionary(pa.int8(), pa.string())
+_CLOSES = pa.schema(list(zip(CLOSES, (pa.int64(), _FREQUENCY, _INSTANT, _INSTANT, pa.float64()), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Closes:
+    """Closes of bars as arrays in order of contract, frequency (daily before hourly) and start: `start` and `end` in microseconds since 1970.
+
+    What a day needs of the past is only this, and arrays are by far quicker to make and to look into than frames.
+    """
+
+    contract: NDArray[np.int64]
+    hourly: NDArray[np.bool_]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    final: NDArray[np.float64]
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Closes:
+        """Those of a stored table with the columns `CLOSES`."""
+        columns = table.select(CLOSES).cast(_CLOSES).columns
+        contract, frequency, start, end, final = (
+            column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in columns
+        )
+        hourly = np.asarray(frequency.dictionary) == "H"
+        start, end = (np.asarray(stamps.view(pa.int64())) for stamps in (start, end))
+        return cls(np.asarray(contract), hourly[np.asarray(frequency.indices)], start, end, np.asarray(final))
+
+    @classmethod
+    def of_bars(cls, bars: pd.DataFrame) -> Closes:
+        """Those of sorted bars in `BAR_TYPES`."""
+        contract, final = bars["contract"].to_numpy(), bars["FINAL"].to_numpy()
+        return cls(contract, frequency_codes(bars) == HOURLY, instants(bars["start"]), instants(bars["end"]), final)
+
+    def place(self, contract: int, frequency: str) -> slice:
+        """The rows of one contract and frequency, found by bisection: what it costs does not grow with past contracts."""
+        low, high = self.contract.searchsorted((contract, contract + 1)).tolist()
+        hours = low + int(self.hourly[low:high].searchsorted(True))
+        return slice(hours, high) if frequency == "H" else slice(low, hours)
+
+    def part(self, rows: slice) -> Closes:
+        """Some of the rows."""
+        return Closes(self.contract[rows], self.hourly[rows], self.start[rows], self.end[rows], self.final[rows])
+
+    def bars(self) -> pd.DataFrame:
+        """The same as a frame of bars with the columns `CLOSES`."""
+        frequency = pd.Categorical.from_codes(np.where(self.hourly, HOURLY, 1 - HOURLY), dtype=BAR_TYPES["frequency"])
+        start, end = (pd.DatetimeIndex(stamps.view("M8[us]"), tz="UTC") for stamps in (self.start, self.end))
+        return pd.DataFrame(dict(zip(CLOSES, (self.contract, frequency, start, end, self.final), strict=True)))
+
+
+def stored_bars(desk: Desk, code: str, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
+    """All stored bars of an instrument (`columns` of them), sorted by contract, frequency and start; empty where there are none."""
+    if not desk.store.exists(DATASET, code):
+        return no_bars(columns)
+    bars = desk.store.read(DATASET, code, None if columns is BAR_COLUMNS else columns)
+    types = {name: BAR_TYPES[name] for name in columns}
+    return bars if bars.dtypes.to_dict() == types else bars.astype(types)
+
+
+def stored_closes(desk: Desk, code: str) -> list[Closes]:
+    """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them, and counts once."""
+    return [Closes.of_table(part) for part in desk.store.tables(DATASET, code, CLOSES)] if desk.store.exists(DATASET, code) else []
+
+
+def bar_ends(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
+    """When the stored bars of a contract end (UTC), in no order."""
+    parts = desk.store.tables(DATASET, code, ("contract", "end")) if desk.store.exists(DATASET, code) else []
+    ends = [part["end"].to_numpy()[part["contract"].to_numpy() == contract] for part in parts]
+    return pd.DatetimeIndex(np.concatenate([np.empty(0, "M8[us]"), *ends]), tz="UTC")
+
+
+def no_bars(columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
+    """An empty frame of bars in the types of the store."""
+    return pd.DataFrame({name: pd.Series([], dtype=BAR_TYPES[name]) for name in columns})
+
+
+def not_stored(new: pd.DataFrame, stored: Sequence[Closes]) -> pd.DataFrame:
+    """The sorted bars of `new` whose contract, frequency and start are in none of the `stored` parts."""
+    starts, there = instants(new["start"]), np.zeros(len(new), dtype=bool)
+    for rows, contract, frequency in batches_of(new):
+        for part in stored:
+            there[rows] |= np.isin(starts[rows], part.start[part.place(contract, frequency)])
+    return new[~there]
+
+
+def batches_of(bars: pd.DataFrame) -> Iterator[tuple[slice, int, str]]:
+    """The rows of each contract and frequency in sorted bars, with both."""
+    contracts, codes = bars["contract"].to_numpy(), frequency_codes(bars)
+    starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1]))[: len(bars)]).tolist()
+    for start, end in zip(starts, [*starts[1:], len(bars)], strict=True):
+        yield slice(start, end), int(contracts[start]), FREQUENCY_NAMES[codes[start]]
+
+
+def frequency_codes(bars: pd.DataFrame) -> np.ndarray:
+    """The frequency of each bar as its place in `FREQUENCY_NAMES`."""
+    return np.asarray(bars["frequency"].array.codes)  # type: ignore[attr-defined]
+
+
+def instants(stamps: pd.Series) -> np.ndarray:
+    """Stamps of the store as microseconds since 1970."""
+    return np.asarray(stamps.array.asi8)  # type: ignore[attr-defined]
+
+
+def in_order(bars: pd.DataFrame) -> pd.DataFrame:
+    """The bars (in `BAR_TYPES`) in order of contract, frequency and start, numbered from 0."""
+    order = np.lexsort((instants(bars["start"]), frequency_codes(bars), bars["contract"].to_numpy()))
+    sorted_already = bool((order[1:] > order[:-1]).all())
+    return (bars if sorted_already else bars.take(order)).reset_index(drop=True)
+
+
+def marked_bars(desk: Desk, code: str) -> pd.DataFrame:
+    """The stored bars with a person's corrections laid over them: a replaced FINAL moves OPEN, HIGH and LOW by as much, rejected bars go."""
+    with desk.ledger.read() as view:
+        marks = marks_of(view, code)
+    return lay_over(stored_bars(desk, code), marks)[BAR_COLUMNS].reset_index(drop=True)
+
+
+def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
+    """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
+
+    A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
+    lie over the bars: a price replaces or adds one, a rejection removes it. `rolls` False leaves out the marks that rolls have made, which
+    belong to the present history of rolls.
+    """
+    with desk.ledger.read() as view:
+        marks = marks_of(view, code)
+    table = contract_table(stored_closes(desk, code), marks if rolls else marks[marks["source"] != "roll"])
+    contracts = np.repeat(table.ids, np.diff(table.bounds))
+    return pd.DataFrame({"contract": contracts, "date": table.form.index(table.stamps), "price": table.values})
+
+
+def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTable:
+    """`contract_prices` of closes in any number of parts and of the marks that lie over them, in the form that rebuilds take."""
+    ranks = np.concatenate([*(~part.hourly for part in parts), np.full(len(marks), 2)], dtype="int8", casting="unsafe")
+    contracts = np.concatenate([*(part.contract for part in parts), marks["contract"].to_numpy()])
+    times = (np.where(part.hourly, part.start, part.end) for part in parts)  # as `bar_times` says
+    stamps = np.concatenate([*times, instants(marks["time"])])
+    prices = np.concatenate([*(part.final for part in parts), marks["price"].to_numpy()])
+    order = _order(contracts, stamps, ranks)
+    contracts, stamps = contracts[order], stamps[order]
+    last = np.append((contracts[1:] != contracts[:-1]) | (stamps[1:] != stamps[:-1]), True)[: len(order)]
+    prices = prices[order]
+    counts = last & ~np.isnan(prices)
+    return ContractTable.of(contracts[counts], stamps[counts], prices[counts], StampForm("us", UTC), False)
+
+
+def _order(contracts: NDArray[np.int64], stamps: NDArray[np.int64], ranks: NDArray[np.int8]) -> NDArray[np.intp]:
+    """The order by contract, stamp and rank. As one number a row where that is possible: rows that are nearly in order sort quickly by one key."""
+    if not len(contracts):
+        return np.empty(0, dtype=np.intp)
+    starts = np.flatnonzero(np.append(True, contracts[1:] != contracts[:-1]))
+    ids, place = np.unique(contracts[starts], return_inverse=True)
+    first, span = int(stamps.min()), 3 * (int(np.ptp(stamps)) + 1)
+    if len(ids) * span >= 2**62:
+        return np.lexsort((ranks, stamps, contracts))
+    places = np.repeat(place, np.diff(starts, append=len(contracts)))
+    return np.argsort(places * span + (stamps - first) * 3 + ranks, kind="stable")
