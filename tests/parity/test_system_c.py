@@ -100,7 +100,7 @@ def test_the_risk_overlay_and_its_measures(config: StrategyConfig, data: Backtes
 @pytest.mark.parametrize(
     ("stage", "file"),
     [
-        ("risk_overlay", "risk_scalar"),
+        ("risk_scalar", "risk_scalar"),
         ("notional_position", "notional_position"),
         ("buffered_position_rounded", "buffered_position"),
         ("portfolio_pandl", "portfolio_pandl"),

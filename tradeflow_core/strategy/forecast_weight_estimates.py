@@ -91,9 +91,6 @@ class ForecastWeightEstimates:
 
     def _cost_sharpe(self, code: str, rules: tuple[str, ...]) -> pd.Series:
         """Sharpe ratio a year that costs take from each rule, negative."""
-        if self.config.corrects(Correction.COST_POOLING):
-            total = self.costs.total(self.costs.final)[self.costs.codes.index(code)]
-            return -pd.Series(total, index=self.costs.rules)[list(rules)]
         own = pd.Series({rule: self._own_cost(rule, code) for rule in rules})
         group = self.group_of(code)
         if len(group) == 1:
@@ -102,6 +99,9 @@ class ForecastWeightEstimates:
             return pd.Series({rule: np.mean([self._own_cost(rule, other) for other in group]) for rule in rules})
         if not self.config.forecast_cost_estimates.use_pooled_turnover:
             return own
+        if self.config.corrects(Correction.COST_POOLING):
+            total = self.costs.total(self.costs.final)[self.costs.codes.index(code)]
+            return -pd.Series(total, index=self.costs.rules)[list(rules)]
         turnover = pd.DataFrame(self.costs.final.turnover, index=self.costs.codes, columns=self.costs.rules)[list(rules)]
         turnover = turnover.where(turnover != 0.0)
         return own / turnover.T[code] * turnover.loc[list(group)].mean()
@@ -176,10 +176,17 @@ class ForecastWeightEstimates:
         return self._gross_estimates[codes, rules]
 
     def _costs_at(self, dates: list[pd.Timestamp], code: str, rules: tuple[str, ...]) -> list[Floats]:
+        """Costs of the rules as known at each date; those of an instrument that has none yet are the average of its group's."""
         rows = [int(self.forecasts.raw_data.calendar.days.searchsorted(day)) for day in dates]
         place = [self.costs.rules.index(rule) for rule in rules]
-        column = self.costs.codes.index(code)
-        return [self.costs.total(table)[column, place] for table in self.costs.known_before_cached(rows)]
+        column, group = self.costs.codes.index(code), [self.costs.codes.index(other) for other in self.group_of(code)]
+        found = []
+        for table in self.costs.known_before_cached(rows):
+            total = self.costs.total(table)
+            alike = pd.DataFrame(total[np.ix_(group, place)]).mean().to_numpy()
+            own = total[column, place]
+            found.append(np.where(np.isnan(own), alike, own))
+        return found
 
     def _net(self, one: PeriodEstimates, cost: Floats) -> PeriodEstimates:
         """Estimates after costs; rules that cost too much, or whose costs are unknown then, take no part."""

@@ -99,13 +99,19 @@ class Portfolio:
         """Measures of risk of the positions before the overlay, and `risk_scalar` where the strategy has limits."""
         return self.risk.overlay(self.position_before_overlay, self.days)
 
+    @property
+    def risk_scalar(self) -> pd.Series:
+        """The factor of the risk overlay on every day of the portfolio; 1 without an overlay."""
+        if self.config.risk_overlay is None:
+            return pd.Series(1.0, index=self.weights.index, name="risk_scalar")
+        return self.risk_overlay["risk_scalar"]
+
     @cached_property
     def scaling(self) -> Panel:
-        """The factor of the risk overlay on the rows of the positions; 1 without an overlay."""
+        """The same on the rows of the positions."""
         position = self.position_before_overlay
-        factor = np.ones(position.array.shape)
-        if self.config.risk_overlay is not None:
-            factor[self.days] = self.risk_overlay["risk_scalar"].to_numpy()[:, None]
+        factor = np.full(position.array.shape, np.nan)
+        factor[self.days] = self.risk_scalar.to_numpy()[:, None]
         return position.like(factor)
 
     @cached_property

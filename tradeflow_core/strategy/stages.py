@@ -89,6 +89,7 @@ STAGES: dict[str, Callable[[Backtest], Panel | pd.DataFrame]] = {
     "idm": lambda backtest: backtest.portfolio.diversification_multiplier,
     "position_before_overlay": lambda backtest: backtest.portfolio.position_before_overlay,
     "risk_overlay": lambda backtest: backtest.portfolio.risk_overlay,
+    "risk_scalar": lambda backtest: backtest.portfolio.risk_scalar.to_frame(),
     "notional_position": lambda backtest: backtest.portfolio.notional_position,
     "buffers": _bands,
     "buffered_position_rounded": lambda backtest: backtest.buffered_position,

@@ -88,10 +88,10 @@ class StampedData:
         Prices of a weekend belong to Friday, which is over with the last of them.
         """
         latest = nanoseconds(self.calendar.days + CLOSE)
-        for table in [*self.adjusted.values(), *self.multiple.values()]:
-            bins = business_day_numbers(table.index) - self.calendar.start
+        for index in [table.index for source in (self.adjusted, self.multiple) for table in source.values()]:
+            bins = business_day_numbers(index) - self.calendar.start
             final = np.flatnonzero(np.diff(bins, append=-1))
-            latest[bins[final]] = np.maximum(latest[bins[final]], nanoseconds(table.index)[final])
+            latest[bins[final]] = np.maximum(latest[bins[final]], nanoseconds(index)[final])
         return pd.DatetimeIndex(latest)
 
     def fx(self, code: str, base: str) -> pd.Series | None:
