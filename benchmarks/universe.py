@@ -22,7 +22,6 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.prices import SHARED
-from tradeflow_assets.runner import execute_job
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -123,6 +122,8 @@ def run(home_path: Path, work: str, step: int) -> UniverseFigure:
     """Do the work for every `step`-th instrument, in this process; through Dagster always for all, as the job of the day does it."""
     home = Home.open(home_path)
     desk = Desk(home)
+    if work == THROUGH_DAGSTER:  # not needed by the core, whose memory and speed are measured without it
+        from tradeflow_assets.runner import execute_job
     codes = desk.universe[:: 1 if work == THROUGH_DAGSTER else step]
     if work != REBUILD:
         advance(desk, NEXT_DAY)

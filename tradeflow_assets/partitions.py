@@ -17,3 +17,17 @@ def instrument_partitions(codes: Sequence[str]) -> dg.StaticPartitionsDefinition
 def range_tags(codes: Sequence[str]) -> Mapping[str, str]:
     """Tags of a run over all partitions from the first to the last of `codes`, which must lie side by side in the definition."""
     return {ASSET_PARTITION_RANGE_START_TAG: codes[0], ASSET_PARTITION_RANGE_END_TAG: codes[-1]}
+
+
+def why_outdated(made_for: Sequence[str], universe: Sequence[str]) -> str | None:
+    """Why no run over these partitions is asked for: they were `made_for` another universe than the present one. None where they fit.
+
+    Everything else in a home's files counts from the next run on, since each run opens the home anew.
+    """
+    if list(made_for) == list(universe):
+        return None
+    changed = ", ".join(sorted(set(made_for) ^ set(universe))[:5]) or "the regions"
+    return (
+        f"the universe of this home has changed since Dagster was started ({changed}): reload the definitions (in the UI: Deployment, Reload) "
+        "or restart `make ui`, then launch the job prices"
+    )

@@ -2,7 +2,7 @@
 over one good instrument must not turn another's failure green."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -12,7 +12,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import display
 from tradeflow_core.ledger import contract_facts, current_rolls, locked_instruments
-from tradeflow_core.prices import LOCK_OWNER, bar_ends, rolls_not_into_forward
+from tradeflow_core.prices import HISTORY_CHANGES, LOCK_OWNER, bar_ends, rolls_not_into_forward
 from tradeflow_core.reports import freshness, store_problems
 
 GAP_WINDOW_DAYS = 60
@@ -60,6 +60,20 @@ def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
         passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"n_problems": len(problems), "problems": bullets(problems[:20])},
+    )
+
+
+def changed_history(desk: Desk) -> dg.AssetCheckResult:
+    """No rebuild of today has changed prices of the past: a bar that came late, a person's correction or another roll rule does."""
+    today = pd.Timestamp(desk.home.at(desk.today(), time()))
+    parts = []
+    for code in desk.store.names(HISTORY_CHANGES):
+        changes = desk.store.read(HISTORY_CHANGES, code)
+        parts.append(changes[changes["recorded_at"] >= today].assign(instrument=code))
+    columns = ["instrument", "changed", "came_late", "gone", "first"]
+    found = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    return dg.AssetCheckResult(
+        passed=found.empty, severity=dg.AssetCheckSeverity.WARN, metadata={"n_rebuilds": len(found), "changes": table(found)}
     )
 
 
@@ -128,6 +142,7 @@ _RULES: list[tuple[str, str, Callable[[Desk], dg.AssetCheckResult]]] = [
     ("contract_prices", "series_in_order", disordered_series),
     ("contract_prices", "gaps", gaps),
     ("multiple_prices", "rolls_into_forward", strange_rolls),
+    ("multiple_prices", "history_stays", changed_history),
     ("multiple_prices", "expired_key_contracts", expired_key_contracts),
     ("adjusted_prices", "prices_are_fresh", stale_prices),
 ]

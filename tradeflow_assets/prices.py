@@ -16,7 +16,7 @@ from pydantic import Field
 from tradeflow_assets import price_checks
 from tradeflow_assets.decisions import observe, told_time, why_not_prices
 from tradeflow_assets.metadata import rows, sparkline, table
-from tradeflow_assets.partitions import instrument_partitions, range_tags
+from tradeflow_assets.partitions import instrument_partitions, range_tags, why_outdated
 from tradeflow_assets.resources import universe_of
 from tradeflow_assets.rolls import rolls_job
 from tradeflow_core.day import PriceOutcome, StepNote, price_summary, step
@@ -66,9 +66,9 @@ def _instant(desk: Desk, name: str, text: str | None) -> datetime | None:
     return stamp.tz_convert("UTC").to_pydatetime()
 
 
-def price_chain(home: Home, codes: Sequence[str] = ()) -> dg.AssetsDefinition:
-    """The four assets, with a partition for each instrument of the home's universe, by region (in the order of `codes` where given)."""
-    partitions = instrument_partitions(codes or universe_of(home))
+def price_chain(codes: Sequence[str]) -> dg.AssetsDefinition:
+    """The four assets, with a partition for each of these instruments, in that order."""
+    partitions = instrument_partitions(codes)
     upstream = ("roll_status", *STAGES)
     specs = [
         dg.AssetSpec(
@@ -144,21 +144,30 @@ prices_job = dg.define_asset_job(
 )
 
 
-@dg.run_status_sensor(
-    name="rolls_then_prices",
-    run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[rolls_job],
-    request_job=prices_job,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="When the rolls are decided, update the prices of the whole universe.",
-)
-def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-    reason = why_not_prices(observe(desk))
-    return (
-        dg.SkipReason(reason)
-        if reason
-        else dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(universe_of(desk.home)))
+def after_rolls(partitions: Sequence[str]) -> dg.SensorDefinition:
+    """Starts the prices of the whole universe when the rolls are decided."""
+
+    @dg.run_status_sensor(
+        name="rolls_then_prices",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[rolls_job],
+        request_job=prices_job,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="When the rolls are decided, update the prices of the whole universe.",
     )
+    def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
+        if reason := why_not_prices(observe(desk)) or outdated(desk, partitions):
+            return dg.SkipReason(reason)
+        return dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(universe_of(desk.home)))
+
+    return rolls_then_prices
+
+
+def outdated(desk: Desk, partitions: Sequence[str]) -> str | None:
+    """Why these partitions do not fit the home any more, told to a person; None where they do."""
+    if reason := why_outdated(partitions, universe_of(desk.home)):
+        desk.alerts.send("the universe has changed", reason, desk.now())
+    return reason
 
 
 REGION_TAG = "region"
@@ -166,7 +175,7 @@ CLOSES = {"US": ("0 18", "America/New_York"), "EMEA": ("30 22", "Europe/London")
 """When the markets of a region have closed: minute and hour of a cron expression, time zone."""
 
 
-def region_schedule(region: str) -> dg.ScheduleDefinition:
+def region_schedule(region: str, partitions: Sequence[str]) -> dg.ScheduleDefinition:
     """The prices of one region on weekdays after its close, in one run. Off until a person turns it on: the day's own run has everything."""
     when, zone = CLOSES[region]
 
@@ -179,7 +188,7 @@ def region_schedule(region: str) -> dg.ScheduleDefinition:
         description=f"Updates the prices of the instruments in {region} after their close, ahead of the next day's run over everything.",
     )
     def after_close(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        if reason := told_time(desk.settings.market):
+        if reason := told_time(desk.settings.market) or outdated(desk, partitions):
             return dg.SkipReason(reason)
         codes = [code for code in universe_of(desk.home) if desk.instrument(code).region == region]
         if not codes:
@@ -192,10 +201,11 @@ def region_schedule(region: str) -> dg.ScheduleDefinition:
 
 def definitions(home: Home, codes: Sequence[str] = ()) -> dg.Definitions:
     """Everything of this group."""
+    partitions = codes or universe_of(home)
     return dg.Definitions(
-        assets=[price_chain(home, codes)],
+        assets=[price_chain(partitions)],
         asset_checks=price_checks.CHECKS,
         jobs=[prices_job],
-        schedules=[region_schedule(region) for region in CLOSES],
-        sensors=[rolls_then_prices],
+        schedules=[region_schedule(region, partitions) for region in CLOSES],
+        sensors=[after_rolls(partitions)],
     )

@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from tradeflow_assets import price_checks
 from tradeflow_assets.decisions import observe, told_time, why_not_start_day
 from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_core.day import roll_step
@@ -27,6 +28,7 @@ from tradeflow_core.prices import (
     parse_state,
     preview_roll,
     preview_tables,
+    roll_by_rules,
     roll_prices,
     roll_statuses,
     set_state,
@@ -38,8 +40,8 @@ roll_status = dg.AssetSpec(
     kinds={"sql"},
     description=(
         "**Where every instrument stands in its roll**: state, decision of the day, contracts, days left and volumes.\n\n"
-        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (the job "
-        "`set_roll_state`, or `tradeflow roll`); `preview_roll` shows a roll beforehand. A roll is one "
+        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (the jobs "
+        "`set_roll_state` and `roll_by_rules`, or `tradeflow roll`); `preview_roll` shows a roll beforehand. A roll is one "
         "appended event in the ledger; the prices downstream are rebuilt from it, history is never rewritten."
     ),
 )
@@ -75,6 +77,14 @@ class RollChange(dg.Config):
         description="No_Roll, Passive, Force, Force_Outright, Close, No_Open, or Roll_Adjusted to roll the prices now"
     )
     why: str = Field(description="the reason, for the record")
+    who: str = Field(default="dagster", description="your name, for the record")
+    dry_run: bool = Field(default=False, description="only say what would be done")
+
+
+class RollRules(dg.Config):
+    """Where the automatic rules are applied."""
+
+    instruments: list[str] = Field(default=[], description="instrument codes; none: every instrument")
     who: str = Field(default="dagster", description="your name, for the record")
     dry_run: bool = Field(default=False, description="only say what would be done")
 
@@ -122,8 +132,26 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
         return
     context.log_event(dg.AssetMaterialization("roll_status", metadata={**shown, **roll_metadata(roll_statuses(desk))}))
     if plan:
+        show_rebuilt(context, desk, [code])
+
+
+@dg.op(pool="prices", description="Apply the automatic roll rules now, whoever decides the rolls of this home otherwise.")
+def apply_roll_rules(context: dg.OpExecutionContext, config: RollRules, desk: dg.ResourceParam[Desk]) -> None:
+    with _in_its_own_words():
+        codes = [desk.instrument(code).code for code in config.instruments] or None
+        statuses = roll_by_rules(desk, codes, config.dry_run, who=config.who)
+    kind = dg.AssetObservation if config.dry_run else dg.AssetMaterialization
+    context.log_event(kind("roll_status", metadata={"who": config.who, "dry_run": config.dry_run, **roll_metadata(statuses)}))
+    show_rebuilt(context, desk, [status.instrument for status in statuses if status.decision.startswith("rolled")])
+
+
+def show_rebuilt(context: dg.OpExecutionContext, desk: Desk, codes: list[str]) -> None:
+    """Record that the prices of instruments that were rolled are made anew, and what the checks of the prices now say."""
+    for code in codes:
         for asset in ("multiple_prices", "adjusted_prices"):
             context.log_event(dg.AssetMaterialization(asset, partition=code, metadata=rebuilt_metadata(desk, code, asset)))
+    for evaluation in price_checks.evaluate_all(desk) if codes else ():
+        context.log_event(evaluation)  # type: ignore[arg-type]
 
 
 @dg.op(description="Show what a roll of an instrument's prices into its forward contract would make of them; nothing is changed.")
@@ -161,6 +189,14 @@ def set_roll_state_job() -> None:
 
 
 @dg.job(
+    name="roll_by_rules",
+    description="Let the rules of tradeflow.toml decide rolls now, or (dry_run) say what they would do; see `roll_status`.",
+)
+def roll_by_rules_job() -> None:
+    apply_roll_rules()
+
+
+@dg.job(
     name="preview_roll", description="Show an instrument's prices before and after a roll, without rolling; see `roll_status`."
 )
 def preview_roll_job() -> None:
@@ -195,5 +231,5 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
 def definitions(home: Home) -> dg.Definitions:
     """Everything of this group."""
     return dg.Definitions(
-        assets=[roll_status], jobs=[rolls_job, set_roll_state_job, preview_roll_job], schedules=[day_schedule(home)]
+        assets=[roll_status], jobs=[rolls_job, set_roll_state_job, preview_roll_job, roll_by_rules_job], schedules=[day_schedule(home)]
     )

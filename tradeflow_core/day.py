@@ -157,7 +157,7 @@ def update_prices_of(
 def price_summary(outcomes: list[PriceOutcome]) -> str:
     """One line: instruments that are good, bars added, instruments that failed."""
     added = sum(
-        int(result.facts.get("added_H", 0)) + int(result.facts.get("added_D", 0))
+        int(result.facts["added"])
         for outcome in outcomes
         for result in outcome.results
         if result.stage == "contract_prices"

@@ -65,6 +65,9 @@ class DaySettings(_Model):
 class PriceSettings(_Model):
     """How bars are collected and checked (defaults of the field: a spike is 8 times the average change)."""
 
+    intraday_frequency: Literal["H", "30M", "15M", "5M", "1M"] = Field(
+        default="H", description="length of the bars collected beside the daily ones; the broker must have them"
+    )
     max_price_spike: float = Field(default=8.0, gt=0)
     drop_zero_volume_daily: bool = False
     drop_zero_volume_intraday: bool = True

@@ -13,7 +13,8 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.decisions import observe
 from tradeflow_assets.housekeeping import newest_runs, prune_runs
 from tradeflow_assets.partitions import range_tags
-from tradeflow_assets.prices import PriceWindowConfig, rolls_then_prices
+from tradeflow_assets.prices import PriceWindowConfig, after_rolls
+from tradeflow_assets.resources import universe_of
 from tradeflow_assets.runner import backfill, execute_job, instance_for
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
@@ -88,7 +89,7 @@ def test_the_rolls_are_followed_by_the_prices_of_everything_in_one_run(
     )
     for desk in (three, paper):
         context = dg.build_run_status_sensor_context("rolls_then_prices", ended, instance, run, resources={"desk": desk})
-        asked = rolls_then_prices(context)
+        asked = after_rolls(universe_of(desk.home))(context)
         if desk is three:
             assert isinstance(asked, dg.SkipReason)
         else:

@@ -16,11 +16,12 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.orders import definitions as orders_definitions
 from tradeflow_assets.price_checks import MAX_MISSING_DAYS, expired_key_contracts, gaps
 from tradeflow_assets.prices import REGION_TAG
-from tradeflow_assets.resources import universe_of
+from tradeflow_assets.resources import DeskResource, universe_of
 from tradeflow_assets.runner import backfill, execute_job, instance_for
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
+from tradeflow_core.instruments import RollRule
 from tradeflow_core.ledger import append_roll_events, contracts_of, current_roll, current_rolls
 
 CODE = "EUROSTX"
@@ -85,6 +86,32 @@ def test_a_regional_run_updates_the_instruments_of_its_region_and_no_other(mixed
 
 def test_a_region_without_instruments_is_skipped_with_the_reason(mixed: Desk) -> None:
     assert tick(real_time(mixed), "prices_after_close_ASIA").skip_message == "this home trades no instrument in ASIA"
+
+
+def test_a_rule_that_is_edited_while_dagster_runs_counts_from_the_next_run_on(mixed: Desk) -> None:
+    """Dagster gives each run a desk of its own: the definitions stay, the home is opened anew."""
+    resource = DeskResource(home=str(mixed.home.path))
+    with resource.yield_for_execution(dg.build_init_resource_context()) as desk:
+        assert str(desk.instrument("CORN").roll_rule.hold) != "FGHJKMNQUVXZ"
+    header = "Instrument,HoldRollCycle,RollOffsetDays,CarryOffset,PricedRollCycle,ExpiryOffset"
+    (mixed.home.path / "config" / "rolls.csv").write_text(f"{header}\nCORN,HZ,-20,-1,HKNUZ,10\n", encoding="utf-8")
+    with resource.yield_for_execution(dg.build_init_resource_context()) as desk:
+        assert desk.instrument("CORN").roll_rule == RollRule("HZ", "HKNUZ", -20, -1, 10)
+
+
+def test_a_universe_that_is_edited_while_dagster_runs_needs_a_reload_and_says_so(mixed: Desk) -> None:
+    schedule = schedule_of(mixed, "prices_after_close_US")
+    home = Home(mixed.home.path, mixed.settings.model_copy(update={"market": "ib_paper", "universe": ("CORN", "GOLD_micro", "US10")}))
+    home.__dict__["clock"] = SimulatedClock(home.path / "clock.json")
+    desk = Desk(home)
+    with (
+        instance_for(home.path) as instance,
+        dg.build_schedule_context(instance, scheduled_execution_time=CLOSED_US, resources={"desk": desk}) as context,
+    ):
+        data = schedule.evaluate_tick(context)
+    assert not data.run_requests and "changed since Dagster was started (EUROSTX, GOLD_micro): reload" in (data.skip_message or "")
+    assert desk.alerts.read()[-1]["subject"] == "the universe has changed"
+    assert len(tick(desk, "prices_after_close_US").run_requests or []) == 1, "definitions made anew fit"
 
 
 def test_the_whole_universe_is_still_one_run_when_regions_are_mixed(mixed: Desk) -> None:

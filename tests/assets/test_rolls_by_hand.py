@@ -13,7 +13,7 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.runner import backfill, instance_for
 from tradeflow_core.desk import Desk
 from tradeflow_core.instruments import display
-from tradeflow_core.ledger import current_roll, positions_by_contract, roll_state
+from tradeflow_core.ledger import contract_facts, current_roll, positions_by_contract, roll_events_of, roll_state
 
 CODE = "CORN"
 TABLES = ("multiple_before", "multiple_after", "adjusted_before", "adjusted_after")
@@ -99,6 +99,28 @@ def test_a_dry_run_says_what_a_roll_would_do_and_leaves_everything(priced: Desk,
     assert not result.get_asset_materialization_events()
     (seen,) = instance.fetch_observations(dg.AssetKey("roll_status"), limit=10).records
     assert seen.asset_observation is not None and set(TABLES) <= set(seen.asset_observation.metadata)
+
+
+def test_the_rules_say_what_they_would_do_and_then_do_it(priced: Desk, instance: DagsterInstance) -> None:
+    desk = priced
+    with desk.ledger.read() as view:
+        expiry = contract_facts(view, CODE)[contract_and_state(desk)[0]][0]
+    desk.clock.wait(((expiry - desk.today()).days - 5) * 86400)
+    backfill(desk, [CODE])
+    before = contract_and_state(desk)
+    said = run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=[CODE], dry_run=True)
+    assert said.success and contract_and_state(desk) == before
+    (seen,) = instance.fetch_observations(dg.AssetKey("roll_status"), limit=10).records
+    assert seen.asset_observation is not None
+    (row,) = records_of(seen.asset_observation.metadata["rolls"])
+    assert row["decision"] == "suggested: Roll_Adjusted"
+    done = run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=[CODE], who="me")
+    assert done.success and contract_and_state(desk)[0] > before[0]
+    rebuilt = {(m.materialization.asset_key.to_user_string(), m.partition) for m in done.get_asset_materialization_events()}
+    assert rebuilt == {("roll_status", None), ("multiple_prices", CODE), ("adjusted_prices", CODE)}
+    with desk.ledger.read() as view:
+        assert roll_events_of(view, CODE)["reason"].iloc[-1] == "auto"
+    assert "unknown instrument 'CRON'" in reason_of(run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=["CRON"]))
 
 
 def test_a_change_that_is_not_allowed_is_refused_with_what_is(trading_desk: Desk) -> None:

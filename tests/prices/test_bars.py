@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradeflow_core.errors import DataError
+from tradeflow_core.prices.bar_store import contract_volume
 from tradeflow_core.prices.bars import (
     MergeStatus,
     append_only_merge,
@@ -198,3 +199,16 @@ def test_appending_twice_is_appending_once_and_old_rows_always_come_first(old_da
     assert merge.result.iloc[: len(old)].equals(old)
     assert append_only_merge(merge.result.sort_index(), new).status is MergeStatus.ONLY_OLD
     assert set(merge.result.index) - set(old.index) == {stamp for stamp in new.index if not len(old) or stamp > old.index[-1]}
+
+
+def test_the_volume_of_a_contract_s_day_is_its_daily_bar_s_otherwise_the_sum_of_its_hours() -> None:
+    """In the time zone of the desk: the Chicago evening of the 5th is of that day, though in UTC it is the 6th."""
+    hours = pd.DatetimeIndex(["2024-03-05 15:00", "2024-03-06 02:00", "2024-03-06 05:00", "2024-03-06 15:00"], tz="UTC")
+    hourly = pd.DataFrame({"contract": 20240600, "frequency": "H", "start": hours, "end": hours + pd.Timedelta(hours=1)})
+    days = pd.DatetimeIndex(["2024-03-05 14:30", "2024-03-07 14:30"], tz="UTC")
+    daily = pd.DataFrame({"contract": 20240600, "frequency": "D", "start": days, "end": days + pd.Timedelta(hours=6)})
+    bars = pd.concat([daily.assign(VOLUME=[90.0, 0.0]), hourly.assign(VOLUME=[10.0, 20.0, 1.0, 40.0])])
+    volume = contract_volume(bars, 20240600, "America/Chicago")
+    assert volume.index.tolist() == pd.bdate_range("2024-03-05", "2024-03-07").tolist()
+    assert volume.tolist()[:2] == [90.0, 40.0] and np.isnan(volume.iloc[2])
+    assert contract_volume(bars, 20240900, "America/Chicago").empty

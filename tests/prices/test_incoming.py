@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tradeflow_core.brokers import Broker
+from tradeflow_core.brokers import Broker, BrokerUnavailable, NoData
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.home import Home
+from tradeflow_core.instruments import display
 from tradeflow_core.ledger import current_roll, locked_instruments
 from tradeflow_core.prices import stored_bars, update_instrument
+from tradeflow_core.reports import store_problems
 
 CODE = "US10"
 NEW = 3
@@ -29,13 +31,13 @@ class OddBroker:
     """A broker that sends strange bars of one contract and frequency, and is honest in everything else."""
 
     def __init__(self, broker: Broker, contract: int, change: Change, frequency: str = "D") -> None:
-        self._broker, self._odd, self._change = broker, (contract, frequency), change
+        self.honest, self._odd, self._change = broker, (contract, frequency), change
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._broker, name)
+        return getattr(self.honest, name)
 
     def bars(self, instrument: str, contract: int, frequency: str, *window: Any) -> pd.DataFrame:
-        bars = self._broker.bars(instrument, contract, frequency, *window)
+        bars = self.honest.bars(instrument, contract, frequency, *window)
         return self._change(bars.copy()) if (contract, frequency) == self._odd and len(bars) else bars
 
 
@@ -173,3 +175,58 @@ def test_a_number_written_as_text_is_that_number(desk_with: Callable[..., Desk])
     desk = desk_with(lambda bars: bars.assign(FINAL=[repr(price) for price in bars["FINAL"]]))
     update(desk)
     assert newest(desk)["FINAL"].dtype == "float64" and len(newest(desk)) == NEW + 1
+
+
+def raising(error: Exception) -> Change:
+    def change(bars: pd.DataFrame) -> pd.DataFrame:
+        raise error
+
+    return change
+
+
+def test_a_broker_that_fails_has_no_data_or_has_none_that_is_new_are_three_outcomes(desk_with: Callable[..., Desk]) -> None:
+    desk = desk_with(raising(NoData("none of it")))
+    facts = update(desk)
+    assert facts["without_data"] == display(priced(desk)) and facts["added"] >= 0
+    desk.__dict__["broker"] = OddBroker(desk.broker.honest, priced(desk), lambda bars: bars.iloc[:0])
+    assert "without_data" not in update(desk)
+
+
+def test_a_broker_that_does_not_answer_locks_the_instrument_and_nothing_is_written(desk_with: Callable[..., Desk]) -> None:
+    desk = desk_with(raising(BrokerUnavailable("no answer in 20 s")))
+    before = stored_bars(desk, CODE)
+    with pytest.raises(BrokerUnavailable):
+        update(desk)
+    pd.testing.assert_frame_equal(stored_bars(desk, CODE), before)
+    with desk.ledger.read() as view:
+        assert "no answer in 20 s" in locked_instruments(view)[CODE]
+
+
+class QuarterHours(OddBroker):
+    """A broker that has bars of a quarter of an hour as well: those of its hours, cut in four."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.honest = broker
+
+    def bars(self, instrument: str, contract: int, frequency: str, *window: Any) -> pd.DataFrame:
+        if frequency != "15M":
+            return self.honest.bars(instrument, contract, frequency, *window)
+        hours = self.honest.bars(instrument, contract, "H", *window)
+        quarters = [hours.assign(start=hours["start"] + pd.Timedelta(minutes=15 * n)) for n in range(4)]
+        every = pd.concat(quarters).sort_values("start", ignore_index=True)
+        return every.assign(end=every["start"] + pd.Timedelta(minutes=15), frequency=frequency)
+
+
+def test_the_intraday_frequency_is_a_setting(seeded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEFLOW_PRICES__INTRADAY_FREQUENCY", "15M")
+    monkeypatch.setenv("TRADEFLOW_PRICES__MAX_PRICE_SPIKE", "1e9")  # prices that stand still and then move are spikes
+    shutil.copytree(seeded_home, tmp_path / "home")
+    desk = Desk(Home.open(tmp_path / "home"))
+    assert update(desk)["without_data"], "the simulated market has hours and days only, and says so"
+    hourly, desk.__dict__["broker"] = newest(desk, "H"), QuarterHours(desk.broker)
+    assert update(desk)["added_15M"] > 4 * NEW and "added_H" not in update(desk)
+    bars = newest(desk, "15M")
+    assert (bars["end"] - bars["start"] == pd.Timedelta(minutes=15)).all() and len(bars) == NEW + 1
+    pd.testing.assert_frame_equal(newest(desk, "H"), hourly)
+    assert bars["start"].iloc[-1] in desk.store.read("multiple_prices", CODE)["PRICE"].dropna().index
+    assert store_problems(desk) == []

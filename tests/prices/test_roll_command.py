@@ -75,6 +75,13 @@ def test_the_list_is_sorted_by_urgency_and_names_the_allowed_states(trading_desk
     assert "Rolls, the most urgent first" in run(trading_desk).output
 
 
+def test_only_what_is_due_soon_is_listed_if_asked(trading_desk: Desk) -> None:
+    urgency = sorted(row["urgency"] for row in answer(trading_desk))
+    rows = answer(trading_desk, "--days", str(urgency[1]))
+    assert [row["urgency"] for row in rows] == [days for days in urgency if days <= urgency[1]] and len(rows) < len(urgency)
+    assert "nothing is due in the next -1000 days" in run(trading_desk, "--days", "-1000").output
+
+
 def test_every_state_can_be_explained(trading_desk: Desk) -> None:
     assert set(answer(trading_desk, "explain")) == {state.value for state in RollState}
     assert "calendar spread" in said(run(trading_desk, "explain", "force"))

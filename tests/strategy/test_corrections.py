@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.strategy.corrections import shows
 from tests.strategy.uneven_markets import (
     RULE_DATA,
     fixed_prices,
@@ -30,6 +31,7 @@ def one(correction: str, data: BacktestData | None = None) -> tuple[RawData, Raw
     return strategy(markets, "pst").raw_data, strategy(markets, [correction]).raw_data
 
 
+@shows("previous_price")
 def test_percentages_are_of_the_price_of_the_day_before() -> None:
     pst, corrected = one("previous_price")
     changes, price = pst.daily_returns.values, pst.daily_denominator_price.values
@@ -37,6 +39,7 @@ def test_percentages_are_of_the_price_of_the_day_before() -> None:
     pd.testing.assert_frame_equal(corrected.daily_percentage_returns.values, changes / price.shift(1))
 
 
+@shows("no_backfill")
 def test_volatility_is_filled_backwards_only_if_asked_and_not_corrected() -> None:
     asked = {"volatility_calculation": {"backfill": True}}
     missing = {
@@ -46,6 +49,7 @@ def test_volatility_is_filled_backwards_only_if_asked_and_not_corrected() -> Non
     assert list(missing.values()) == [0, 30]
 
 
+@shows("carry_by_date")
 @pytest.mark.parametrize(
     ("ids", "years"),
     [
@@ -69,6 +73,7 @@ def test_the_time_between_contracts_is_counted_in_months_or_days(ids: tuple[Any,
         np.testing.assert_allclose(raw_data.roll_differentials["A"], wanted, rtol=1e-9)
 
 
+@shows("equal_contracts_have_no_carry")
 def test_a_carry_contract_equal_to_the_priced_one_has_no_carry_where_corrected() -> None:
     same = with_prices(three_markets(), "A", lambda table: table.assign(CARRY_CONTRACT=table["PRICE_CONTRACT"]))
     pst, corrected = one("equal_contracts_have_no_carry", same)
@@ -76,6 +81,7 @@ def test_a_carry_contract_equal_to_the_priced_one_has_no_carry_where_corrected()
     assert corrected.daily_annualised_roll.values["A"].isna().all()
 
 
+@shows("carry_at_close")
 def test_carry_of_a_day_is_its_last_figure_where_corrected() -> None:
     pst, corrected = one("carry_at_close", uneven_markets())
     roll = pst.annualised_roll["B"]
@@ -87,6 +93,7 @@ def test_carry_of_a_day_is_its_last_figure_where_corrected() -> None:
     assert corrected.daily_annualised_roll.values["B"][day] == several.iloc[-1]
 
 
+@shows("declared_asset_class")
 def test_an_asset_class_is_that_of_the_strategy_where_corrected() -> None:
     pst, corrected = one("declared_asset_class", uneven_markets())
     method = {"demean_method": "average_factor_value_in_asset_class_for_instrument", "lookback_days": 90}
@@ -104,6 +111,7 @@ def test_a_class_of_one_has_no_demeaned_factor() -> None:
     assert (alone == 0.0).all()
 
 
+@shows("vol_of_changes")
 @pytest.mark.parametrize("rule", ["ewmac_calc_vol", "factor_trading_rule", "conditioned_factor_trading_rule"])
 def test_rules_on_levels_divide_by_the_volatility_of_changes_where_corrected(rule: str) -> None:
     forecasts = strategy(three_markets(), ["vol_of_changes"]).forecasts
@@ -113,6 +121,7 @@ def test_rules_on_levels_divide_by_the_volatility_of_changes_where_corrected(rul
     assert (forecasts.raw(rule).values != strategy(three_markets(), "pst").forecasts.raw(rule).values).iloc[-1].all()
 
 
+@shows("flat_stays_flat")
 def test_a_flat_forecast_is_zero_where_corrected_and_missing_in_the_reference() -> None:
     pst, fixed = (strategy(three_markets(), compat).forecasts.raw("mr_wings").values for compat in ("pst", ["flat_stays_flat"]))
     flat = fixed == 0.0
@@ -121,6 +130,7 @@ def test_a_flat_forecast_is_zero_where_corrected_and_missing_in_the_reference() 
     pd.testing.assert_frame_equal(pst, fixed.where(~flat))
 
 
+@shows("neutral_attenuation")
 def test_without_relative_volatility_forecasts_are_doubled_in_the_reference_and_kept_where_corrected() -> None:
     for compat, wanted in (("pst", 2.0), (["neutral_attenuation"], 1.0)):
         backtest = strategy(three_markets(), compat)

@@ -19,7 +19,7 @@ import pandas as pd
 from tradeflow_core.errors import TradeflowError
 
 BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]
-"""Columns of a frame of bars: contract int64, frequency text `D` or `H`, start and end `datetime64[us, UTC]`, the rest float64."""
+"""Columns of a frame of bars: contract int64, frequency text `D`, `H` or finer, start and end `datetime64[us, UTC]`, the rest float64."""
 
 
 class BrokerError(TradeflowError):

@@ -18,7 +18,7 @@ from tradeflow_core.strategy.production import latest_optimal
 
 OPTIMISED = [
     *("instrument", "notional_position", "previous_position", "optimised_position", "position_limit"),
-    *("optimal_weight", "previous_weight", "optimised_weight", "lowest_weight", "highest_weight", "explanation"),
+    *("optimal_weight", "optimised_weight", "explanation"),
 ]
 """Columns of an optimised portfolio that are shown."""
 

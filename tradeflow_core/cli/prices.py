@@ -21,6 +21,7 @@ from tradeflow_core.instruments import display, parse_contract
 from tradeflow_core.instruments.tables import REGIONS
 from tradeflow_core.ledger import FX_CONTRACT
 from tradeflow_core.prices import (
+    FREQUENCY_NAMES,
     CsvColumns,
     PriceDecision,
     PriceWindow,
@@ -229,7 +230,7 @@ def _facts(each: SuspectPrice) -> dict[str, object]:
 @click.argument("instrument")
 @click.option("--csv", "path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file, with a header.")
 @click.option("--contract", required=True, help="The contract, such as 20240300.")
-@click.option("--frequency", type=click.Choice(["D", "H"]), default="D", show_default=True, help="Daily or hourly rows.")
+@click.option("--frequency", type=click.Choice(FREQUENCY_NAMES), default="D", show_default=True, help="Daily rows, hours, or so many minutes.")
 @click.option("--zone", help="Time zone of times without an offset (default: the desk's).")
 @click.option("--time", default="Time", show_default=True, help="Column of the times.")
 @click.option("--time-format", help="How times are written, as of strptime (default: ISO).")

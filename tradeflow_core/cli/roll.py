@@ -40,9 +40,10 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group(invoke_without_command=True)
+@click.option("--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, in so many days.")
 @json_option
 @click.pass_context
-def roll(ctx: click.Context, as_json: bool) -> None:
+def roll(ctx: click.Context, days: int | None, as_json: bool) -> None:
     """Show where every instrument stands in its roll, the most urgent first; with a command, act on it.
 
     \b
@@ -53,9 +54,12 @@ def roll(ctx: click.Context, as_json: bool) -> None:
     if ctx.invoked_subcommand is not None:
         return
     desk = open_desk(ctx.obj, quiet=as_json)
-    statuses = roll_statuses(desk)
+    statuses = [status for status in roll_statuses(desk) if days is None or status.urgency <= days]
     if as_json:
         print_json(status_rows(statuses))
+        return
+    if days is not None and not statuses:
+        console.print(f"nothing is due in the next {days} days")
         return
     print_statuses("Rolls, the most urgent first", statuses)
     console.print("`tradeflow roll explain` says what the states mean")

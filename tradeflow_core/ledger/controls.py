@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
@@ -75,7 +75,10 @@ def locked_instruments(view: Connection) -> dict[str, str]:
 
 def instruments_locked_by(view: Connection, owner: str) -> list[str]:
     """The instruments that this owner has locked, sorted."""
-    return list(view.execute(select(locks.c.instrument).where(locks.c.owner == owner).order_by(locks.c.instrument)).scalars())
+    return list(view.execute(_LOCKED_BY, {"owner": owner}).scalars())
+
+
+_LOCKED_BY = select(locks.c.instrument).where(locks.c.owner == bindparam("owner")).order_by(locks.c.instrument)
 
 
 @dataclass(frozen=True, slots=True)

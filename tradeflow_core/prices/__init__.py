@@ -1,7 +1,15 @@
 """Prices: FX, contract bars, roll calendars, multiple and adjusted prices, roll decisions."""
 
 from tradeflow_core.prices.adjusted import back_adjust, rolls_not_into_forward
-from tradeflow_core.prices.bar_store import Closes, bar_ends, contract_prices, marked_bars, stored_bars, stored_closes
+from tradeflow_core.prices.bar_store import (
+    FREQUENCY_NAMES,
+    Closes,
+    bar_ends,
+    contract_prices,
+    marked_bars,
+    stored_bars,
+    stored_closes,
+)
 from tradeflow_core.prices.bars import hourly_prices
 from tradeflow_core.prices.calendars import (
     approximate_roll_calendar,
@@ -26,6 +34,8 @@ from tradeflow_core.prices.decide import (
     tape_events,
 )
 from tradeflow_core.prices.fx import convert, cross_rate
+from tradeflow_core.prices.history import DATASET as HISTORY_CHANGES
+from tradeflow_core.prices.history import HistoryChange, compare_history
 from tradeflow_core.prices.multiple import (
     back_out_events,
     build_from_events,
@@ -56,10 +66,13 @@ from tradeflow_core.prices.spreads import SpreadSample, sample_spreads
 
 __all__ = [
     "EXPLANATIONS",
+    "FREQUENCY_NAMES",
+    "HISTORY_CHANGES",
     "LOCK_OWNER",
     "STAGES",
     "Closes",
     "CsvColumns",
+    "HistoryChange",
     "ParameterChange",
     "PriceDecision",
     "PriceWindow",
@@ -85,6 +98,7 @@ __all__ = [
     "calendar_from_events",
     "check_roll_calendar",
     "collect_bars",
+    "compare_history",
     "compare_multiple_prices",
     "contract_prices",
     "contract_series",

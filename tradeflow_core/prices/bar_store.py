@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import marks_of
+from tradeflow_core.prices.bars import at_close, daily_volume
 from tradeflow_core.prices.marks import lay_over
 from tradeflow_core.prices.series import ContractTable, StampForm
 from tradeflow_core.store import APPENDED
 
 DATASET = "contract_prices"
 KEY = APPENDED[DATASET]
-FREQUENCIES = ("H", "D")
-FREQUENCY_NAMES = ["D", "H"]
-HOURLY = FREQUENCY_NAMES.index("H")
+INTRADAY_MINUTES = {"H": 60, "30M": 30, "15M": 15, "5M": 5, "1M": 1}
+"""How long a bar of each intraday frequency is."""
+
+FREQUENCY_NAMES = sorted(["D", *INTRADAY_MINUTES])
+DAILY = FREQUENCY_NAMES.index("D")
 PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
 CLOSES = ("contract", "frequency", "start", "end", "FINAL")
 """The columns that contract prices are made of."""
@@ -45,13 +48,14 @@ _CLOSES = pa.schema(list(zip(CLOSES, (pa.int64(), _FREQUENCY, _INSTANT, _INSTANT
 
 @dataclass(frozen=True, slots=True)
 class Closes:
-    """Closes of bars as arrays in order of contract, frequency (daily before hourly) and start: `start` and `end` in microseconds since 1970.
+    """Closes of bars as arrays in order of contract, frequency and start: `frequency` as the place in `FREQUENCY_NAMES`, `start` and `end` in
+    microseconds since 1970.
 
     What a day needs of the past is only this, and arrays are by far quicker to make and to look into than frames.
     """
 
     contract: NDArray[np.int64]
-    hourly: NDArray[np.bool_]
+    frequency: NDArray[np.int8]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     final: NDArray[np.float64]
@@ -63,29 +67,30 @@ class Closes:
         contract, frequency, start, end, final = (
             column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in columns
         )
-        hourly = np.asarray(frequency.dictionary) == "H"
+        codes = np.array([FREQUENCY_NAMES.index(name) for name in frequency.dictionary.to_pylist()], dtype="int8")
         start, end = (np.asarray(stamps.view(pa.int64())) for stamps in (start, end))
-        return cls(np.asarray(contract), hourly[np.asarray(frequency.indices)], start, end, np.asarray(final))
+        return cls(np.asarray(contract), codes[np.asarray(frequency.indices)], start, end, np.asarray(final))
 
     @classmethod
     def of_bars(cls, bars: pd.DataFrame) -> Closes:
         """Those of sorted bars in `BAR_TYPES`."""
         contract, final = bars["contract"].to_numpy(), bars["FINAL"].to_numpy()
-        return cls(contract, frequency_codes(bars) == HOURLY, instants(bars["start"]), instants(bars["end"]), final)
+        return cls(contract, frequency_codes(bars), instants(bars["start"]), instants(bars["end"]), final)
 
     def place(self, contract: int, frequency: str) -> slice:
         """The rows of one contract and frequency, found by bisection: what it costs does not grow with past contracts."""
         low, high = self.contract.searchsorted((contract, contract + 1)).tolist()
-        hours = low + int(self.hourly[low:high].searchsorted(True))
-        return slice(hours, high) if frequency == "H" else slice(low, hours)
+        code = FREQUENCY_NAMES.index(frequency)
+        first, last = self.frequency[low:high].searchsorted((code, code + 1)).tolist()
+        return slice(low + first, low + last)
 
     def part(self, rows: slice) -> Closes:
         """Some of the rows."""
-        return Closes(self.contract[rows], self.hourly[rows], self.start[rows], self.end[rows], self.final[rows])
+        return Closes(self.contract[rows], self.frequency[rows], self.start[rows], self.end[rows], self.final[rows])
 
     def bars(self) -> pd.DataFrame:
         """The same as a frame of bars with the columns `CLOSES`."""
-        frequency = pd.Categorical.from_codes(np.where(self.hourly, HOURLY, 1 - HOURLY), dtype=BAR_TYPES["frequency"])
+        frequency = pd.Categorical.from_codes(self.frequency, dtype=BAR_TYPES["frequency"])
         start, end = (pd.DatetimeIndex(stamps.view("M8[us]"), tz="UTC") for stamps in (self.start, self.end))
         return pd.DataFrame(dict(zip(CLOSES, (self.contract, frequency, start, end, self.final), strict=True)))
 
@@ -150,6 +155,19 @@ def in_order(bars: pd.DataFrame) -> pd.DataFrame:
     return (bars if sorted_already else bars.take(order)).reset_index(drop=True)
 
 
+def contract_volume(bars: pd.DataFrame, contract: int, zone: str) -> pd.Series:
+    """Contracts traded of one contract by business day in `zone` (naive midnights): the daily bar's volume, otherwise the sum of its hours'.
+
+    `bars`: columns contract, frequency, start, end, VOLUME. NaN where nothing traded.
+    """
+    own = bars[bars["contract"] == contract]
+    daily = (own["frequency"] == "D").to_numpy()
+    close = at_close(pd.DatetimeIndex(own["end"]).tz_convert(zone).tz_localize(None).normalize())
+    # An hour that begins at 23:00 is no close.
+    hour = pd.DatetimeIndex(own["start"]).tz_convert(zone).tz_localize(None) + pd.Timedelta(seconds=1)
+    return daily_volume(pd.Series(own["VOLUME"].to_numpy(), index=close.where(daily, hour)))
+
+
 def marked_bars(desk: Desk, code: str) -> pd.DataFrame:
     """The stored bars with a person's corrections laid over them: a replaced FINAL moves OPEN, HIGH and LOW by as much, rejected bars go."""
     with desk.ledger.read() as view:
@@ -173,9 +191,9 @@ def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
 
 def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTable:
     """`contract_prices` of closes in any number of parts and of the marks that lie over them, in the form that rebuilds take."""
-    ranks = np.concatenate([*(~part.hourly for part in parts), np.full(len(marks), 2)], dtype="int8", casting="unsafe")
+    ranks = np.concatenate([*(part.frequency == DAILY for part in parts), np.full(len(marks), 2)], dtype="int8", casting="unsafe")
     contracts = np.concatenate([*(part.contract for part in parts), marks["contract"].to_numpy()])
-    times = (np.where(part.hourly, part.start, part.end) for part in parts)  # as `bar_times` says
+    times = (np.where(part.frequency == DAILY, part.end, part.start) for part in parts)  # as `bar_times` says
     stamps = np.concatenate([*times, instants(marks["time"])])
     prices = np.concatenate([*(part.final for part in parts), marks["price"].to_numpy()])
     order = _order(contracts, stamps, ranks)

@@ -21,7 +21,6 @@ from tradeflow_core.ledger import marks_of
 from tradeflow_core.prices.bar_store import (
     BAR_TYPES,
     DATASET,
-    FREQUENCIES,
     Closes,
     batches_of,
     in_order,
@@ -46,7 +45,7 @@ class Collected:
     contracts without data, how many bars were dropped and for what, batches refused."""
 
     stored: Sequence[Closes]
-    added: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FREQUENCIES, 0))
+    added: dict[str, int] = field(default_factory=dict)
     without_data: list[int] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
@@ -65,16 +64,16 @@ def collect_bars(
     desk: Desk,
     code: str,
     contracts: Sequence[int],
-    frequencies: Sequence[str] = FREQUENCIES,
+    frequencies: Sequence[str] | None = None,
     full_refresh: bool = False,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Collected:
     """Fetch new bars of the contracts, check them, and add them to the store at once.
 
-    Normally each contract and frequency goes on after its last stored bar; `full_refresh` asks for everything from `start` on (default:
-    the beginning) and adds what is missing. A broker that does not answer raises and nothing is written; a batch with a spike is refused and
-    reported, the others are written.
+    `frequencies`: default daily and the intraday one of the settings. Normally each contract and frequency goes on after its last stored
+    bar; `full_refresh` asks for everything from `start` on (default: the beginning) and adds what is missing. A broker that does not answer
+    raises and nothing is written; a batch with a spike is refused and reported, the others are written.
     """
     stored = stored_closes(desk, code)
     fetched = fetch_bars(desk, code, stored, contracts, frequencies, full_refresh, start, end)
@@ -90,13 +89,14 @@ def fetch_bars(
     code: str,
     stored: Sequence[Closes],
     contracts: Sequence[int],
-    frequencies: Sequence[str] = FREQUENCIES,
+    frequencies: Sequence[str] | None = None,
     full_refresh: bool = False,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Fetched:
     """The usable bars of the broker that are not among the `stored` ones, given in parts. Writes nothing."""
     now, batches, without_data = desk.now(), list[Batch](), list[int]()
+    frequencies = frequencies or (desk.settings.prices.intraday_frequency, "D")
     for contract in contracts:
         for frequency in frequencies:
             # The bar that starts last need not end last: a price between two hours ends when it starts.
@@ -121,7 +121,7 @@ def _since(desk: Desk, last: int, frequency: str, now: datetime) -> datetime:
     """From where on bars are new: the end of the last stored one (microseconds; negative: there is none), else as far back as history goes."""
     if last >= 0:
         return BEGINNING + timedelta(microseconds=last)
-    return now - timedelta(days=desk.settings.prices.intraday_history_days if frequency == "H" else 366)
+    return now - timedelta(days=366 if frequency == "D" else desk.settings.prices.intraday_history_days)
 
 
 def store_bars(desk: Desk, code: str, new: pd.DataFrame, report: Collected, check: bool = True, write: bool = True) -> Collected:
@@ -144,7 +144,7 @@ def store_bars(desk: Desk, code: str, new: pd.DataFrame, report: Collected, chec
             what = f"{frequency} bars of {display(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {units:.1f} average days at {when:%Y-%m-%d %H:%M} UTC")
             continue
-        report.added[frequency] += len(batch.end)
+        report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)
         accepted.append(rows)
     if accepted and write:
         if report.refused:

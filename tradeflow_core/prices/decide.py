@@ -30,7 +30,7 @@ from tradeflow_core.ledger import (
     set_roll_state,
     unlock_instrument,
 )
-from tradeflow_core.prices.bar_store import contract_prices, stored_bars
+from tradeflow_core.prices.bar_store import contract_prices, contract_volume, stored_bars
 from tradeflow_core.prices.pipeline import adjusted_prices, update_instrument
 from tradeflow_core.prices.roll_actions import StateChange, check_change, enter_state
 from tradeflow_core.prices.rolls import (
@@ -180,9 +180,10 @@ def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> Ro
 
 
 def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[float]:
-    bars, now = stored_bars(desk, code, ("contract", "frequency", "end", "VOLUME")), pd.Timestamp(desk.now())
-    daily = bars[(bars["frequency"] == "D") & bars["contract"].isin(contracts)].set_index("end")
-    return [smoothed_volume(daily.loc[daily["contract"] == contract, "VOLUME"], now) for contract in contracts]
+    zone = desk.settings.time_zone
+    bars = stored_bars(desk, code, ("contract", "frequency", "start", "end", "VOLUME"))
+    now = pd.Timestamp(desk.now()).tz_convert(zone).tz_localize(None)
+    return [smoothed_volume(contract_volume(bars, contract, zone), now) for contract in contracts]
 
 
 # --- by rules ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pandas as pd
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import display
-from tradeflow_core.prices.bar_store import BAR_TYPES, FREQUENCY_NAMES, PRICE_COLUMNS, frequency_codes, in_order, instants
+from tradeflow_core.prices.bar_store import BAR_TYPES, DAILY, FREQUENCY_NAMES, PRICE_COLUMNS, frequency_codes, in_order, instants
 from tradeflow_core.settings import PriceSettings
 
 _COLUMNS = pd.Index(BAR_COLUMNS)
@@ -85,8 +85,8 @@ def check_bars(bars: pd.DataFrame, code: str, now: datetime) -> pd.DataFrame:
 
 def clean_bars(bars: pd.DataFrame, rules: PriceSettings) -> tuple[pd.DataFrame, dict[str, int]]:
     """The bars without those that the settings drop, and how many were dropped for what: no volume, a price of zero, a negative price."""
-    hourly, volume, final = frequency_codes(bars) == FREQUENCY_NAMES.index("H"), bars["VOLUME"].to_numpy(), bars["FINAL"].to_numpy()
-    no_volume_matters = np.where(hourly, rules.drop_zero_volume_intraday, rules.drop_zero_volume_daily)
+    daily, volume, final = frequency_codes(bars) == DAILY, bars["VOLUME"].to_numpy(), bars["FINAL"].to_numpy()
+    no_volume_matters = np.where(daily, rules.drop_zero_volume_daily, rules.drop_zero_volume_intraday)
     kept = np.ones(len(bars), dtype=bool)
     dropped = {}
     for what, wrong in (

@@ -27,7 +27,8 @@ from tradeflow_core.ledger import (
 from tradeflow_core.prices.adjusted import back_adjust
 from tradeflow_core.prices.bar_store import DATASET, Closes, contract_table, stored_closes
 from tradeflow_core.prices.collect import PriceSpike, collect_bars
-from tradeflow_core.prices.multiple import build_from_events
+from tradeflow_core.prices.history import note_history
+from tradeflow_core.prices.multiple import build_from_events, contracts_without_prices
 from tradeflow_core.prices.sampling import update_sampled_contracts
 from tradeflow_core.prices.seed import seed_instrument
 
@@ -111,7 +112,10 @@ def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow)
         raise PriceSpike(
             f"{code}: {'; '.join(report.refused)}; nothing of it was stored: check with `tradeflow prices check {code}`"
         )
-    facts: dict[str, str | int | float] = {f"added_{frequency}": added for frequency, added in report.added.items()}
+    facts: dict[str, str | int | float] = {"added": sum(report.added.values())}
+    facts |= {f"added_{frequency}": added for frequency, added in report.added.items()}
+    if report.without_data:
+        facts["without_data"] = ", ".join(display(contract) for contract in sorted(set(report.without_data)))
     if report.dropped:
         facts["dropped"] = ", ".join(f"{count} {what}" for what, count in report.dropped.items())
     if rows := sum(len(part.end) for part in report.stored):
@@ -125,13 +129,21 @@ def _multiple(desk: Desk, code: str, closes: Sequence[Closes] | None) -> tuple[p
         events, marks = roll_events_of(view, code), marks_of(view, code)
     if not len(events):
         raise DataError(f"{code}: no roll event is recorded; run the asset sampled_contracts first")
-    prices = build_from_events(contract_table(closes if closes is not None else stored_closes(desk, code), marks), events)
-    desk.store.write("multiple_prices", code, prices)
+    table = contract_table(closes if closes is not None else stored_closes(desk, code), marks)
+    prices = build_from_events(table, events)
+    changed, note = note_history(desk, code, prices)
+    desk.store.write("multiple_prices", code, prices, note)
     facts: dict[str, str | int | float] = {
         "priced": display(int(events["price_contract"].iloc[-1])),
         "forward": display(int(events["forward_contract"].iloc[-1])),
         "rolls": len(events) - 1,
     }
+    if changed is not None:
+        facts["history"] = str(changed)
+    if not table.places.keys() >= {*events["forward_contract"].tolist()[:-1], *events["carry_contract"].tolist()[:-1]}:
+        lacking = contracts_without_prices(table, events)
+        columns_and_contracts = zip(lacking["column"], lacking["contract"].tolist(), strict=True)
+        facts["without_prices"] = ", ".join(f"{column} {display(contract)}" for column, contract in columns_and_contracts)
     return prices, StageResult("multiple_prices", code, len(prices), facts)
 
 

@@ -182,7 +182,8 @@ def _find(code: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:
     if at.empty:
         nearest = same["time"].iloc[int((same["time"] - pd.Timestamp(decision.time)).abs().to_numpy().argmin())]
         raise DataError(f"{name}: no price at {decision.time:%Y-%m-%dT%H:%M:%S} UTC; the nearest is at {nearest:%Y-%m-%dT%H:%M:%S} UTC")
-    return at.sort_values("frequency").iloc[0]  # D before H: at one time the daily price counts
+    daily = at[at["frequency"] == "D"]  # of several prices at one time the daily one counts
+    return (daily if len(daily) else at).iloc[0]
 
 
 def _price(code: str, row: pd.Series, decision: PriceDecision) -> float | None:

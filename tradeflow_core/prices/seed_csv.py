@@ -15,7 +15,7 @@ from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import display
 from tradeflow_core.instruments.tables import read_table
 from tradeflow_core.ledger import contract_facts, open_instrument_orders, positions_by_contract, record_contracts
-from tradeflow_core.prices.bar_store import BAR_TYPES, not_stored, stored_closes
+from tradeflow_core.prices.bar_store import BAR_TYPES, FREQUENCY_NAMES, INTRADAY_MINUTES, not_stored, stored_closes
 from tradeflow_core.prices.bars import at_close
 from tradeflow_core.prices.collect import Collected, store_bars
 from tradeflow_core.prices.incoming import clean_bars
@@ -50,14 +50,14 @@ class SeedReport:
 def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str, zone: str) -> pd.DataFrame:
     """Bars of one contract from a CSV file with a header, in the columns and types of the store, sorted.
 
-    Times without an offset are in `zone`. A daily row is a date (its bar ends at 23:00 of it) or the moment of its close; an hourly row is
-    the start of its hour. In the hour that clocks repeat in autumn a time means the second one. Raises DataError naming file and line for a
+    Times without an offset are in `zone`. A daily row is a date (its bar ends at 23:00 of it) or the moment of its close; an intraday row is
+    the start of its bar. In the hour that clocks repeat in autumn a time means the second one. Raises DataError naming file and line for a
     time or price that cannot be read and a time that occurs twice; ConfigError for a missing file or column.
     """
     named = {"FINAL": columns.final, "OPEN": columns.open, "HIGH": columns.high, "LOW": columns.low, "VOLUME": columns.volume}
     named = {name: column for name, column in named.items() if column}
-    if frequency not in ("D", "H"):
-        raise ConfigError(f"frequency {frequency!r} is unknown; use D (daily) or H (hourly)")
+    if frequency not in FREQUENCY_NAMES:
+        raise ConfigError(f"frequency {frequency!r} is unknown; use D (daily), H (hourly) or another of {', '.join(INTRADAY_MINUTES)}")
     try:
         rows = read_table(path, [columns.time, *(str(column) for column in named.values())])
     except OSError as error:
@@ -67,7 +67,8 @@ def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str
     cells, lines = pd.DataFrame([row.cells for row in rows]), np.array([row.line for row in rows])
     time = _times(path, cells[columns.time], lines, columns, zone)
     frame = pd.DataFrame({name: _numbers(path, cells[str(column)], lines, name != "FINAL") for name, column in named.items()})
-    start, end = (time, time + pd.Timedelta(hours=1)) if frequency == "H" else _day(time, zone)
+    minutes = INTRADAY_MINUTES.get(frequency)
+    start, end = (time, time + pd.Timedelta(minutes=minutes)) if minutes else _day(time, zone)
     frame = frame.assign(
         contract=contract, frequency=frequency, start=start.tz_convert("UTC").as_unit("us"), end=end.tz_convert("UTC").as_unit("us")
     )
@@ -90,12 +91,13 @@ def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, trust: bool = False, dr
         there = pd.concat([part.part(part.place(contract, frequency)).bars() for part in stored] or [new.iloc[:0]])["end"]
         new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there.dt.tz_convert(zone).dt.date)]
     report = store_bars(desk, code, new, Collected(stored), check=not trust, write=not dry_run)
-    if report.added[frequency] and not dry_run:
+    added = report.added.get(frequency, 0)
+    if added and not dry_run:
         rule = roll_rule_of(desk, code)
         with desk.ledger.begin() as tx:
             if contract not in contract_facts(tx, code):
                 record_contracts(tx, code, {contract: (rule.approximate_expiry(contract), False)}, desk.now())
-    return SeedReport(len(bars), report.added[frequency], "; ".join(report.refused))
+    return SeedReport(len(bars), added, "; ".join(report.refused))
 
 
 def delete_prices(desk: Desk, code: str, dry_run: bool = False) -> list[str]:

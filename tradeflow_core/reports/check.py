@@ -51,7 +51,7 @@ def store_problems(desk: Desk) -> list[str]:
 
 
 def _bar_problems(bars: Closes, what: str, now: pd.Timestamp) -> list[str]:
-    keys = (bars.contract, bars.hourly, bars.start)
+    keys = (bars.contract, bars.frequency, bars.start)
     same, later = np.ones(max(len(bars.end) - 1, 0), dtype=bool), np.zeros(max(len(bars.end) - 1, 0), dtype=bool)
     for key in keys:
         later |= same & (key[1:] > key[:-1])

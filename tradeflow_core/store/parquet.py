@@ -100,16 +100,25 @@ class Store:
             self._write(dataset, name, _merged([new], keys))
             self._remove(folder, name)
             return
-        tag, before = uuid.uuid4().hex.encode(), self._recent(dataset, name)
-        if before is not None and _tag(before.schema) == _tag(self._schema(dataset, name)):
+        # A recent file is noted by a name of its own, and the past by that of the one that was merged into it last.
+        which, before = uuid.uuid4().hex.encode(), self._recent(dataset, name)
+        if before is not None and _note(before.schema) == self.note(dataset, name):
             before = None  # left over where a merge was killed
         if before is not None:
-            tag, new = _tag(before.schema) or tag, _merged([before, new], keys)
+            which, new = _note(before.schema) or which, _merged([before, new], keys)
         if len(new) > RECENT_ROWS:
-            self._write(dataset, name, _tagged(_merged([self._table(dataset, name), new], keys), tag))
+            self._write(dataset, name, _noted(_merged([self._table(dataset, name), new], keys), which))
             self._remove(folder, name)
         else:
-            self._write(folder, name, _tagged(new, tag))
+            self._write(folder, name, _noted(new, which))
+
+    def note(self, dataset: str, name: str) -> bytes | None:
+        """The note that was written with a file; None where there is no readable one."""
+        try:
+            with self._open(dataset, name) as source:
+                return _note(pq.read_schema(source))
+        except (FileNotFoundError, pa.ArrowInvalid):
+            return None
 
     def _recent(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """The rows appended since the past was written; None where there are none."""
@@ -125,11 +134,6 @@ class Store:
             self._last_recent = (identity, table)
         table = self._last_recent[1]
         return table if columns is None or table is None else table.select(columns)
-
-    def _schema(self, dataset: str, name: str) -> pa.Schema:
-        """The columns of one file, and what is noted about it."""
-        with self._open(dataset, name) as source:
-            return pq.read_schema(source)
 
     def _open(self, dataset: str, name: str) -> AbstractContextManager[Any]:
         """What Arrow can read of one file."""
@@ -166,9 +170,9 @@ class Store:
         if path in self._cache:
             self._free += self._cache.pop(path)[2]
 
-    def write(self, dataset: str, name: str, frame: pd.DataFrame) -> None:
-        """Replace what there is of (dataset, name) by `frame`, atomically."""
-        self._write(dataset, name, _as_table(frame))
+    def write(self, dataset: str, name: str, frame: pd.DataFrame, note: bytes | None = None) -> None:
+        """Replace what there is of (dataset, name) by `frame`, atomically, with a `note` that `note` reads without the rest."""
+        self._write(dataset, name, _noted(_as_table(frame), note))
         if dataset in APPENDED:
             self._remove(f"{dataset}/{RECENT}", name)
 
@@ -185,11 +189,9 @@ class Store:
         folder, file_name = os.path.split(path)
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f".{file_name}.{os.getpid()}")
-        with open(temporary, "wb") as file:
-            _encode(table, file)
-            file.flush()
-            if dataset not in DERIVED:
-                os.fsync(file.fileno())
+        _encode(table, temporary)
+        if dataset not in DERIVED:
+            _sync(temporary)
         os.replace(temporary, path)
 
     def delete(self, dataset: str, name: str) -> None:
@@ -212,13 +214,20 @@ class Store:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _tag(schema: pa.Schema) -> bytes | None:
-    """Which recent file this is, or which one was merged into this past last."""
-    return (schema.metadata or {}).get(b"recent")
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _tagged(table: pa.Table, tag: bytes) -> pa.Table:
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), b"recent": tag})
+def _note(schema: pa.Schema) -> bytes | None:
+    return (schema.metadata or {}).get(b"note")
+
+
+def _noted(table: pa.Table, note: bytes | None) -> pa.Table:
+    return table if note is None else table.replace_schema_metadata({**(table.schema.metadata or {}), b"note": note})
 
 
 def _as_table(frame: pd.DataFrame) -> pa.Table:

@@ -57,10 +57,13 @@ def roll_costs(held: pd.Series, price: pd.Series, instrument: Instrument, roll_m
 
 
 def deflator(price: Floats) -> Floats:
-    """Volatility of the 180 business days up to each day, relative to that of the last day; `price` filled forward."""
+    """Volatility of the 180 business days up to each day, relative to that of the last day with some; `price` filled forward.
+
+    1 where the price never moved.
+    """
     vol = pd.Series(price).diff().rolling(DEFLATOR_DAYS, min_periods=3).std().ffill().to_numpy(dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(vol / vol[-1], dtype=float)
+    moving = vol[vol > 0]
+    return vol / moving[-1] if len(moving) else np.where(np.isnan(vol), np.nan, 1.0)
 
 
 def deflator_at(stamps: pd.Index, price: pd.Series) -> Floats:

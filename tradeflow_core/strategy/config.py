@@ -21,8 +21,10 @@ from tradeflow_core.strategy.estimates_config import (
     RiskOverlay,
     Section,
     SmallSystem,
+    WeightEstimate,
 )
 from tradeflow_core.strategy.estimation.settings import Corrections, Solver
+from tradeflow_core.strategy.grouping import check_weights
 from tradeflow_core.strategy.rules import rule_function
 from tradeflow_core.strategy.volatility import ESTIMATORS
 
@@ -78,7 +80,7 @@ class VolatilityConfig(Section):
     func: str
     name_returns_attr_in_rawdata: str
     multiplier_to_get_daily_vol: float
-    days: PositiveInt | None = None
+    days: int | None = Field(None, ge=2)
     min_periods: PositiveInt | None = None
     slow_vol_years: PositiveFloat | None = None
     proportion_of_slow_vol: float | None = Field(None, ge=0, le=1)
@@ -199,6 +201,19 @@ class StrategyConfig(Section):
     def _none_is_a_method(cls, method: Any) -> Any:
         return "none" if method is None else method
 
+    @field_validator("forecast_weights", "instrument_weights")
+    @classmethod
+    def _are_weights(cls, weights: dict[str, Any] | None) -> dict[str, Any] | None:
+        check_weights(weights or {})
+        return weights
+
+    @field_validator("forecast_weights")
+    @classmethod
+    def _some_rule(cls, weights: dict[str, Any] | None) -> dict[str, Any] | None:
+        if weights is not None and not weights:
+            raise ValueError("no rule is named; leave the key out to weigh all rules alike")
+        return weights
+
     @model_validator(mode="after")
     def _floor_below_cap(self) -> StrategyConfig:
         if self.floor >= self.forecast_cap:
@@ -212,12 +227,32 @@ class StrategyConfig(Section):
 
     @property
     def warnings(self) -> list[str]:
-        """What the strategy says to no effect."""
-        return [
+        """What the strategy says to no effect, or to one that is easily overlooked."""
+        found = [
             f"{self.source}: trading_rules.{rule}: {name} is ignored: the rule has {len(settings.data)} data items"
             for rule, settings in self.trading_rules.items()
             for name in settings.unused_arguments
         ]
+        if self.use_forecast_weight_estimates and self.forecast_weights is not None:
+            found.append(f"{self.source}: forecast_weights is ignored, since use_forecast_weight_estimates is true")
+        for name, section in self._estimates_in_use.items():
+            if section.date_method == "in_sample":
+                found.append(f"{self.source}: {name}.date_method: in_sample learns from all data, so that earlier figures look ahead")
+        return found
+
+    @property
+    def _estimates_in_use(self) -> dict[str, CorrelationEstimate | WeightEstimate]:
+        used: dict[str, tuple[bool, CorrelationEstimate | WeightEstimate]] = {
+            "forecast_weight_estimate": (self.use_forecast_weight_estimates, self.forecast_weight_estimate),
+            "forecast_correlation_estimate": (self.use_forecast_div_mult_estimates, self.forecast_correlation_estimate),
+            "instrument_weight_estimate": (self.use_instrument_weight_estimates, self.instrument_weight_estimate),
+            "instrument_correlation_estimate": (self.use_instrument_div_mult_estimates, self.instrument_correlation_estimate),
+            "instrument_returns_correlation": (
+                self.risk_overlay is not None or self.dynamic_optimisation,
+                self.instrument_returns_correlation,
+            ),
+        }
+        return {name: section for name, (asked, section) in used.items() if asked}
 
     @property
     def corrections(self) -> frozenset[Correction]:

@@ -6,7 +6,7 @@ Stamps are naive and stay as given. FX is quoted against the dollar: `EURUSD` is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +62,16 @@ class BacktestData:
         return BacktestData(multiple_prices, adjusted, fx, facts)
 
     def instrument(self, code: str) -> Instrument:
-        """Facts of one instrument. Raises DataError where there are none."""
+        """Facts of one instrument. Raises DataError where there are none, or where they cannot be."""
         if code not in self.instruments:
             raise DataError(f"instrument {code} has prices but no facts (point size, currency, costs): add it to the table")
-        return self.instruments[code]
+        facts = self.instruments[code]
+        if not 0 < facts.point_size < np.inf:
+            raise DataError(f"instrument {code}: point size {facts.point_size} is not above 0: correct it in the table")
+        for name, cost in ((one.name, getattr(facts.costs, one.name)) for one in fields(facts.costs)):
+            if not 0 <= cost < np.inf:
+                raise DataError(f"instrument {code}: {name} {cost} is not a cost: give a number of at least 0")
+        return facts
 
     def fx_rate(self, currency: str, base: str, code: str = "") -> pd.Series | None:
         """Units of `base` for one unit of `currency`; None where they are the same and the rate is always 1.
@@ -88,13 +94,30 @@ class BacktestData:
         if series is None or not series.notna().any():
             wanted = f" (needed by {code})" if code else ""
             raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
-        return series if series.index.is_monotonic_increasing else series.sort_index()
+        return _rates(series, pair)
+
+
+def _rates(series: pd.Series, pair: str) -> pd.Series:
+    """The known rates, sorted, the last one of each stamp. Raises DataError for one that is not a number above 0."""
+    known = series.dropna()
+    try:
+        values = known.to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"FX series {pair}: not all values are numbers; convert or drop those that are not") from None
+    wrong = ~((values > 0) & np.isfinite(values))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(f"FX series {pair}: {values[first]} at {known.index[first]} is not a rate; drop the row or correct it")
+    ordered = known if known.index.is_monotonic_increasing else known.sort_index(kind="stable")
+    return ordered if ordered.index.is_unique else ordered[~ordered.index.duplicated(keep="last")]
 
 
 def rate_at(rate: pd.Series | None, stamps: pd.Index) -> Floats:
     """The latest FX rate at or before each stamp; missing before the first one; 1 for a rate that is always 1 (None)."""
     if rate is None:
         return np.ones(len(stamps))
+    if not len(rate):
+        return np.full(len(stamps), np.nan)
     place = np.searchsorted(nanoseconds(rate.index), nanoseconds(stamps), side="right") - 1
     values = rate.to_numpy(dtype=float)
     return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)

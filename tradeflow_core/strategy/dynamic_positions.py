@@ -71,12 +71,13 @@ class DynamicPositions:
         known = pd.Series(rate_at(price, own), index=own).ffill()
         scale = pd.Series(deflator(np.asarray(known, dtype=np.float64)), index=own).reindex(days[self.days])
         money = fill_costs(np.ones(1), np.array([price.dropna().iloc[-1]]), self._instruments[place])[0] * self._last_fx(place)
-        today = money / value.iloc[-1] / self.config.notional_trading_capital
-        return np.asarray(today * scale.ffill().fillna(NEVER_TRADE).to_numpy())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            today = np.divide(money, value.iloc[-1]) / self.config.notional_trading_capital
+            return np.asarray(today * scale.ffill().fillna(NEVER_TRADE).to_numpy())
 
     def _last_fx(self, place: int) -> float:
         rate = self.raw.fx(self.raw.codes[place], self.config.base_currency)
-        return 1.0 if rate is None else float(rate.dropna().iloc[-1])
+        return 1.0 if rate is None else float(rate.iloc[-1]) if len(rate) else np.nan
 
     @cached_property
     def _instruments(self) -> list[Instrument]:

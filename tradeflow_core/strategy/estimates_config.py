@@ -28,7 +28,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 class Section(BaseModel):
     """A part of a strategy file; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ForecastScalarEstimate(Section):

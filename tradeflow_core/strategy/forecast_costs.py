@@ -90,8 +90,8 @@ class ForecastCosts:
             total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
             with np.errstate(invalid="ignore"):
                 turnover[:, :, place] = BUSINESS_DAYS * total / count
-            forecasts = sums_before((~np.isnan(capped.array)).astype(float), ends) if pauses else self.forecasts.rows_before(rule, ends)
-            length[:, :, place] = forecasts
+            own = sums_before((~np.isnan(capped.array)).astype(float), ends) if pauses else self.forecasts.rows_before(rule, ends)
+            length[:, :, place] = own
         turnover[:, ~self.uses] = np.nan
         return turnover, np.where(self.uses, length, 0.0)
 

@@ -159,6 +159,8 @@ class ForecastWeightEstimates:
         costs = self._costs_at([one.period.fit_end for one in known], code, rules)
         net = [self._net(one, cost) for one, cost in zip(known, costs, strict=True)]
         weights = weights_of(net, rules, self.settings, self.corrections, self.config.solver)
+        too_dear = np.array([(cost > self.section.ceiling_cost_SR).all() for cost in costs])
+        weights[too_dear & np.array([not one.period.no_data for one in net])] = 0.0
         if not self.section.apply_cost_weight:
             return weights
         rows = [

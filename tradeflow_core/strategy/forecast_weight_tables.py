@@ -50,7 +50,8 @@ class ForecastWeightTables:
 
     def _given_or_estimated(self, code: str) -> pd.DataFrame:
         if not self.config.use_forecast_weight_estimates:
-            return self._grouped_cheap_rules(code) if weighs_cheap_rules_only(self.config) else _one_row(self._given.T[code].dropna())
+            grouped = weighs_cheap_rules_only(self.config)
+            return self._grouped_cheap_rules(code) if grouped else _one_row(self._given.T[code].dropna())
         rules = self.candidates[code]
         if not rules:
             ceiling = self.config.forecast_weight_estimate.ceiling_cost_SR

@@ -40,7 +40,7 @@ def fixed_forecast_weights(
 
     `too_expensive`: rules by instrument that a grouped strategy leaves out before it divides the weight of their groups.
 
-    Raises ConfigError for a weight that is not a number, an unknown rule, or an instrument without weights.
+    Raises ConfigError for an unknown rule, or an instrument without weights.
     """
     left_out = too_expensive or {}
     rows = {code: _weights_of(code, config, left_out.get(code, frozenset())) for code in codes}
@@ -66,9 +66,6 @@ def _weights_of(code: str, config: StrategyConfig, left_out: frozenset[str]) -> 
         raise ConfigError(f"{config.source}: forecast_weights are given by instrument, but not for {code}: add it")
     else:
         found = weights
-    wrong = [rule for rule, weight in found.items() if not isinstance(weight, int | float) or isinstance(weight, bool)]
-    if wrong:
-        raise ConfigError(f"{config.source}: forecast_weights: not a number for {', '.join(map(str, wrong))}")
     return {rule: float(weight) for rule, weight in found.items()}
 
 

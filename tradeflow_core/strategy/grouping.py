@@ -6,6 +6,7 @@ a node of n children at depth L counts n^(0.5/L)-fold, since many children diver
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,21 @@ from tradeflow_core.errors import ConfigError
 
 KEY = "auto_weight_from_grouping"
 Tree = dict[str, Any]
+
+
+def check_weights(weights: Tree) -> None:
+    """Raises ValueError naming weights, of rules or instruments and however they are grouped, that are not numbers of at least 0."""
+    wrong = list(_not_weights(weights))
+    if wrong:
+        raise ValueError(f"not a number of at least 0 for {', '.join(wrong)}")
+
+
+def _not_weights(tree: Tree) -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _not_weights({key: child for key, child in value.items() if name != KEY or key != "parameters"})
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            yield str(name)
 
 
 def is_grouped(weights: Tree) -> bool:

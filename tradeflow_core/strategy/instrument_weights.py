@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.accounts import Accounts
 from tradeflow_core.strategy.compat import Correction
 from tradeflow_core.strategy.config import StrategyConfig
@@ -108,9 +107,6 @@ class InstrumentWeights:
         elif is_grouped(weights):
             ignored = frozenset(self.config.exclude_instrument_lists.ignore_instruments)
             weights = grouped_weights(weights, ignored | self.config.duplicate_instruments.excluded)
-        wrong = [code for code, weight in weights.items() if not isinstance(weight, int | float) or isinstance(weight, bool)]
-        if wrong:
-            raise ConfigError(f"{self.config.source}: instrument_weights: not a number for {', '.join(map(str, wrong))}")
         return np.array([0.0 if code in self.without_weight else float(weights[code]) for code in self.codes])
 
     @cached_property

@@ -102,13 +102,22 @@ def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, lagged: Lagg
         points = points.add(since_fill, fill_value=0.0)
     gross = points * instrument.point_size * rate_at(rate, price.index)
 
-    paid = fill_costs(trading.quantity, trading.fills["price"].to_numpy(dtype=float), instrument, spread=kind != "hourly_limit")
-    rolled = roll_costs(trading.position if lagged == "never" else late, filled, instrument, config.multiply_roll_costs_by)
+    charged = _charged(backtest, code, trading.fills["price"])
+    paid = fill_costs(trading.quantity, charged.to_numpy(dtype=float), instrument, spread=kind != "hourly_limit")
+    rolled_position = trading.position if lagged == "never" else late
+    rolled = roll_costs(rolled_position, _charged(backtest, code, filled), instrument, config.multiply_roll_costs_by)
     costs = pd.concat([pd.Series(-paid, index=trading.fills.index), rolled])
     if config.vol_normalise_currency_costs and len(daily):
         costs = costs * deflator_at(costs.index, daily.ffill())
     costs = costs.groupby(level=0).sum()
     return AccountCurve(gross, costs * rate_at(rate, costs.index), config.notional_trading_capital)
+
+
+def _charged(backtest: Backtest, code: str, price: pd.Series) -> pd.Series:
+    """Adjusted prices brought to the level of those that commissions in percent are of."""
+    raw = backtest.raw_data
+    level = (raw.commission_price.values[code] - raw.daily_price.values[code]).ffill()
+    return price + rate_at(level, price.index)
 
 
 def _market(backtest: Backtest, code: str, kind: OrderKind) -> tuple[pd.Series, pd.Series, pd.Series]:

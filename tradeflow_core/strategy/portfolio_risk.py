@@ -38,14 +38,23 @@ class RiskModel:
 
     @cached_property
     def contract_value(self) -> Panel:
-        """Value of one contract as a share of capital, on the days of the held contract's price."""
+        """Value of one contract as a share of capital, on the days of the held contract's price.
+
+        Corrected (POINT_RISK), missing at a price of 0, of which no percentage says how much is at risk.
+        """
         price, capital = self.raw.daily_denominator_price, self.config.notional_trading_capital
-        return price.like(contract_values(price.array, self.sizing.fx.array, self.sizing.point_sizes, capital))
+        value = contract_values(price.array, self.sizing.fx.array, self.sizing.point_sizes, capital)
+        return price.like(np.where(value == 0.0, np.nan, value) if self._not_at_zero else value)
+
+    @property
+    def _not_at_zero(self) -> bool:
+        return self.config.corrects(Correction.POINT_RISK)
 
     @cached_property
     def volatilities(self) -> Floats:
-        """Annual volatilities as shares of price, on all days of the calendar."""
-        return annual_volatilities(self.raw.daily_percentage_volatility.array)
+        """Annual volatilities as shares of price, on all days of the calendar; at a price of 0 as `contract_value`."""
+        daily = self.raw.daily_percentage_volatility.array
+        return annual_volatilities(np.where(np.isinf(daily), np.nan, daily) if self._not_at_zero else daily)
 
     def correlations(self) -> Iterator[tuple[pd.Timestamp, Floats]]:
         """Correlation matrices, each with the first day it holds for, in order; one at a time."""

@@ -130,11 +130,14 @@ class RawData(StampedData):
 
     @cached_property
     def daily_percentage_returns(self) -> Panel:
-        """Change as a fraction of the held contract's price: of the same day, corrected (PREVIOUS_PRICE) of the day before."""
+        """Change as a fraction of the held contract's price: of the same day, corrected (PREVIOUS_PRICE) of the day before.
+
+        Missing where that price is 0.
+        """
         changes, held = self.daily_returns, self.daily_denominator_price.ffill()
         span = changes.span | held.span
         price = held.values.shift(1) if self.config.corrects(Correction.PREVIOUS_PRICE) else held.values
-        return Panel.of(changes.values / price, span)
+        return Panel.of(changes.values / price.where(price != 0.0), span)
 
     @cached_property
     def priced(self) -> NDArray[np.bool_]:

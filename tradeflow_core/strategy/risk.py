@@ -85,8 +85,9 @@ def daily_covariances(
         known = known_in(matrix, lone_asset)
         shrunk = np.where(known[:, None] & known, (1.0 - shrinkage) * matrix + shrinkage * np.eye(count), np.nan)
         for row in range(rows.start, rows.stop):
-            covariance = shrunk * volatilities[row]
-            covariance *= volatilities[row][:, None]
+            with np.errstate(invalid="ignore"):  # infinite volatilities, those of a price of 0, times no correlation
+                covariance = shrunk * volatilities[row]
+                covariance *= volatilities[row][:, None]
             yield covariance
 
 
@@ -109,7 +110,10 @@ def portfolio_risk(
     see `known_in`.
     """
     size = weights.shape
-    exposure, shocked_exposure = (np.nan_to_num(weights * vol, posinf=np.inf, neginf=-np.inf) for vol in (volatilities, shocked))
+    with np.errstate(invalid="ignore"):  # no weight times an infinite volatility
+        exposure, shocked_exposure = (
+            np.nan_to_num(weights * vol, posinf=np.inf, neginf=-np.inf) for vol in (volatilities, shocked)
+        )
     normal, in_shock = np.zeros(size[0]), np.zeros(size[0])
     for rows, matrix in in_force(days, correlations, size[1]):
         known = known_in(matrix, lone_asset)

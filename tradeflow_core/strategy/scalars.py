@@ -18,7 +18,7 @@ def estimated_scalars(
     `raw`: stamps x instruments, and so the result.
 
     `users`: the instruments whose forecasts count when pooled; all where none uses the rule. Pooled, the size of a day is
-    the median of all; forecasts of exactly 0 do not count. With `backfill` the days before the first estimate get it too,
+    the median of all; forecasts of exactly 0, or without bounds, do not count. With `backfill` the days before the first estimate get it too,
     which looks ahead.
     """
     if settings.pool_instruments:
@@ -36,4 +36,4 @@ def estimated_scalars(
 
 def _sizes(forecasts: pd.DataFrame) -> pd.DataFrame:
     sizes = forecasts.abs()
-    return sizes.where(sizes > 0.0)
+    return sizes.where((sizes > 0.0) & np.isfinite(sizes))

@@ -28,9 +28,9 @@ class Shortcoming:
 def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcoming]:
     """Everything worth knowing before trusting the figures, in the order of the instruments.
 
-    Instruments that never had a position and why, short histories (below 750 daily prices), prices that end early or have many
-    gaps, restrictions, costs that are unknown or high (above 0.01 of the annual risk a trade: Carver, Systematic Trading, chapter
-    12), and days without FX rate. `cost_per_trade`: in units of annual risk, by instrument.
+    Instruments that never had a position and why, short histories (below 750 daily prices), prices that end early, stand still or
+    have many gaps, restrictions, costs that are unknown or high (above 0.01 of the annual risk a trade: Carver, Systematic Trading,
+    chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of annual risk, by instrument.
     """
     found = []
     for place, code in enumerate(backtest.instruments):
@@ -51,6 +51,11 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     found = []
     if len(rows) < SHORT_HISTORY:
         found.append(("short history", f"{len(rows):,} daily prices, since {_date(panel.index[rows[0]])}."))
+    prices = panel.array[rows, place]
+    moves = np.flatnonzero(np.diff(prices))
+    still = len(rows) - 1 - (int(moves[-1]) + 1 if len(moves) else 0)
+    if still > STALE_DAYS:
+        found.append(("price stands still", f"Its last {still + 1:,} daily prices, since {_date(panel.index[rows[-1 - still]])}, are all the same."))
     behind = len(panel.index) - 1 - int(rows[-1])
     if behind > STALE_DAYS:
         found.append(
@@ -84,9 +89,19 @@ def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
         for name in ("bad_markets", "trading_restrictions")
         if code in getattr(lists, name)
     ]
-    rate = backtest.accounts.fx[own_rows(backtest.accounts.positions, place), place]
+    own = own_rows(backtest.accounts.positions, place)
+    rate = backtest.accounts.fx[own, place]
     if np.isnan(rate).any():
-        found.append(("no FX rate", f"On {int(np.isnan(rate).sum()):,} days its profit and loss cannot be converted."))
+        found.append(
+            ("no FX rate", f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.")
+        )
+    series = backtest.raw_data.fx(code, backtest.config.base_currency)
+    days = backtest.accounts.positions.index[own]
+    if series is not None and len(series) and len(days):
+        last = pd.Timestamp(series.index[-1])
+        behind = int(np.count_nonzero(days > last))
+        if behind > STALE_DAYS:
+            found.append(("FX rate ends early", f"Its last rate, of {_date(last)}, is used for {behind:,} days after it."))
     why = _never_traded(backtest, place)
     return [*found, ("never traded", why)] if why else found
 

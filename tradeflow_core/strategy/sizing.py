@@ -43,7 +43,8 @@ class Sizing:
     def instrument_currency_vol(self) -> Panel:
         """Daily standard deviation of the value of one contract."""
         vol, value = self.raw_data.daily_percentage_volatility, self.block_value.ffill()
-        return value.like(value.array * vol.array, value.span & vol.span)
+        with np.errstate(invalid="ignore"):  # a price of 0 has an infinite percentage volatility, and so no risk that is known
+            return value.like(value.array * vol.array, value.span & vol.span)
 
     @cached_property
     def instrument_value_vol(self) -> Panel:

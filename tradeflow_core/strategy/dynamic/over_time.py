@@ -66,7 +66,8 @@ def optimise_over_time(inputs: OptimiserInputs, covariances: Iterable[Floats], c
             shadow_cost=inputs.shadow_cost,
             tracking_error_buffer=inputs.tracking_error_buffer,
         )
-        result = optimise(problem, corrected)
+        with np.errstate(invalid="ignore"):  # the infinite covariance of a price of 0, which the reference does not set aside
+            result = optimise(problem, corrected)
         positions[row], steps[row] = result.positions, result.steps
         figures[row] = result.tracking_error_of_previous, result.tracking_error, result.cost
         outcomes.append(result.outcome)
