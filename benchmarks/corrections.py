@@ -27,11 +27,11 @@ from tradeflow_core.strategy import (
     run_backtest,
     strategy_from_dict,
 )
-from tradeflow_core.strategy.accounts import Accounts
-from tradeflow_core.strategy.compat import Correction
-from tradeflow_core.strategy.curves import portfolio_curve
-from tradeflow_core.strategy.sr_costs import turnover
-from tradeflow_core.strategy.statistics import statistics
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.costs.sr_costs import turnover
+from tradeflow_core.strategy.positions.accounts import Accounts
+from tradeflow_core.strategy.results.curves import portfolio_curve
+from tradeflow_core.strategy.results.statistics import statistics
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "corrections.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -41,7 +41,7 @@ from tradeflow_core.prices import (
     update_spot_fx,
 )
 from tradeflow_core.reports import daily_report
-from tradeflow_core.strategy.production import StrategyRun, latest_optimal, run_strategy, save_run
+from tradeflow_core.strategy.production.nightly import StrategyRun, latest_optimal, run_strategy, save_run
 
 JOBS: dict[str, tuple[str, ...]] = {
     "rolls": ("rolls",),

@@ -16,8 +16,8 @@ from tradeflow_core.ledger import Override
 from tradeflow_core.orders import Standing, is_dynamic, largest_position, optimised_positions
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.run_writer import save_day
-from tradeflow_core.strategy.saved_runs import SavedRun, open_run
+from tradeflow_core.strategy.production.run_writer import save_day
+from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run
 
 CODES, YOUNG = "ABCDEF", "Y"
 FREE = Standing(0, 0, 0, "", Override(), None, None)

@@ -10,14 +10,14 @@ import yaml
 
 from tests.conftest import SHARED
 from tradeflow_core.strategy import BacktestData, StrategyConfig, strategy_from_dict
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.correlation import correlations
 from tradeflow_core.strategy.estimation.periods import fit_periods
 from tradeflow_core.strategy.estimation.settings import CorrelationSettings
 from tradeflow_core.strategy.estimation.stacking import Stacked, returns_at, stack
-from tradeflow_core.strategy.panel import Floats
-from tradeflow_core.strategy.raw_data import RawData
-from tradeflow_core.strategy.risk import annual_volatilities, contract_values
-from tradeflow_core.strategy.sizing import rate_at
+from tradeflow_core.strategy.inputs.raw_data import RawData
+from tradeflow_core.strategy.positions.risk import annual_volatilities, contract_values
+from tradeflow_core.strategy.positions.sizing import rate_at
 
 MARKET_KEYS = ("volatility_calculation", "percentage_vol_target", "notional_trading_capital", "base_currency", "start_date")
 SOME_RULE = {"carry": {"function": "systems.provided.rules.carry.carry", "data": ["rawdata.raw_carry"]}}

@@ -12,8 +12,8 @@ from tests.conftest import needs_shared
 from tests.parity.figures import GOLDEN, read
 from tests.parity.market_risk import MarketRisk, market_settings, prices
 from tradeflow_core.strategy import BacktestData
-from tradeflow_core.strategy.dynamic import Constraints, OptimiserInputs, Problem, optimise, optimise_over_time
-from tradeflow_core.strategy.risk import daily_covariances
+from tradeflow_core.strategy.positions.dynamic import Constraints, OptimiserInputs, Problem, optimise, optimise_over_time
+from tradeflow_core.strategy.positions.risk import daily_covariances
 
 pytestmark = needs_shared("golden", "dynopt")
 

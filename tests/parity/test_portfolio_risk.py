@@ -10,9 +10,9 @@ import yaml
 from tests.conftest import needs_shared
 from tests.parity.figures import GOLDEN, read
 from tests.parity.market_risk import MarketRisk, market_settings, prices
-from tradeflow_core.strategy.estimates_config import RiskOverlay
-from tradeflow_core.strategy.multipliers import MULTIPLIERS, capital_multiplier
-from tradeflow_core.strategy.risk import (
+from tradeflow_core.strategy.config.estimates import RiskOverlay
+from tradeflow_core.strategy.positions.multipliers import MULTIPLIERS, capital_multiplier
+from tradeflow_core.strategy.positions.risk import (
     PortfolioRisk,
     RiskLimits,
     portfolio_risk,

@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, pivoted, read
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, run_backtest
-from tradeflow_core.strategy.estimates_config import CapitalMultiplier
-from tradeflow_core.strategy.rule_accounts import Weighting
+from tradeflow_core.strategy.config.estimates import CapitalMultiplier
+from tradeflow_core.strategy.positions.rule_accounts import Weighting
 
 pytestmark = needs_shared("golden", "more_positions")
 

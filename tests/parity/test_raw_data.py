@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, read
 from tradeflow_core.strategy import BacktestData, load_strategy, run_backtest
-from tradeflow_core.strategy.panel import Calendar, by_business_day
+from tradeflow_core.strategy.common.panel import Calendar, by_business_day
 
 pytestmark = needs_shared("golden", "more")
 

@@ -9,7 +9,7 @@ import yaml
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, read
 from tradeflow_core.strategy import Backtest, BacktestData, factors, load_strategy, run_backtest, strategy_from_dict
-from tradeflow_core.strategy.panel import Panel
+from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.rules import RULES
 
 pytestmark = needs_shared("golden", "rules")

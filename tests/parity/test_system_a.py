@@ -14,7 +14,7 @@ import yaml
 
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest, strategy_from_dict
-from tradeflow_core.strategy.grouping import grouped_weights
+from tradeflow_core.strategy.common.grouping import grouped_weights
 
 pytestmark = needs_shared("golden", "system_a")
 

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, assert_same_rows, pivoted, read
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest
-from tradeflow_core.strategy.compat import Correction
+from tradeflow_core.strategy.config.compat import Correction
 
 pytestmark = needs_shared("golden", "system_b")
 

@@ -10,7 +10,7 @@ import yaml
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, assert_same_rows, read
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest
-from tradeflow_core.strategy.estimates_config import RiskOverlay
+from tradeflow_core.strategy.config.estimates import RiskOverlay
 
 pytestmark = needs_shared("golden", "system_c")
 

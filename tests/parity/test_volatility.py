@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import needs_shared
 from tests.parity.figures import assert_same, read
-from tradeflow_core.strategy.volatility import mixed_vol, robust_vol, robust_vol_of_price, simple_ewvol, simple_vol
+from tradeflow_core.strategy.common.volatility import mixed_vol, robust_vol, robust_vol_of_price, simple_ewvol, simple_vol
 
 pytestmark = needs_shared("golden", "vol")
 

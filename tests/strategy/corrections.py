@@ -11,7 +11,7 @@ import pandas as pd
 from tests.strategy.markets import market
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest, strategy_from_dict
-from tradeflow_core.strategy.compat import Correction
+from tradeflow_core.strategy.config.compat import Correction
 
 SHOWN: dict[Correction, list[str]] = {}
 Test = TypeVar("Test", bound=Callable[..., None])

@@ -19,9 +19,9 @@ from tradeflow_core.day import business_day, next_business_day, run_day, run_unt
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.strategy import BacktestData, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.explain import FACTORS
-from tradeflow_core.strategy.saved_runs import open_run
-from tradeflow_core.strategy.summary import summarise
+from tradeflow_core.strategy.production.explain import FACTORS
+from tradeflow_core.strategy.production.saved_runs import open_run
+from tradeflow_core.strategy.results.summary import summarise
 
 NAME = "static_trend_carry"
 

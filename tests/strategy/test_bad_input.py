@@ -22,8 +22,8 @@ from tests.strategy.markets import euros, instrument, market
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, run_backtest, strategy_from_dict
+from tradeflow_core.strategy.results.summary import summarise
 from tradeflow_core.strategy.stages import STAGES
-from tradeflow_core.strategy.summary import summarise
 
 pytestmark = [pytest.mark.filterwarnings("error::RuntimeWarning"), pytest.mark.filterwarnings("error::FutureWarning")]
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.strategy.test_backtest import strategy
-from tradeflow_core.strategy.buffers import Buffers, buffered_position, buffers
-from tradeflow_core.strategy.panel import Panel, Span
+from tradeflow_core.strategy.common.panel import Panel, Span
+from tradeflow_core.strategy.positions.buffers import Buffers, buffered_position, buffers
 
 DAYS, MARKETS = 30, 2
 positions = arrays(float, (DAYS, MARKETS), elements=st.one_of(st.floats(-50, 50), st.just(np.nan)))

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import StrategyConfig, load_strategy, packaged_strategies
-from tradeflow_core.strategy.compat import EXPLANATIONS, Correction
+from tradeflow_core.strategy.config.compat import EXPLANATIONS, Correction
 
 RULES = """\
 trading_rules:

@@ -20,8 +20,8 @@ from tests.strategy.uneven_markets import (
     with_prices,
 )
 from tradeflow_core.strategy import BacktestData
-from tradeflow_core.strategy.attenuation import attenuation
-from tradeflow_core.strategy.raw_data import RawData
+from tradeflow_core.strategy.inputs.attenuation import attenuation
+from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.rules import RULES
 
 

@@ -14,7 +14,7 @@ from tests.strategy.long_markets import LIMITS
 from tests.strategy.markets import instrument, market
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData
-from tradeflow_core.strategy.forecast_accounts import ForecastAccounts
+from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
 
 DAYS = 1100
 BOTH: dict[str, Any] = {"trading_rules": {**TREND, **CARRY}}

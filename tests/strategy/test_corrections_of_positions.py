@@ -24,11 +24,11 @@ from tests.strategy.long_markets import ESTIMATES, HOURLY, LIMITS, long_markets
 from tests.strategy.markets import instrument, market
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import BacktestData
-from tradeflow_core.strategy.compat import Correction
-from tradeflow_core.strategy.curves import AccountCurve
-from tradeflow_core.strategy.order_simulators import simulated_curve
-from tradeflow_core.strategy.statistics import statistics
-from tradeflow_core.strategy.summary import summarise
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.results.curves import AccountCurve
+from tradeflow_core.strategy.results.order_simulators import simulated_curve
+from tradeflow_core.strategy.results.statistics import statistics
+from tradeflow_core.strategy.results.summary import summarise
 
 GAP = slice(300, 315)
 POSITIONS = ("notional_position", "buffers", "held_position")

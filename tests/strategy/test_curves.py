@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from tests.strategy.markets import market
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.strategy import Backtest, run_backtest
-from tradeflow_core.strategy.curves import PARTS, PERIODS_PER_YEAR, AccountCurve, CurveGroup, Frequency, Returns, portfolio_curve
+from tradeflow_core.strategy.results.curves import (
+    PARTS,
+    PERIODS_PER_YEAR,
+    AccountCurve,
+    CurveGroup,
+    Frequency,
+    Returns,
+    portfolio_curve,
+)
 
 FREQUENCIES: tuple[Frequency, ...] = tuple(PERIODS_PER_YEAR)
 profits = st.lists(st.integers(-1000, 1000), min_size=1, max_size=400)

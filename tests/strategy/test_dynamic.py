@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradeflow_core.strategy.dynamic import Constraints, OptimiserInputs, Outcome, Problem, optimise, optimise_over_time
-from tradeflow_core.strategy.dynamic.problem import Optimised
+from tradeflow_core.strategy.positions.dynamic import Constraints, OptimiserInputs, Outcome, Problem, optimise, optimise_over_time
+from tradeflow_core.strategy.positions.dynamic.problem import Optimised
 
 
 def problem(seed: int, count: int, known_previous: bool) -> Problem:

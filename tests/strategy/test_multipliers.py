@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tradeflow_core.strategy.multipliers import MULTIPLIERS, capital_multiplier
+from tradeflow_core.strategy.positions.multipliers import MULTIPLIERS, capital_multiplier
 
 percents = arrays(float, st.integers(1, 40), elements=st.one_of(st.floats(-30, 30), st.just(np.nan)))
 

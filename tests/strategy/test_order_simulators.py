@@ -12,7 +12,7 @@ from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
-from tradeflow_core.strategy.order_simulators import hourly_closes, simulated_curve, simulated_curves, trade
+from tradeflow_core.strategy.results.order_simulators import hourly_closes, simulated_curve, simulated_curves, trade
 
 HOURS = (9, 12, 15, 23)
 

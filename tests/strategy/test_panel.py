@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.strategy.panel import Calendar, business_day_numbers, business_days, by_business_day
+from tradeflow_core.strategy.common.panel import Calendar, business_day_numbers, business_days, by_business_day
 
 
 def stamps(*texts: str) -> pd.DatetimeIndex:

@@ -18,9 +18,9 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import Backtest, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production import latest_optimal, run_strategy, save_run
-from tradeflow_core.strategy.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY, prune, save_day, save_folder
-from tradeflow_core.strategy.saved_runs import SavedRun, open_run, saved_days, saved_strategies
+from tradeflow_core.strategy.production.nightly import latest_optimal, run_strategy, save_run
+from tradeflow_core.strategy.production.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY, prune, save_day, save_folder
+from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run, saved_days, saved_strategies
 
 DAY, NOON = date(2012, 9, 10), datetime(2012, 9, 10, 12, 0, tzinfo=UTC)
 OVERLAY = {
@@ -156,8 +156,8 @@ from datetime import UTC, date, datetime
 from tests.strategy.markets import market
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.run_writer import save_day
-from tradeflow_core.strategy.saved_runs import open_run, saved_days
+from tradeflow_core.strategy.production.run_writer import save_day
+from tradeflow_core.strategy.production.saved_runs import open_run, saved_days
 
 path, day, time = packaged_strategies()["static_trend_carry"], date(2012, 9, 10), datetime(2012, 9, 10, tzinfo=UTC)
 old, new = (run_backtest(load_strategy(path, {{"notional_trading_capital": capital}}), market(days=300)) for capital in (1e6, 2e6))

@@ -25,10 +25,10 @@ from tests.strategy.uneven_markets import (
 )
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.strategy import Backtest, BacktestData, factors
-from tradeflow_core.strategy.attenuation import attenuation
-from tradeflow_core.strategy.raw_data import RawData
+from tradeflow_core.strategy.inputs.attenuation import attenuation
+from tradeflow_core.strategy.inputs.raw_data import RawData
+from tradeflow_core.strategy.inputs.stamped_data import StampedData
 from tradeflow_core.strategy.rules import RULES
-from tradeflow_core.strategy.stamped_data import StampedData
 
 
 def until(data: BacktestData, day: pd.Timestamp) -> BacktestData:

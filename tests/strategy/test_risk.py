@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradeflow_core.strategy.risk import (
+from tradeflow_core.strategy.positions.risk import (
     PortfolioRisk,
     RiskLimits,
     daily_covariances,

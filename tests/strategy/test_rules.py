@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.common.volatility import level_vol, mixed_vol, robust_vol
 from tradeflow_core.strategy.rules import RULES
-from tradeflow_core.strategy.volatility import level_vol, mixed_vol, robust_vol
 
 
 def series(path: Callable[[np.ndarray], np.ndarray], days: int = 600) -> pd.Series:

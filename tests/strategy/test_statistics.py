@@ -11,9 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradeflow_core.strategy.curves import AccountCurve, CurveGroup, Returns
-from tradeflow_core.strategy.statistics import ALL_STATISTICS, TEXT, compare, statistic_over_members, statistics, statistics_text
-from tradeflow_core.strategy.summary import IN_PERCENT
+from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Returns
+from tradeflow_core.strategy.results.statistics import (
+    ALL_STATISTICS,
+    TEXT,
+    compare,
+    statistic_over_members,
+    statistics,
+    statistics_text,
+)
+from tradeflow_core.strategy.results.summary import IN_PERCENT
 
 WITH_UNIT = IN_PERCENT
 profits = st.lists(st.integers(-1000, 1000), min_size=30, max_size=200).filter(lambda values: len(set(values)) > 5)

@@ -16,9 +16,9 @@ from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
-from tradeflow_core.strategy.statistics import ALL_STATISTICS
-from tradeflow_core.strategy.summary import Summary, summarise, summary_tables
-from tradeflow_core.strategy.turnovers import turnover_table
+from tradeflow_core.strategy.results.statistics import ALL_STATISTICS
+from tradeflow_core.strategy.results.summary import Summary, summarise, summary_tables
+from tradeflow_core.strategy.results.turnovers import turnover_table
 
 
 def backtest(data: BacktestData | None = None, **settings: Any) -> Backtest:

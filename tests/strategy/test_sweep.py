@@ -19,8 +19,8 @@ from tradeflow_core.strategy import (
     run_backtest,
 )
 from tradeflow_core.strategy.config_changes import parse_grid
-from tradeflow_core.strategy.curves import portfolio_curve
-from tradeflow_core.strategy.statistics import statistics
+from tradeflow_core.strategy.results.curves import portfolio_curve
+from tradeflow_core.strategy.results.statistics import statistics
 from tradeflow_core.strategy.sweep import RAW, Sweep, Workshop, narrowed, sweep
 
 OVERLAY = {

@@ -22,9 +22,9 @@ from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
-from tradeflow_core.strategy.curves import portfolio_curve
-from tradeflow_core.strategy.tear_sheet import figures, tear_sheet
-from tradeflow_core.strategy.tear_sheet.formats import MISSING, number, percent, spread, whole
+from tradeflow_core.strategy.results.curves import portfolio_curve
+from tradeflow_core.strategy.results.tear_sheet import figures, tear_sheet
+from tradeflow_core.strategy.results.tear_sheet.formats import MISSING, number, percent, spread, whole
 
 SECTIONS = (
     "account",

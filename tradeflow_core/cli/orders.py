@@ -14,7 +14,7 @@ from tradeflow_core.cli.roll import json_option
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.orders import is_dynamic, preview_orders
-from tradeflow_core.strategy.production import latest_optimal
+from tradeflow_core.strategy.production.nightly import latest_optimal
 
 OPTIMISED = [
     *("instrument", "notional_position", "previous_position", "optimised_position", "position_limit"),

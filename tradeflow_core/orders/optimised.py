@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.orders.controls import Standing
-from tradeflow_core.strategy.dynamic import Constraints, Optimised, Outcome, Problem, optimise
-from tradeflow_core.strategy.panel import Floats
-from tradeflow_core.strategy.saved_runs import SavedRun
+from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.positions.dynamic import Constraints, Optimised, Outcome, Problem, optimise
+from tradeflow_core.strategy.production.saved_runs import SavedRun
 
 FIGURES = {
     "notional_position": "optimal position (too little price history)",

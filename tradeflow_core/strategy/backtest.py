@@ -16,22 +16,22 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy.accounts import Accounts
-from tradeflow_core.strategy.buffers import Buffers, buffered_position, buffers
-from tradeflow_core.strategy.combined_forecast import CombinedForecast
-from tradeflow_core.strategy.compat import Correction
-from tradeflow_core.strategy.config import StrategyConfig
-from tradeflow_core.strategy.data import BacktestData
-from tradeflow_core.strategy.dynamic_positions import DynamicPositions
-from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.multipliers import capital_multiplier
-from tradeflow_core.strategy.panel import Panel
-from tradeflow_core.strategy.portfolio import Portfolio
-from tradeflow_core.strategy.raw_data import RawData
-from tradeflow_core.strategy.rule_accounts import RuleAccounts
-from tradeflow_core.strategy.sizing import Sizing
-from tradeflow_core.strategy.threads import one_thread
-from tradeflow_core.strategy.universe import instrument_list
+from tradeflow_core.strategy.common.panel import Panel
+from tradeflow_core.strategy.common.threads import one_thread
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
+from tradeflow_core.strategy.forecasts.forecasts import Forecasts
+from tradeflow_core.strategy.inputs.data import BacktestData
+from tradeflow_core.strategy.inputs.raw_data import RawData
+from tradeflow_core.strategy.inputs.universe import instrument_list
+from tradeflow_core.strategy.positions.accounts import Accounts
+from tradeflow_core.strategy.positions.buffers import Buffers, buffered_position, buffers
+from tradeflow_core.strategy.positions.dynamic_positions import DynamicPositions
+from tradeflow_core.strategy.positions.multipliers import capital_multiplier
+from tradeflow_core.strategy.positions.portfolio import Portfolio
+from tradeflow_core.strategy.positions.rule_accounts import RuleAccounts
+from tradeflow_core.strategy.positions.sizing import Sizing
 
 
 def run_backtest(config: StrategyConfig, data: BacktestData) -> Backtest:

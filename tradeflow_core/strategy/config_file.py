@@ -12,10 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy.config import StrategyConfig
-from tradeflow_core.strategy.config_changes import Changes, changed
-from tradeflow_core.strategy.raw_data import RawData
-from tradeflow_core.strategy.reference_names import (
+from tradeflow_core.strategy.config.reference_names import (
     DATA_ITEMS,
     ESTIMATES,
     IGNORED_IN_ESTIMATES,
@@ -24,7 +21,10 @@ from tradeflow_core.strategy.reference_names import (
     by_ending,
     rule_name,
 )
-from tradeflow_core.strategy.rule_calls import check_rule
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config_changes import Changes, changed
+from tradeflow_core.strategy.forecasts.rule_calls import check_rule
+from tradeflow_core.strategy.inputs.raw_data import RawData
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]

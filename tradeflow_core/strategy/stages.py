@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from tradeflow_core.strategy.backtest import Backtest
-from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.panel import Panel
-from tradeflow_core.strategy.raw_data import RawData
+from tradeflow_core.strategy.common.panel import Panel
+from tradeflow_core.strategy.forecasts.forecasts import Forecasts
+from tradeflow_core.strategy.inputs.raw_data import RawData
 
 Hourly = dict[str, pd.DataFrame]
 

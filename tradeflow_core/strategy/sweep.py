@@ -20,19 +20,19 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.backtest import Backtest
-from tradeflow_core.strategy.combined_forecast import CombinedForecast
-from tradeflow_core.strategy.compat import Correction
-from tradeflow_core.strategy.config import StrategyConfig
-from tradeflow_core.strategy.curves import portfolio_curve
-from tradeflow_core.strategy.data import BacktestData
-from tradeflow_core.strategy.forecast_weights import rules_by_instrument
-from tradeflow_core.strategy.forecasts import Forecasts
-from tradeflow_core.strategy.portfolio import Portfolio
-from tradeflow_core.strategy.raw_data import RawData
-from tradeflow_core.strategy.sizing import Sizing
-from tradeflow_core.strategy.sr_costs import turnover
-from tradeflow_core.strategy.statistics import statistics
-from tradeflow_core.strategy.universe import instrument_list
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.costs.sr_costs import turnover
+from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
+from tradeflow_core.strategy.forecasts.forecast_weights import rules_by_instrument
+from tradeflow_core.strategy.forecasts.forecasts import Forecasts
+from tradeflow_core.strategy.inputs.data import BacktestData
+from tradeflow_core.strategy.inputs.raw_data import RawData
+from tradeflow_core.strategy.inputs.universe import instrument_list
+from tradeflow_core.strategy.positions.portfolio import Portfolio
+from tradeflow_core.strategy.positions.sizing import Sizing
+from tradeflow_core.strategy.results.curves import portfolio_curve
+from tradeflow_core.strategy.results.statistics import statistics
 
 RAW = frozenset({"compat", "start_date", "volatility_calculation"})
 RULE = frozenset({"compat", "trading_rules", "forecast_scalar", "forecast_scalars", "use_forecast_scale_estimates"}) | {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.cluster.hierarchy import linkage
 
+from tradeflow_core.strategy.common.panel import Ints
 from tradeflow_core.strategy.estimation.correlation import Correlation
-from tradeflow_core.strategy.panel import Ints
 
 TIE = 1e-6
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tradeflow_core.strategy.common.panel import Floats, Ints
 from tradeflow_core.strategy.estimation.fit_rows import known_in_window, learning_rows
 from tradeflow_core.strategy.estimation.joint_moments import JointMoments
 from tradeflow_core.strategy.estimation.periods import FitPeriod
@@ -14,7 +15,6 @@ from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, 
 from tradeflow_core.strategy.estimation.sliding_moments import SlidingJointMoments
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 from tradeflow_core.strategy.estimation.windows import Rows, over_windows
-from tradeflow_core.strategy.panel import Floats, Ints
 
 BEFORE_ANY_DATA = 0.99
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.strategy.common.panel import Floats, nanoseconds
 from tradeflow_core.strategy.estimation.correlation import Correlation
 from tradeflow_core.strategy.estimation.periods import FitPeriod
-from tradeflow_core.strategy.panel import Floats, nanoseconds
 
 NO_RISK = 1e-7
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tradeflow_core.strategy.common.panel import Ints
 from tradeflow_core.strategy.estimation.periods import FitPeriod
 from tradeflow_core.strategy.estimation.settings import Corrections
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
-from tradeflow_core.strategy.panel import Ints
 
 
 def learning_rows(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tradeflow_core.strategy.panel import Floats, Ints
+from tradeflow_core.strategy.common.panel import Floats, Ints
 
 Bools = NDArray[np.bool_]
 Columns = slice | Ints

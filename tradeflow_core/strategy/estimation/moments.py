@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.fit_rows import learning_rows
 from tradeflow_core.strategy.estimation.periods import FitPeriod
 from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, MomentSettings
 from tradeflow_core.strategy.estimation.stacking import Stacked
 from tradeflow_core.strategy.estimation.windows import Rows, over_windows
-from tradeflow_core.strategy.panel import Floats
 
 
 class ColumnMoments:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.clustering import two_clusters
 from tradeflow_core.strategy.estimation.correlation import Correlation
 from tradeflow_core.strategy.estimation.diversification import diversification_multiplier
@@ -17,7 +18,6 @@ from tradeflow_core.strategy.estimation.max_sharpe import max_sharpe_weights
 from tradeflow_core.strategy.estimation.settings import Solver, WeightSettings
 from tradeflow_core.strategy.estimation.sharpe_multiplier import adjusted_for_sharpe
 from tradeflow_core.strategy.estimation.stacking import Bools
-from tradeflow_core.strategy.panel import Floats
 
 HIGHEST_MULTIPLIER = 2.5
 SHRUNK_AND_EQUAL_SR = 0.5

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.correlation import (
     BEFORE_ANY_DATA,
     Correlation,
@@ -27,7 +28,6 @@ from tradeflow_core.strategy.estimation.optimisers import Estimates
 from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, Solver, WeightSettings, periods_per_year
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 from tradeflow_core.strategy.estimation.weights import PeriodEstimates, lengths_in_years, weight_periods, weights_of
-from tradeflow_core.strategy.panel import Floats
 
 
 def weights_by_member(

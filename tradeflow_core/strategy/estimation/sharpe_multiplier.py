@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.settings import Solver
 from tradeflow_core.strategy.estimation.two_asset_search import searched_first_weights
-from tradeflow_core.strategy.panel import Floats
 
 DEVIATION = 0.15
 MEAN = 0.075

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.joint_moments import Block, Bools, JointMoments
-from tradeflow_core.strategy.panel import Floats
 
 
 class SlidingJointMoments(JointMoments):

@@ -11,7 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.strategy.panel import NANOSECONDS_PER_DAY, Floats, Ints, business_day_numbers, business_days, nanoseconds
+from tradeflow_core.strategy.common.panel import (
+    NANOSECONDS_PER_DAY,
+    Floats,
+    Ints,
+    business_day_numbers,
+    business_days,
+    nanoseconds,
+)
 
 Bools = NDArray[np.bool_]
 MICROSECOND = 1000

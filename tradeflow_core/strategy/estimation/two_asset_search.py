@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tradeflow_core.strategy.panel import Floats
+from tradeflow_core.strategy.common.panel import Floats
 
 TOLERANCE = 1e-5
 STEP = float(np.sqrt(np.finfo(float).eps))

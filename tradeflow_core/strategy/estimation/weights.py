@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.correlation import correlations
 from tradeflow_core.strategy.estimation.fit_rows import known_in_window, rows_in_window
 from tradeflow_core.strategy.estimation.moments import means_and_deviations
@@ -17,7 +18,6 @@ from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
 from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, Solver, WeightSettings, periods_per_year
 from tradeflow_core.strategy.estimation.sharpe_multiplier import sharpe_multipliers
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
-from tradeflow_core.strategy.panel import Floats
 
 COST_CORRELATION = 0.5
 COST_YEARS = 100.0

@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from tradeflow_core.strategy.panel import Floats, Ints
+from tradeflow_core.strategy.common.panel import Floats, Ints
 
 MOST_PIECES = 60
 

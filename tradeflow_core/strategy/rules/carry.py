@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradeflow_core.strategy.volatility import Prices
+from tradeflow_core.strategy.common.volatility import Prices
 
 
 def carry(raw_carry: Prices, smooth_days: float = 90) -> Prices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradeflow_core.strategy.volatility import Prices
+from tradeflow_core.strategy.common.volatility import Prices
 
 
 def long_bias(price: Prices) -> Prices:

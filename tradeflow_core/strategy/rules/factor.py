@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tradeflow_core.strategy.volatility import Prices, ewma, level_vol
+from tradeflow_core.strategy.common.volatility import Prices, ewma, level_vol
 
 
 def factor_trading_rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tradeflow_core.strategy.volatility import Prices, ewma
+from tradeflow_core.strategy.common.volatility import Prices, ewma
 
 
 def _span(horizon: int, ewma_span: int | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy.volatility import Prices, ewma, level_vol
+from tradeflow_core.strategy.common.volatility import Prices, ewma, level_vol
 
 
 def ewmac(price: Prices, vol: Prices, Lfast: float = 32, Lslow: float = 128) -> Prices:

@@ -1,0 +1,1 @@
+"""What trading costs, in money and in Sharpe-ratio units."""

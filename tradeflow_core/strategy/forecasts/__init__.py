@@ -1,0 +1,1 @@
+"""From trading rules to one forecast per instrument."""

@@ -1,0 +1,197 @@
+"""Calling a trading rule: fetching its data, giving it what it takes, checking what it returns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from inspect import Parameter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.errors import ConfigError, DataError, TradeflowError
+from tradeflow_core.strategy.common.panel import Floats, Panel, Span
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.strategy_config import RuleConfig, StrategyConfig
+from tradeflow_core.strategy.inputs.raw_data import RawData
+from tradeflow_core.strategy.rules import RULES, rule_function, takes_whole_table
+
+BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+GIVEN_BY_ENGINE = frozenset({"own_vol", "judge_short"})
+"""Parameters of our own rules that a strategy file does not set."""
+DEFAULT_VOL_DAYS = 35
+
+Input = Panel | pd.Series
+
+
+def check_rule(rule: RuleConfig) -> None:
+    """Raises ConfigError where a rule's function, data and arguments do not go together."""
+    by_stamp = [item for item in rule.data if item in RawData.AT_OWN_STAMPS]
+    for place, item in enumerate(rule.data, start=1):
+        arguments = rule.arguments_of_item(place)
+        if item not in RawData.FACTS and item not in by_stamp:
+            RawData.check_item(item, arguments)
+        elif arguments:
+            raise ConfigError(f"data item {item} has no argument {next(iter(arguments))}; it takes none")
+    daily = [item for item in rule.data if item in RawData.ITEMS]
+    if by_stamp and daily:
+        raise ConfigError(f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items")
+    if not daily and not by_stamp:
+        raise ConfigError(f"{rule.function} needs a daily item among its data, such as daily_price")
+    _check_parameters(rule)
+
+
+def _check_parameters(rule: RuleConfig) -> None:
+    try:
+        parameters = inspect.signature(rule_function(rule.function)).parameters
+    except (TypeError, ValueError):
+        raise ConfigError(f"{rule.function} does not say which arguments it takes; wrap it in a plain function") from None
+    kinds = {one.kind for one in parameters.values()}
+    by_place = [name for name, one in parameters.items() if one.kind in BY_PLACE]
+    named = {name: one for name, one in parameters.items() if one.kind in (*BY_PLACE, Parameter.KEYWORD_ONLY)}
+    required = [name for name, one in named.items() if one.default is Parameter.empty]
+    given = len(rule.data)
+    most = len(required) if rule.function in RULES else len(by_place)
+    if given > most and Parameter.VAR_POSITIONAL not in kinds:
+        takes = ", ".join(by_place[:most])
+        raise ConfigError(f"{rule.function} takes {most} data items ({takes}), and {given} are given: {', '.join(rule.data)}")
+    by_name = [name for name, one in named.items() if one.kind is not Parameter.POSITIONAL_ONLY]
+    accepted = [name for name in by_name if name not in by_place[:given] and name not in GIVEN_BY_ENGINE]
+    for argument in rule.arguments:
+        if argument not in accepted and Parameter.VAR_KEYWORD not in kinds:
+            raise ConfigError(f"{rule.function} has no argument {argument}; it takes {', '.join(accepted) or 'none'}")
+    lacking = [name for name in required if name not in by_place[:given] and name not in rule.arguments]
+    if lacking:
+        raise ConfigError(f"{rule.function} needs {', '.join(lacking)} too: name more data items, or give it in other_args")
+
+
+def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
+    """The output of a rule of the strategy, for all instruments.
+
+    A forecast of exactly 0 is missing, as in pysystemtrade; corrected (FLAT_STAYS_FLAT), it is flat. There are forecasts on
+    days without price; corrected (PAUSED_MARKETS), there are none. Raises DataError where the rule fails, ConfigError where it
+    returns something else than forecasts.
+    """
+    rule = config.trading_rules[name]
+    where = f"{config.source}: trading_rules.{name}: {rule.function}"
+    inputs = [_input(raw_data, item, rule.arguments_of_item(place)) for place, item in enumerate(rule.data, start=1)]
+    panels = [one for one in inputs if isinstance(one, Panel)]
+    span = panels[0].span
+    for panel in panels[1:]:
+        span = span | panel.span
+    function = rule_function(rule.function)
+    if rule.function in RULES or takes_whole_table(function):
+        arguments = {**_provided(rule, function, raw_data), **rule.arguments}
+        tables = [one.values.copy(deep=False) if isinstance(one, Panel) else one.copy() for one in inputs]
+        table = _checked_table(_called(function, tables, arguments, where), panels[0].values, where)
+    else:
+        table = _by_instrument(function, inputs, rule.arguments, span, panels[0].values, where)
+    rows = span.mask(len(table))
+    if not config.corrects(Correction.FLAT_STAYS_FLAT):
+        rows &= table.to_numpy() != 0.0
+    if config.corrects(Correction.PAUSED_MARKETS):
+        rows &= raw_data.priced
+    return Panel(table.where(rows), span)
+
+
+def called_at_stamps(name: str, raw_data: RawData, config: StrategyConfig) -> dict[str, pd.Series]:
+    """The output of a rule on data with stamps of their own, by instrument. Raises as `raw_forecast`."""
+    rule = config.trading_rules[name]
+    function = rule_function(rule.function)
+    arguments = dict(rule.arguments)
+    if rule.function in RULES and "vol_of_changes" in inspect.signature(function).parameters:
+        arguments.setdefault("vol_of_changes", config.corrects(Correction.VOL_OF_CHANGES))
+    forecasts = {}
+    for code in raw_data.codes:
+        where = f"{config.source}: trading_rules.{name}: {rule.function}, instrument {code},"
+        inputs = [getattr(raw_data, item)[code] for item in rule.data]
+        stamps = pd.DatetimeIndex(next(one.index for one in inputs if isinstance(one, pd.Series)))
+        values: Floats = np.empty(0)
+        if len(stamps):
+            values = _checked_series(_called(function, inputs, arguments, where), stamps, where)
+        forecasts[code] = pd.Series(values, index=stamps, dtype=float)
+    return forecasts
+
+
+def _input(raw_data: RawData, item: str, arguments: dict[str, Any]) -> Input:
+    return getattr(raw_data, item) if item in RawData.FACTS else raw_data.item(item, **arguments)
+
+
+def _provided(rule: RuleConfig, function: Callable[..., Any], raw_data: RawData) -> dict[str, Any]:
+    """What the engine gives to our own rules: choices that the corrections make, and volatilities that several rules share."""
+    parameters = inspect.signature(function).parameters if rule.function in RULES else {}
+    provided: dict[str, Any] = {}
+    if "vol_of_changes" in parameters:
+        of_changes = bool(rule.arguments.get("vol_of_changes", raw_data.config.corrects(Correction.VOL_OF_CHANGES)))
+        days = rule.arguments.get("vol_days", DEFAULT_VOL_DAYS)
+        vol = raw_data.level_vol_of(rule.data[0], days, of_changes, **rule.arguments_of_item(1))
+        provided = {"vol_of_changes": of_changes, "own_vol": vol.values}
+    if "judge_short" in parameters:
+        provided["judge_short"] = False  # a table's length says nothing of the length of each series
+    return provided
+
+
+def _called(function: Callable[..., Any], inputs: list[Any], arguments: dict[str, Any], where: str) -> Any:
+    try:
+        return function(*inputs, **arguments)
+    except TradeflowError as error:
+        raise type(error)(f"{where}: {error}") from error
+    except Exception as error:
+        raise DataError(f"{where} failed: {type(error).__name__}: {error}") from error
+
+
+def _checked_table(result: Any, like: pd.DataFrame, where: str) -> pd.DataFrame:
+    if not isinstance(result, pd.DataFrame):
+        raise ConfigError(f"{where} returned {_described(result)}, not a table like its data, {_described(like)}")
+    if not result.index.equals(like.index) or result.columns.has_duplicates or set(result.columns) != set(like.columns):
+        found, wanted = _described(result), _described(like)
+        raise ConfigError(f"{where} returned {found} with other days or instruments than its data, {wanted}")
+    return result[like.columns] if all(map(_is_number, result.dtypes)) else _refused(result, where)
+
+
+def _by_instrument(
+    function: Callable[..., Any], inputs: list[Input], arguments: dict[str, Any], span: Span, like: pd.DataFrame, where: str
+) -> pd.DataFrame:
+    values = np.full(like.shape, np.nan)
+    for column, code in enumerate(like.columns):
+        if span.empty[column]:
+            continue
+        place = f"{where}, instrument {code},"
+        own = slice(int(span.first[column]), int(span.last[column]) + 1)
+        result = _called(function, [_own(one, column) for one in inputs], arguments, place)
+        values[own, column] = _checked_series(result, pd.DatetimeIndex(like.index[own]), place)
+    return pd.DataFrame(values, index=like.index, columns=like.columns)
+
+
+def _own(one: Input, column: int) -> Any:
+    """What a rule gets of one instrument: its own rows of a panel, or its value."""
+    if isinstance(one, Panel):
+        return one.values.iloc[int(one.span.first[column]) : int(one.span.last[column]) + 1, column]
+    return one.iloc[column]
+
+
+def _checked_series(result: Any, days: pd.DatetimeIndex, where: str) -> Floats:
+    if not isinstance(result, pd.Series):
+        raise ConfigError(f"{where} returned {_described(result)}, not a Series like its data")
+    if not _is_number(result.dtype):
+        _refused(result, where)
+    index = result.index
+    if not isinstance(index, pd.DatetimeIndex) or index.has_duplicates or not index.isin(days).all():
+        period = f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}"
+        raise ConfigError(f"{where} returned {_described(result)} that is not by the days of its data, {period}")
+    return result.reindex(days).to_numpy(dtype=float)
+
+
+def _is_number(dtype: Any) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) and not types.is_complex_dtype(dtype)
+
+
+def _refused(result: pd.DataFrame | pd.Series, where: str) -> Any:
+    raise ConfigError(f"{where} returned {_described(result)} that are not all numbers")
+
+
+def _described(result: Any) -> str:
+    shape = getattr(result, "shape", None)
+    return f"a {type(result).__name__}" + (f" of shape {shape}" if shape is not None else "")

@@ -1,0 +1,1 @@
+"""What a strategy starts from: prices, rates and facts of instruments, and the daily figures made of them."""

@@ -1,0 +1,132 @@
+"""What a backtest reads: prices, FX rates and the facts of instruments.
+
+Stamps are naive and stay as given. FX is quoted against the dollar: `EURUSD` is dollars for one euro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.errors import DataError
+from tradeflow_core.instruments import Instrument
+from tradeflow_core.prices import back_adjust
+from tradeflow_core.strategy.common.lazy import LazyMapping
+from tradeflow_core.strategy.common.panel import Floats, nanoseconds
+from tradeflow_core.strategy.inputs.csv_folder import CsvFolder, instruments_from_table
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestData:
+    """Inputs of a backtest by instrument code; tables are read when first asked for.
+
+    `multiple_prices`: columns PRICE, CARRY, FORWARD and their _CONTRACT ids. `adjusted_prices`: one continuous series each.
+    `fx`: by pair, e.g. `EURUSD`.
+    """
+
+    multiple_prices: Mapping[str, pd.DataFrame]
+    adjusted_prices: Mapping[str, pd.Series]
+    fx: Mapping[str, pd.Series]
+    instruments: Mapping[str, Instrument]
+
+    @staticmethod
+    def from_pysystemtrade(folder: str | Path) -> BacktestData:
+        """Data in that system's CSV layout: csvconfig, fx_prices_csv, multiple_prices_csv, adjusted_prices_csv.
+
+        Raises ConfigError naming every folder or table that is missing, DataError for files that cannot be read.
+        """
+        files = CsvFolder.open(folder)
+        return BacktestData(files.multiple_prices(), files.adjusted_prices(), files.fx(), files.instruments())
+
+    @staticmethod
+    def from_frames(
+        multiple_prices: Mapping[str, pd.DataFrame],
+        fx: Mapping[str, pd.Series],
+        instruments: Mapping[str, Instrument] | pd.DataFrame,
+        adjusted_prices: Mapping[str, pd.Series] | None = None,
+    ) -> BacktestData:
+        """Data in memory.
+
+        `instruments`: objects by code, or one table indexed by code (or with a column Instrument) with the columns
+        Pointsize, Currency, AssetClass, PerBlock, Percentage, PerTrade, SpreadCost and, where known, HoldRollCycle.
+        Without `adjusted_prices` they are made by Panama back-adjustment, instrument by instrument, when first needed.
+        """
+        facts = instruments_from_table(instruments) if isinstance(instruments, pd.DataFrame) else instruments
+        adjusted = adjusted_prices
+        if adjusted is None:
+            adjusted = LazyMapping(list(multiple_prices), lambda code: _back_adjusted(code, multiple_prices[code]))
+        return BacktestData(multiple_prices, adjusted, fx, facts)
+
+    def instrument(self, code: str) -> Instrument:
+        """Facts of one instrument. Raises DataError where there are none, or where they cannot be."""
+        if code not in self.instruments:
+            raise DataError(f"instrument {code} has prices but no facts (point size, currency, costs): add it to the table")
+        facts = self.instruments[code]
+        if not 0 < facts.point_size < np.inf:
+            raise DataError(f"instrument {code}: point size {facts.point_size} is not above 0: correct it in the table")
+        for name, cost in ((one.name, getattr(facts.costs, one.name)) for one in fields(facts.costs)):
+            if not 0 <= cost < np.inf:
+                raise DataError(f"instrument {code}: {name} {cost} is not a cost: give a number of at least 0")
+        return facts
+
+    def fx_rate(self, currency: str, base: str, code: str = "") -> pd.Series | None:
+        """Units of `base` for one unit of `currency`; None where they are the same and the rate is always 1.
+
+        Raises DataError naming the currency (and the instrument `code` that needs it) without a usable series.
+        """
+        if currency == base:
+            return None
+        if base == "USD":
+            return self._dollars(currency, code)
+        if currency == "USD":
+            return 1.0 / self._dollars(base, code)
+        ours, theirs = self._dollars(currency, code), self._dollars(base, code)
+        stamps = ours.index.union(theirs.index)
+        return ours.reindex(stamps).ffill() / theirs.reindex(stamps).ffill()
+
+    def _dollars(self, currency: str, code: str) -> pd.Series:
+        pair = f"{currency}USD"
+        series = self.fx.get(pair)
+        if series is None or not series.notna().any():
+            wanted = f" (needed by {code})" if code else ""
+            raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
+        return _rates(series, pair)
+
+
+def _rates(series: pd.Series, pair: str) -> pd.Series:
+    """The known rates, sorted, the last one of each stamp. Raises DataError for one that is not a number above 0."""
+    known = series.dropna()
+    try:
+        values = known.to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"FX series {pair}: not all values are numbers; convert or drop those that are not") from None
+    wrong = ~((values > 0) & np.isfinite(values))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(f"FX series {pair}: {values[first]} at {known.index[first]} is not a rate; drop the row or correct it")
+    ordered = known if known.index.is_monotonic_increasing else known.sort_index(kind="stable")
+    return ordered if ordered.index.is_unique else ordered[~ordered.index.duplicated(keep="last")]
+
+
+def rate_at(rate: pd.Series | None, stamps: pd.Index) -> Floats:
+    """The latest FX rate at or before each stamp; missing before the first one; 1 for a rate that is always 1 (None)."""
+    if rate is None:
+        return np.ones(len(stamps))
+    if not len(rate):
+        return np.full(len(stamps), np.nan)
+    place = np.searchsorted(nanoseconds(rate.index), nanoseconds(stamps), side="right") - 1
+    values = rate.to_numpy(dtype=float)
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
+
+
+def _back_adjusted(code: str, multiple_prices: pd.DataFrame) -> pd.Series:
+    if not len(multiple_prices) or not multiple_prices["PRICE"].notna().any():
+        return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
+    try:
+        return back_adjust(multiple_prices)
+    except DataError as error:
+        raise DataError(f"instrument {code}: {error}") from None

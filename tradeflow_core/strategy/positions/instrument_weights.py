@@ -1,0 +1,152 @@
+"""Weights of instruments and their diversification multiplier: given, or estimated from the P&L of each traded alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.strategy.common.grouping import grouped_weights, is_grouped
+from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.estimation.correlation import Correlation, correlations
+from tradeflow_core.strategy.estimation.diversification import multiplier_over_time
+from tradeflow_core.strategy.estimation.net_returns import cost_sharpe_ratios, net_returns, with_equal_means, without_zeros
+from tradeflow_core.strategy.estimation.optimisers import Estimates
+from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
+from tradeflow_core.strategy.estimation.settings import CorrelationSettings, WeightSettings
+from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, returns_at, stack, sums
+from tradeflow_core.strategy.estimation.weights import (
+    estimated_weights,
+    period_estimates,
+    weight_periods,
+    weights_of,
+    with_cost_weights,
+)
+from tradeflow_core.strategy.positions.accounts import Accounts
+
+ALWAYS = pd.DatetimeIndex(["1678-01-01"])
+
+
+class InstrumentWeights:
+    """Weights and multiplier of `codes`; `without_weight` get none. `accounts` gives the P&L of each instrument traded alone."""
+
+    def __init__(
+        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], config: StrategyConfig
+    ) -> None:
+        self.codes, self.without_weight, self.accounts, self.config = codes, without_weight, accounts, config
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each day from which it is in force, a column for each instrument; rows need not sum to 1."""
+        names = pd.Index(self.codes, name="instrument")
+        if not self.config.use_instrument_weight_estimates:
+            return pd.DataFrame(self._given[None, :], index=ALWAYS, columns=names)
+        if not self._trading:
+            return pd.DataFrame(0.0, index=ALWAYS, columns=names)
+        known_then = self.config.corrects(Correction.COSTS_KNOWN_THEN)
+        weights = self._with_costs_known_then() if known_then else self._with_costs_of_history()
+        return weights.reindex(columns=names).fillna(dict.fromkeys(self.without_weight, 0.0))
+
+    @property
+    def _trading(self) -> list[str]:
+        return [code for code in self.codes if code not in self.without_weight]
+
+    def _with_costs_of_history(self) -> pd.DataFrame:
+        """As the reference: each instrument's average cost of all its history, spread over the days with P&L."""
+        accounts, section = self.accounts(), self.config.instrument_weight_estimate
+        gross, costs = accounts.gross.values[self._trading], accounts.costs[self._trading]
+        own_cost = cost_sharpe_ratios(gross, costs, over_all_days=self.config.corrects(Correction.COSTS_OVER_ALL_DAYS))
+        before_costs = with_equal_means([gross])[0] if section.equalise_gross else gross
+        net = net_returns(before_costs, own_cost * section.cost_multiplier)
+        weights = estimated_weights(self._weekly(net), self._settings, self.config.estimation_corrections, self.config.solver)
+        return with_cost_weights(weights, own_cost, self.config.solver) if section.apply_cost_weight else weights
+
+    def _with_costs_known_then(self) -> pd.DataFrame:
+        """Corrected: at each fit, mean returns before costs less the costs known then."""
+        accounts, section, corrections = self.accounts(), self.config.instrument_weight_estimate, self.config.estimation_corrections
+        gross = accounts.gross.values[self._trading]
+        returns = self._weekly(without_zeros(gross))
+        periods = weight_periods(returns, self._settings, corrections)
+        rows = [int(accounts.positions.index.searchsorted(period.fit_end)) for period in periods]
+        costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.codes)[list(returns.columns)].to_numpy()
+        known = [
+            replace(one, estimates=replace(one.estimates, mean=_less_costs(one.estimates, cost * section.cost_multiplier, section.equalise_gross)))
+            for one, cost in zip(period_estimates(returns, periods, self._settings, corrections), costs, strict=True)
+        ]
+        weights = weights_of(known, returns.columns, self._settings, corrections, self.config.solver)
+        if not section.apply_cost_weight:
+            return weights
+        by_row = [pd.Series(-cost, index=list(returns.columns)) for cost in costs]
+        return pd.concat([with_cost_weights(weights.iloc[[row]], cost, self.config.solver) for row, cost in enumerate(by_row)])
+
+    @property
+    def _settings(self) -> WeightSettings:
+        return WeightSettings.like(self.config.instrument_weight_estimate)
+
+    def _weekly(self, daily: pd.DataFrame) -> Stacked:
+        """P&L by week. A week without any is 0, from the first day of any instrument on; corrected (MISSING_WEEKS), missing."""
+        frequency, missing = self.config.instrument_weight_estimate.frequency, self.config.corrects(Correction.MISSING_WEEKS)
+        own = daily.iloc[_known_rows(self.accounts().gross.values)]
+        return stack([sums(own, frequency, missing_stays_missing=missing)], known_after=self._known_after(frequency))
+
+    def _known_after(self, frequency: str) -> int:
+        return after_label(frequency) if self.config.corrects(Correction.CALENDAR_FITS) else 0
+
+    @property
+    def _given(self) -> Floats:
+        """Fixed weights by instrument; equal where the strategy gives none."""
+        weights = self.config.instrument_weights
+        if weights is None:
+            trading = [code for code in self.codes if code not in self.without_weight]
+            weights = dict.fromkeys(trading, 1.0 / max(len(trading), 1))
+        elif is_grouped(weights):
+            ignored = frozenset(self.config.exclude_instrument_lists.ignore_instruments)
+            weights = grouped_weights(weights, ignored | self.config.duplicate_instruments.excluded)
+        return np.array([0.0 if code in self.without_weight else float(weights[code]) for code in self.codes])
+
+    @cached_property
+    def correlations(self) -> list[tuple[FitPeriod, Correlation]]:
+        """Correlation of the instruments' P&L for each fit period, columns in alphabetical order.
+
+        Corrected (COSTS_KNOWN_THEN), of P&L before costs, which a later change of volatility does not change.
+        """
+        section = self.config.instrument_correlation_estimate
+        corrections = self.config.estimation_corrections
+        accounts = self.accounts()
+        daily = accounts.gross.values if self.config.corrects(Correction.COSTS_KNOWN_THEN) else accounts.net
+        daily = daily.iloc[_known_rows(daily)]
+        returns = returns_at(daily, section.frequency, forward_fill=section.forward_fill_price_index)
+        data = stack([returns], known_after=self._known_after(section.frequency))
+        periods = fit_periods(
+            data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
+        )
+        return list(correlations(data, periods, CorrelationSettings.like(section), corrections))
+
+    def multiplier(self, weights: pd.DataFrame) -> Floats:
+        """The diversification multiplier on each day of the weights in use."""
+        if not self.config.use_instrument_div_mult_estimates:
+            return np.full(len(weights), self.config.instrument_div_multiplier)
+        settings = self.config.instrument_div_mult_estimate
+        current = self.config.corrects(Correction.CURRENT_WEIGHTS)
+        return multiplier_over_time(
+            self.correlations, weights, settings.dm_max, settings.ewma_span, current_weights=current
+        ).to_numpy()
+
+
+def _less_costs(estimates: Estimates, cost: Floats, equalised: bool) -> Floats:
+    """Mean returns, or where they are `equalised` their average, less costs of so many Sharpe-ratio units; unknown costs are none."""
+    mean = estimates.mean
+    if equalised and not np.isnan(mean).all():
+        mean = np.where(np.isnan(mean), np.nan, np.nanmean(mean))
+    return np.asarray(mean - np.nan_to_num(cost) * estimates.deviation)
+
+
+def _known_rows(table: pd.DataFrame) -> slice:
+    """From the first to the last row with a value."""
+    rows = np.flatnonzero(table.notna().any(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)

@@ -1,0 +1,80 @@
+"""How many contracts a forecast is worth if the whole capital traded one instrument (Carver, Systematic Trading, chapter 10)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from tradeflow_core.strategy.common.panel import Floats, Panel
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
+from tradeflow_core.strategy.inputs.data import rate_at
+from tradeflow_core.strategy.inputs.raw_data import RawData
+
+
+class Sizing:
+    """Risk of one contract and positions at subsystem level. Money is in the instrument's currency until multiplied by FX."""
+
+    def __init__(self, raw_data: RawData, combined: CombinedForecast, config: StrategyConfig) -> None:
+        self.raw_data, self.combined, self.config = raw_data, combined, config
+
+    @cached_property
+    def point_sizes(self) -> Floats:
+        """Currency value of a price move of 1, by instrument."""
+        return np.array([self.raw_data.data.instrument(code).point_size for code in self.raw_data.codes])
+
+    @cached_property
+    def fx(self) -> Panel:
+        """Base currency for one unit of the instrument's currency: the latest rate known at the start of each day."""
+        days = self.raw_data.calendar.days
+        columns = [rate_at(self.raw_data.fx(code, self.config.base_currency), days) for code in self.raw_data.codes]
+        price = self.raw_data.daily_price
+        return price.like(np.column_stack(columns), price.span | self.raw_data.daily_denominator_price.span)
+
+    @cached_property
+    def block_value(self) -> Panel:
+        """Value of a move of one percent of the held contract's price."""
+        price = self.raw_data.daily_denominator_price.ffill()
+        return price.like(price.array * self.point_sizes * 0.01)
+
+    @cached_property
+    def instrument_currency_vol(self) -> Panel:
+        """Daily standard deviation of the value of one contract."""
+        vol, value = self.raw_data.daily_percentage_volatility, self.block_value.ffill()
+        with np.errstate(invalid="ignore"):  # a price of 0 has an infinite percentage volatility, and so no risk that is known
+            return value.like(value.array * vol.array, value.span & vol.span)
+
+    @cached_property
+    def instrument_value_vol(self) -> Panel:
+        """The same in base currency."""
+        vol = self.instrument_currency_vol.ffill()
+        return vol.like(vol.array * self.fx.array)
+
+    @cached_property
+    def average_position(self) -> Panel:
+        """Contracts held at an average forecast.
+
+        As in the reference, the risk of a contract comes from percentages of the held price, whose sign it keeps. Corrected
+        (POINT_RISK), it is volatility x point size x FX, which is the same for positive prices and stays right for others;
+        and a price that has not moved, whose volatility is at its floor, has no position instead of an endless one.
+        """
+        if self.config.corrects(Correction.POINT_RISK):
+            vol = self.raw_data.daily_returns_volatility
+            lowest = self.config.volatility_calculation.vol_abs_min or 0.0
+            moving = np.where(vol.array > lowest, vol.array, np.nan)
+            risk = vol.like(moving * self.point_sizes * self.fx.array)
+        else:
+            risk = self.instrument_value_vol
+        with np.errstate(divide="ignore"):
+            return risk.like(self.config.daily_cash_vol_target / risk.array)
+
+    @cached_property
+    def subsystem_position(self) -> Panel:
+        """Contracts for the combined forecast; instruments that may only be held long have no negative ones."""
+        forecast = self.combined.combined
+        position = self.average_position.asof(forecast.span).array * forecast.array / self.config.average_absolute_forecast
+        long_only = np.isin(self.raw_data.codes, self.config.long_only_instruments)
+        position[:, long_only] = np.where(position[:, long_only] < 0, 0.0, position[:, long_only])
+        return forecast.like(position)

@@ -1,0 +1,1 @@
+"""The nightly run of a strategy: its optimal positions, its saved state, and why they changed."""

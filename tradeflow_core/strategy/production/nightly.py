@@ -1,0 +1,116 @@
+"""The nightly run of a strategy: live prices, rates and capital in, optimal positions out, its state kept as Parquet and JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from tradeflow_core.capital import strategy_capital
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError, DataError, StateError
+from tradeflow_core.prices import stored_fx
+from tradeflow_core.strategy.backtest import Backtest, run_backtest
+from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies
+from tradeflow_core.strategy.inputs.data import BacktestData
+from tradeflow_core.strategy.production.run_writer import prune, save_day
+from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run
+
+
+@dataclass(frozen=True)
+class StrategyRun:
+    """What one run of a strategy made: the backtest, and the optimal positions (index instrument) as they were stored."""
+
+    strategy: str
+    backtest: Backtest
+    optimal: pd.DataFrame
+
+
+def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
+    """The configuration of a strategy of this home, with the live capital and base currency put in."""
+    settings = desk.settings.strategies.get(strategy)
+    if settings is None:
+        raise ConfigError(f"no strategy {strategy!r} in this home; it has {', '.join(desk.settings.strategies)}")
+    packaged = packaged_strategies()
+    path = packaged.get(settings.config) or Path(settings.config)
+    if not path.is_absolute():
+        path = desk.home.path / path
+    config = load_strategy(path)
+    return config.model_copy(
+        update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency}
+    )
+
+
+def production_data(desk: Desk) -> BacktestData:
+    """The desk's prices and rates as a backtest wants them: stamps naive, in the desk's time zone.
+
+    Instruments without prices are left out. Raises DataError when none has any.
+    """
+    zone = desk.settings.time_zone
+    available = set(desk.store.names("adjusted_prices")) & set(desk.store.names("multiple_prices"))
+    codes = [code for code in desk.universe if code in available]
+    if not codes:
+        raise DataError("no adjusted prices are stored; materialize the prices first")
+    multiple = {code: _local(desk.store.read("multiple_prices", code), zone) for code in codes}
+    adjusted = {code: _local(desk.store.read("adjusted_prices", code), zone)["price"] for code in codes}
+    fx = {code: _local(rates.to_frame(), zone)["rate"] for code, rates in stored_fx(desk).items()}
+    return BacktestData.from_frames(multiple, fx, {code: desk.instrument(code) for code in codes}, adjusted)
+
+
+def _local(frame: pd.DataFrame, zone: str) -> pd.DataFrame:
+    index = pd.DatetimeIndex(frame.index).tz_convert(zone).tz_localize(None)
+    local = frame.set_axis(index, axis=0)
+    # The hour that occurs twice when summer time ends keeps its later row.
+    return local[~index.duplicated(keep="last")]
+
+
+def run_strategy(desk: Desk, strategy: str) -> StrategyRun:
+    """Backtest a strategy on the desk's data with its live capital; nothing is stored."""
+    backtest = run_backtest(strategy_config(desk, strategy), production_data(desk))
+    return StrategyRun(strategy, backtest, backtest.latest())
+
+
+def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
+    """Store the run of `day`: what explains it (dataset backtests, pruned after the retention of the settings), then its optimal positions
+    (dataset optimal_positions, one file a strategy, the same day replaced). Returns the rows of this day, index instrument."""
+    moment = desk.now()
+    save_day(desk.store, run.backtest, run.strategy, day, moment)
+    prune(desk.store, run.strategy, day, desk.settings.keep_runs_days)
+    now = pd.Timestamp(moment).as_unit("us")
+    rows = run.optimal.assign(
+        reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
+            desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"
+        ),
+        time=now,
+        day=pd.Timestamp(day).as_unit("us"),
+    )
+    rows["reference_time"] = rows["reference_time"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")
+    store_optimal(desk, run.strategy, rows)
+    return rows
+
+
+def store_optimal(desk: Desk, strategy: str, rows: pd.DataFrame) -> None:
+    """Store the optimal positions of one day, index instrument, in place of those of the same day."""
+    dataset = "optimal_positions"
+    old = desk.store.read(dataset, strategy) if desk.store.exists(dataset, strategy) else None
+    desk.store.write(dataset, strategy, rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows]))
+
+
+def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
+    """The newest stored optimal positions of a strategy, index instrument."""
+    stored = desk.store.read("optimal_positions", strategy)
+    return stored[stored["day"] == stored["day"].max()]
+
+
+def run_behind(desk: Desk, strategy: str, optimal: pd.DataFrame) -> SavedRun:
+    """The saved run that made these optimal positions. Raises StateError where another run of that day has taken its place."""
+    run = open_run(desk.store, strategy, optimal["day"].iloc[0].date())
+    if pd.Timestamp(run.manifest.time) != optimal["time"].iloc[0]:
+        raise StateError(
+            f"the optimal positions of {run.name} are not those of the run that is kept, of {run.manifest.time:%H:%M:%S} UTC; "
+            "run the strategy again: materialize the asset optimal_positions"
+        )
+    return run

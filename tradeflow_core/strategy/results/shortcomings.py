@@ -1,0 +1,126 @@
+"""What a backtest could not do fully, instrument by instrument, and why: so that nobody reads too much into its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tradeflow_core.strategy.backtest import Backtest
+from tradeflow_core.strategy.results.curves import own_rows
+
+SHORT_HISTORY = 750
+STALE_DAYS = 10
+MANY_GAPS = 0.1
+HIGH_COST = 0.01
+
+
+@dataclass(frozen=True)
+class Shortcoming:
+    """One instrument and what is to be known about it; `kind` in a few words, `detail` a sentence."""
+
+    instrument: str
+    kind: str
+    detail: str
+
+
+def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcoming]:
+    """Everything worth knowing before trusting the figures, in the order of the instruments.
+
+    Instruments that never had a position and why, short histories (below 750 daily prices), prices that end early, stand still or
+    have many gaps, restrictions, costs that are unknown or high (above 0.01 of the annual risk a trade: Carver, Systematic Trading,
+    chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of annual risk, by instrument.
+    """
+    found = []
+    for place, code in enumerate(backtest.instruments):
+        facts = [
+            *_of_prices(backtest, place),
+            *_of_costs(backtest, code, float(cost_per_trade[code])),
+            *_of_trading(backtest, place),
+        ]
+        found += [Shortcoming(code, kind, detail) for kind, detail in facts]
+    return found
+
+
+def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
+    panel = backtest.raw_data.daily_price
+    rows = np.flatnonzero(~np.isnan(panel.array[:, place]))
+    if not len(rows):
+        return [("no prices", "There is no daily price since the start date.")]
+    found = []
+    if len(rows) < SHORT_HISTORY:
+        found.append(("short history", f"{len(rows):,} daily prices, since {_date(panel.index[rows[0]])}."))
+    prices = panel.array[rows, place]
+    moves = np.flatnonzero(np.diff(prices))
+    still = len(rows) - 1 - (int(moves[-1]) + 1 if len(moves) else 0)
+    if still > STALE_DAYS:
+        found.append(("price stands still", f"Its last {still + 1:,} daily prices, since {_date(panel.index[rows[-1 - still]])}, are all the same."))
+    behind = len(panel.index) - 1 - int(rows[-1])
+    if behind > STALE_DAYS:
+        found.append(
+            ("prices end early", f"The last price is of {_date(panel.index[rows[-1]])}, {behind:,} business days before the end.")
+        )
+    missing = 1.0 - len(rows) / (rows[-1] - rows[0] + 1)
+    if missing > MANY_GAPS:
+        found.append(("gaps", f"No price on {missing:.0%} of the business days between its first and last one."))
+    return found
+
+
+def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str, str]]:
+    costs = backtest.data.instrument(code).costs
+    if not (costs.spread_cost or costs.per_block or costs.per_trade or costs.percentage):
+        return [("no costs", "Neither spread nor commission is known: its net figures are gross.")]
+    if per_trade <= HIGH_COST or np.isnan(per_trade):
+        return []
+    return [
+        (
+            "high costs",
+            f"A trade costs {per_trade:.2g} of its annual risk, more than {HIGH_COST}: check its spread, or leave it out.",
+        )
+    ]
+
+
+def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
+    code = backtest.instruments[place]
+    lists = backtest.config.exclude_instrument_lists
+    found = [
+        ("restricted", f"It is listed under {name}.")
+        for name in ("bad_markets", "trading_restrictions")
+        if code in getattr(lists, name)
+    ]
+    own = own_rows(backtest.accounts.positions, place)
+    rate = backtest.accounts.fx[own, place]
+    if np.isnan(rate).any():
+        found.append(
+            ("no FX rate", f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.")
+        )
+    series = backtest.raw_data.fx(code, backtest.config.base_currency)
+    days = backtest.accounts.positions.index[own]
+    if series is not None and len(series) and len(days):
+        last = pd.Timestamp(series.index[-1])
+        behind = int(np.count_nonzero(days > last))
+        if behind > STALE_DAYS:
+            found.append(("FX rate ends early", f"Its last rate, of {_date(last)}, is used for {behind:,} days after it."))
+    why = _never_traded(backtest, place)
+    return [*found, ("never traded", why)] if why else found
+
+
+def _never_traded(backtest: Backtest, place: int) -> str:
+    held = backtest.accounts.held.array[:, place]
+    if np.any(np.nan_to_num(held) != 0):
+        return ""
+    subsystem = backtest.sizing.subsystem_position.array[:, place]
+    wanted = backtest.portfolio.notional_position.array[:, place]
+    if np.isnan(subsystem).all():
+        return "It has too little history for a forecast and a volatility."
+    if np.nanmax(np.abs(subsystem)) == 0:
+        return "Its forecast was never different from 0."
+    largest = np.nanmax(np.abs(wanted), initial=0.0)
+    if largest == 0:
+        return "Its weight in the portfolio is 0."
+    return f"It never wanted more than {largest:.2f} contracts: the capital is too small for it."
+
+
+def _date(stamp: pd.Timestamp) -> str:
+    return f"{stamp:%-d %b %Y}"
