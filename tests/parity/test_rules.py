@@ -8,8 +8,9 @@ import yaml
 
 from tests.conftest import SHARED, needs_shared
 from tests.parity.figures import GOLDEN, assert_same, read
-from tradeflow_core.strategy import Backtest, BacktestData, factors, load_strategy, run_backtest, strategy_from_dict
+from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, run_backtest, strategy_from_dict
 from tradeflow_core.strategy.common.panel import Panel
+from tradeflow_core.strategy.inputs import factors
 from tradeflow_core.strategy.rules import RULES
 
 pytestmark = needs_shared("golden", "rules")

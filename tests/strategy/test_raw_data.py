@@ -24,7 +24,8 @@ from tests.strategy.uneven_markets import (
     with_prices,
 )
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.strategy import Backtest, BacktestData, factors
+from tradeflow_core.strategy import Backtest, BacktestData
+from tradeflow_core.strategy.inputs import factors
 from tradeflow_core.strategy.inputs.attenuation import attenuation
 from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.inputs.stamped_data import StampedData

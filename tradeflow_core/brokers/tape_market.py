@@ -109,7 +109,10 @@ class TapeMarket:
             raise NoData(f"{instrument}: the tape has no bar of contract {contract} that ended by {now}")
         first, last = reel.seen(micros(as_utc(start))), reel.seen(min(micros(as_utc(end)), at))
         kept = first + np.flatnonzero(reel.hourly[first:last] == (frequency == "H"))
-        return reel.frame.take(kept).reset_index(drop=True)
+        begin, stop = (int(kept[0]), int(kept[-1]) + 1) if len(kept) else (0, 0)
+        # A slice is far cheaper than picked rows, and does for all but windows with a daily bar between hourly ones.
+        part = reel.frame.iloc[begin:stop] if stop - begin == len(kept) else reel.frame.take(kept)
+        return part.reset_index(drop=True)
 
     def fx_rates(self, currency: str, start: datetime, end: datetime, now: datetime) -> pd.Series:
         """Rates of the tape by instant in (start, min(end, now)]; raises NoData for an unknown currency."""
