@@ -6,7 +6,6 @@ Every backtest runs once in a process of its own, so that nothing is warm and it
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from benchmarks.measure import calibrate, measure
+from benchmarks.measure import calibrate, measure, peak_memory
 from benchmarks.prices import SHARED
 from tradeflow_core.strategy import BacktestData, StrategyConfig, load_strategy, run_backtest
 from tradeflow_core.strategy.positions.dynamic import Constraints, Problem, optimise
@@ -78,14 +77,14 @@ def run(name: str) -> BacktestFigure:
     codes = run_backtest(config, data).instruments
     rows = sum(len(data.multiple_prices[code]) for code in codes)
     size = sum(int(data.adjusted_prices[code].memory_usage() + data.multiple_prices[code].memory_usage().sum()) for code in codes)
-    backtest, idle, spent = run_backtest(config, data), _peak(), {}
+    backtest, idle, spent = run_backtest(config, data), peak_memory(), {}
     for step, stages in STEPS.items():
         started = time.process_time()
         for stage in stages:
             backtest.stage(stage)
         spent[step] = time.process_time() - started
     label = name if name.startswith("system") else f"36 rules, {len(codes)} instruments"
-    return BacktestFigure(label, len(codes), rows, sum(spent.values()), spent, _peak(), idle, calibrate(size))
+    return BacktestFigure(label, len(codes), rows, sum(spent.values()), spent, peak_memory(), idle, calibrate(size))
 
 
 def _inputs(name: str) -> tuple[StrategyConfig, BacktestData]:
@@ -152,10 +151,6 @@ def _problem(count: int, capital: float) -> Problem:
         shadow_cost=50.0,
         tracking_error_buffer=0.0125,
     )
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -95,6 +95,8 @@ def studies() -> list[Study]:
     rules = yaml.safe_load((SHARED / "golden" / "bench_40.yaml").read_text(encoding="utf-8"))
     equal = {key: value for key, value in rules.items() if key not in ("instrument_weights", "duplicate_instruments")}
     by_hour = {"function": "ewmac_calc_vol", "data": ["hourly_price"], "other_args": {"Lfast": 32, "Lslow": 128}}
+    of_class = {"_factor_name": "neg_skew", "_demean_method": "average_factor_value_in_asset_class_for_instrument"}
+    skew = {"function": "factor_trading_rule", "data": ["demeaned_factor_value"], "other_args": of_class}
     trend = load_strategy(packaged).trading_rules["ewmac32_128"].model_dump()
     few = ["CORN", "CRUDE_W_mini", "EUROSTX", "GOLD_micro", "MXP", "US10"]
     return [
@@ -119,11 +121,13 @@ def studies() -> list[Study]:
         ),
         Study(
             "By the hour",
-            "an hourly trend beside a daily one, half compounding, one market restricted, 6 markets since 2015, 5 million dollars",
+            "an hourly trend and skewness against the asset class beside a daily trend, estimated scalars, half compounding, one market "
+            "restricted, 6 of the 26 markets since 2015, 5 million dollars",
             strategy_from_dict(
                 {
-                    "trading_rules": {"daily": trend, "hourly": by_hour},
+                    "trading_rules": {"daily": trend, "hourly": by_hour, "skew": skew},
                     "instruments": few,
+                    "use_forecast_scale_estimates": True,
                     "exclude_instrument_lists": {"trading_restrictions": ["MXP"]},
                     "capital_multiplier": {"func": "half_compounding"},
                     "notional_trading_capital": 5_000_000,

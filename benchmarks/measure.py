@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -43,3 +45,12 @@ def measure(
         work()
         cpu, wall = min(cpu, time.process_time() - started), min(wall, time.perf_counter() - clock)
     return Figure(name, cpu, wall, baseline, calibrate(size), note)
+
+
+def peak_memory() -> float:
+    """MB of memory that this process has had at most; what its parent had before it began does not count."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

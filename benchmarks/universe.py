@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.measure import peak_memory
 from benchmarks.prices import SHARED
 from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
@@ -129,14 +129,14 @@ def run(home_path: Path, work: str, step: int) -> UniverseFigure:
         advance(desk, NEXT_DAY)
     for code in codes:  # the market opens its books: not part of the platform's own work
         desk.broker.contracts(code)
-    idle = _peak()
+    idle = peak_memory()
     cpu, wall = time.process_time(), time.perf_counter()
     if work == THROUGH_DAGSTER:
         execute_job(desk, "prices")
     else:
         for code in codes:
             list(update_instrument(desk, code, STAGES[2:] if work == REBUILD else STAGES))
-    cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, _peak()
+    cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, peak_memory()
     rows = sum(len(desk.store.read("multiple_prices", code, ())) for code in codes)
     desk.close()
     return UniverseFigure(work, len(codes), rows, cpu, wall, peak, idle)
@@ -169,10 +169,6 @@ def _copy(source: str, target: str) -> None:
         os.link(source, target)
     else:
         shutil.copy2(source, target)
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,32 @@ def test_what_was_written_is_read_back_with_its_index(tmp_path: Path) -> None:
     store.write("prices", "GOLD-micro.x", frame(5))
     pd.testing.assert_frame_equal(store.read("prices", "GOLD-micro.x"), frame(5), check_freq=False)
     assert store.names("prices") == ["GOLD-micro.x"]
+
+
+@pytest.mark.parametrize("tz", [None, "UTC", "Europe/London", "+01:00"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_every_kind_of_column_comes_back_as_it_was(tmp_path: Path, tz: str | None, unit: Literal["ms", "us", "ns"]) -> None:
+    store, index = Store(str(tmp_path)), pd.date_range("2024-01-01", periods=3, tz=tz, name="time").as_unit(unit)
+    columns: dict[str, object] = {
+        "float": [1.0, np.nan, -np.inf],
+        "whole": np.array([1, 2, 3]),
+        "short": np.array([1, 2, 3], dtype="int8"),
+        "maybe": pd.array([1, None, 3], dtype="Int64"),
+        "flag": [True, False, True],
+        "text": pd.array(["a", None, "c"], dtype="str"),
+        "kind": pd.Categorical(["x", "y", None]),
+        "when": index,
+        "then": pd.Series([index[0], pd.NaT, index[2]]).to_numpy() if tz is None else pd.DatetimeIndex([index[0], pd.NaT, index[2]]),
+    }
+    for name in ("first", "second"):
+        for number, by in enumerate((index, pd.RangeIndex(3), pd.RangeIndex(5, 8), pd.Index(["a", "b", "c"]))):
+            given = pd.DataFrame(columns, index=by)
+            store.write("kinds", f"{name}{number}", given)
+            pd.testing.assert_frame_equal(store.read("kinds", f"{name}{number}"), given, check_freq=False)
+            store.write("kinds", "short", given.iloc[:1])
+            pd.testing.assert_frame_equal(store.read("kinds", "short"), given.iloc[:1], check_freq=False)
+            store.write("kinds", "mixed", given.assign(mixed=np.array([1, 2, 3], dtype=object)))
+            assert store.read("kinds", "mixed")["mixed"].tolist() == [1, 2, 3]
 
 
 def test_the_same_code_works_on_an_object_store() -> None:

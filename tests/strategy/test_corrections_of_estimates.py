@@ -140,6 +140,18 @@ def test_a_group_s_weight_goes_to_its_rules_that_were_cheap_then(calmer: Backtes
     np.testing.assert_allclose(tables[1].loc["2014-01-01", ["carry", "fast", "slow"]], [0.5, 0.0, 0.5])
 
 
+def test_a_market_too_expensive_to_trade_is_given_up_at_once_and_the_others_take_its_share(calmer: BacktestData) -> None:
+    ceiling = {"forecast_post_ceiling_cost_SR": 0.06, "instrument_weight_ewma_span": 1}
+    backtest = strategy(calmer, ["costs_known_then", "started_instruments"], **ceiling)
+    of_costs = backtest.forecast_weight_tables["A"].sum(axis=1)
+    given_up = of_costs.index[of_costs == 0.0]
+    assert list(given_up) == [pd.Timestamp("2014-01-01")]
+    after = backtest.stage("instrument_weights").loc[given_up[0] :]
+    np.testing.assert_allclose(after["A"], 0.0)
+    assert (backtest.stage("subsystem_position").loc[given_up[0] :, "A"] == 0.0).all()
+    assert (backtest.stage("subsystem_position").loc["2013-06-01":"2013-12-31", "A"].abs() > 0.0).all()
+
+
 def test_compounding_at_costs_known_then_takes_each_trade_at_the_costs_of_its_day(plain: BacktestData) -> None:
     compounding = {"capital_multiplier": {"func": "full_compounding"}}
     both = pair("costs_known_then", plain, **compounding)

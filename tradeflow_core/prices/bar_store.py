@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def batches_of(bars: pd.DataFrame) -> Iterator[tuple[slice, int, str]]:
     """The rows of each contract and frequency in sorted bars, with both."""
     contracts, codes = bars["contract"].to_numpy(), frequency_codes(bars)
     starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1]))[: len(bars)]).tolist()
-    for start, end in zip(starts, [*starts[1:], len(bars)], strict=True):
+    for start, end in pairwise([*starts, len(bars)]):
         yield slice(start, end), int(contracts[start]), FREQUENCY_NAMES[codes[start]]
 
 

@@ -250,8 +250,8 @@ def _as_table(frame: pd.DataFrame) -> pa.Table:
 
 def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
     """`pa.Array.from_pandas` of one column, quicker for numbers and instants."""
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        plain = np.asarray(values)
+    if isinstance(values, pd.arrays.NumpyExtensionArray) and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        plain = values.to_numpy()
         return pa.array(plain, mask=np.isnan(plain) if pa.types.is_floating(kind) else None)
     if pa.types.is_timestamp(kind) and not values.isna().any():
         return pa.array(values.asi8).view(kind)

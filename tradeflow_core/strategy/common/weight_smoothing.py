@@ -22,15 +22,25 @@ def weights_at(table: pd.DataFrame, days: pd.DatetimeIndex) -> Floats:
     return np.where((place >= 0)[:, None], values, np.nan)
 
 
-def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float) -> Floats:
+def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float, ends_at_once: bool = False) -> Floats:
     """Weights of shape (days, members), normalised on each day.
 
     `target`: given weights, missing where none is known. `available`: whether the member has something to weight. Where no
-    member has, all keep their weights. `span`: of the exponential smoothing, in days. A day whose weights are all 0 stays at 0.
+    member has, all keep their weights. `span`, `ends_at_once`: see `smoothed`.
     """
-    allowed = target_of_available(target, available)
-    smooth = pd.DataFrame(allowed).ewm(span=span).mean().to_numpy()
-    return normalised(smooth)
+    return smoothed(target_of_available(target, available), span, ends_at_once)
+
+
+def smoothed(target: Floats, span: float, ends_at_once: bool) -> Floats:
+    """Exponentially smoothed with `span` (days) and normalised.
+
+    Where the targets have been 0 from the start on weights are 0. After other ones the smallest remainder of them is scaled up
+    again, so that they never end; with `ends_at_once` they do on the first day with nothing but 0.
+    """
+    weights = normalised(pd.DataFrame(target).ewm(span=span).mean().to_numpy())
+    if ends_at_once:
+        weights[(np.nan_to_num(target) == 0.0).all(axis=1) & ~np.isnan(target).all(axis=1)] = 0.0
+    return weights
 
 
 def target_of_available(target: Floats, available: NDArray[np.bool_]) -> Floats:

@@ -74,7 +74,7 @@ EXPLANATIONS: dict[Correction, str] = {
         "Estimates are made at the end of each calendar year, from what is known then, instead of at dates counted back from the last "
         "day of data."
     ),
-    Correction.ROLLING_WINDOW: "Rolling estimates see their window only, instead of all the past.",
+    Correction.ROLLING_WINDOW: "Rolling estimates see their window of years only, instead of all the past.",
     Correction.CALENDAR_LENGTH: "The length of pooled data is that of the calendar, instead of the sum over instruments.",
     Correction.MISSING_WEEKS: "Weeks without data are missing, instead of weeks with a return of 0.",
     Correction.COSTS_KNOWN_THEN: (
@@ -89,7 +89,10 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.CURRENT_WEIGHTS: "A diversification multiplier follows the weights in use, instead of those at the start of the year.",
     Correction.POINT_RISK: "Positions are sized by volatility x point size x FX, which stays right for prices at or below 0.",
     Correction.RESTRICTED_UNTRADED: "Instruments in bad markets or under trading restrictions get no weight.",
-    Correction.STARTED_INSTRUMENTS: "An instrument counts in the portfolio from its first position on, instead of by whether it ever has one.",
+    Correction.STARTED_INSTRUMENTS: (
+        "An instrument counts in the portfolio from its first position on and while a rule is traded in it, instead of by whether it ever "
+        "has a position."
+    ),
     Correction.OVERLAY_SCALES_BUFFERS: "The risk overlay scales the buffer with the position.",
     Correction.HALF_COMPOUNDING_ONCE: "Half compounding applies its multiplier to a day's P&L once, instead of twice.",
     Correction.CAREFUL_OPTIMISER: "Dynamic optimisation counts whole contracts, keeps to all limits, and leaves alone what it has no figures for.",

@@ -37,6 +37,7 @@ def fit_periods(
     interval: str = "12M",
     *,
     calendar: bool = False,
+    in_years: bool = False,
 ) -> list[FitPeriod]:
     """Consecutive fit periods for data with stamps `first` to `last`.
 
@@ -44,7 +45,8 @@ def fit_periods(
     between one and two intervals of it.
 
     By default fit dates are steps of whole days back from `last` (365 for a year), `rollyears` counts steps, the newest fit
-    is one step before `last`, and data of less than one step give no period at all. With `calendar` fit dates are the
+    is one step before `last`, and data of less than one step give no period at all. With `in_years` `rollyears` counts years all
+    the same. With `calendar` fit dates are the
     ends of calendar years or months (for intervals of days or weeks: steps on from `first`), `rollyears` counts years, the
     newest fit is the latest that `last` has reached, and there always is a first period; adding data then changes no
     period. Raises ConfigError for an unknown method or interval.
@@ -61,7 +63,7 @@ def fit_periods(
         fit_start = first
         if date_method == "rolling":
             since = dates[place] - pd.DateOffset(years=rollyears)
-            fit_start = max(first, since) if calendar else dates[max(0, place - rollyears)]
+            fit_start = max(first, since) if calendar or in_years else dates[max(0, place - rollyears)]
         periods.append(FitPeriod(fit_start, dates[place], dates[place], dates[place + 1]))
     return periods
 

@@ -22,7 +22,8 @@ class Corrections:
     - `calendar_fits`: fit periods begin at calendar ends, not at steps back from the last row, and learn from rows strictly
       before that; so more data never changes an earlier period. `rollyears` counts years, not steps. With too little data
       there is one period of equal weights.
-    - `rolling_window`: exponential estimators use only the rows of a rolling window, not everything before its end.
+    - `rolling_window`: exponential estimators use only the rows of a rolling window, not everything before its end; `rollyears`
+      counts years.
     - `calendar_length`: the length of data is in calendar years, however many tables are stacked.
     - `lone_asset`: a single asset's correlation with itself is enough to have an estimate.
     """

@@ -48,7 +48,9 @@ def estimated_weights(
 def weight_periods(returns: Stacked, settings: WeightSettings, corrections: Corrections = REFERENCE) -> list[FitPeriod]:
     """The fit periods of returns; DataError when there is none."""
     dates = settings.date_method, settings.rollyears, settings.interval_frequency
-    periods = fit_periods(returns.first, returns.last, *dates, calendar=corrections.calendar_fits)
+    periods = fit_periods(
+        returns.first, returns.last, *dates, calendar=corrections.calendar_fits, in_years=corrections.rolling_window
+    )
     if not periods:
         raise DataError(
             f"returns from {returns.first:%Y-%m-%d} to {returns.last:%Y-%m-%d} are shorter than {settings.interval_frequency}, too "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, Panel, Span, business_day_numbers, business_days
-from tradeflow_core.strategy.common.weight_smoothing import normalised, target_of_available, weights_at, weights_in_use
+from tradeflow_core.strategy.common.weight_smoothing import smoothed, target_of_available, weights_at, weights_in_use
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.strategy_config import ForecastMapping, StrategyConfig
 from tradeflow_core.strategy.forecasts.forecast_diversification import ForecastDiversification
@@ -28,6 +28,11 @@ class InstrumentForecast:
     multiplier: Floats
     before_cap: Floats
     combined: Floats
+
+    @property
+    def weighted(self) -> Floats:
+        """1 where any rule has a weight, else 0."""
+        return (np.nan_to_num(self.weights) != 0.0).any(axis=1).astype(float)
 
 
 class CombinedForecast:
@@ -60,14 +65,14 @@ class CombinedForecast:
     def _daily_weights(self, table: pd.DataFrame, matrix: RuleMatrix, values: Floats) -> tuple[pd.DatetimeIndex, Floats]:
         """Weights in use by business day; the given ones are averaged over the stamps of a day."""
         target, available = weights_at(table, matrix.index), ~np.isnan(values)
-        span = self.config.forecast_weight_ewma_span
+        span, ends_at_once = self.config.forecast_weight_ewma_span, self.config.corrects(Correction.COSTS_KNOWN_THEN)
         if not self.forecasts.has_intraday(matrix.rules) or not len(matrix.index):
-            return matrix.index, weights_in_use(target, available, span)
+            return matrix.index, weights_in_use(target, available, span, ends_at_once)
         numbers = business_day_numbers(matrix.index)
         days = business_days(int(numbers[0]), int(numbers[-1]))
         allowed = pd.DataFrame(target_of_available(target, available))
         by_day = allowed.groupby(numbers).mean().reindex(range(int(numbers[0]), int(numbers[-1]) + 1))
-        return days, normalised(by_day.ewm(span=span).mean().to_numpy())
+        return days, smoothed(by_day.to_numpy(), span, ends_at_once)
 
     def _at_stamps(
         self, stamps: pd.DatetimeIndex, days: pd.DatetimeIndex, weights: Floats, multiplier: Floats
@@ -95,7 +100,8 @@ class CombinedForecast:
     def _panels(self) -> dict[str, Panel]:
         """Multiplier, forecast before the cap and combined forecast at the end of each business day."""
         length = self.forecasts.raw_data.calendar.length
-        arrays = {name: np.full((length, len(self.codes)), np.nan, order="F") for name in ("multiplier", "before_cap", "combined")}
+        parts = ("multiplier", "before_cap", "combined", "weighted")
+        arrays = {name: np.full((length, len(self.codes)), np.nan, order="F") for name in parts}
         zero = np.zeros(len(self.codes), dtype=np.int64)
         span = Span(zero, zero - 1)
         for column, code in enumerate(self.codes):
@@ -129,6 +135,11 @@ class CombinedForecast:
     def diversification_multiplier(self) -> Panel:
         """By instrument and day."""
         return self._panels["multiplier"]
+
+    @property
+    def weighted(self) -> Panel:
+        """1 on days on which any rule of the instrument has a weight, else 0."""
+        return self._panels["weighted"]
 
     @property
     def before_cap(self) -> Panel:

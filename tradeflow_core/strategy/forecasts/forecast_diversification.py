@@ -55,7 +55,13 @@ class ForecastDiversification:
         known_after = after_label(section.frequency) if corrections.calendar_fits else 0
         data = stack(frames, by_key=corrections.calendar_fits, known_after=known_after)
         periods = fit_periods(
-            data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
+            data.first,
+            data.last,
+            section.date_method,
+            section.rollyears,
+            section.interval_frequency,
+            calendar=corrections.calendar_fits,
+            in_years=corrections.rolling_window,
         )
         return list(correlations(data, periods, CorrelationSettings.like(section), corrections))
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.strategy.common.panel import Ints, Panel
+from tradeflow_core.strategy.common.panel import Floats, Ints, Panel
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.forecasts.forecast_weights import rules_by_instrument
@@ -59,15 +59,13 @@ class Forecasts:
 
     def scalars(self, rule: str) -> Panel:
         """What the raw forecast is multiplied by on each of its days, so that its average absolute size is about 10."""
-        return self._scalars(rule, self.attenuated(rule))
+        raw = self.attenuated(rule)
+        return raw.like(np.broadcast_to(self._scalars(rule, raw.array), raw.array.shape))
 
-    def _scalars(self, rule: str, raw: Panel) -> Panel:
-        return raw.like(self._scalar_table(rule, raw.values).to_numpy())
-
-    def _scalar_table(self, rule: str, raw: pd.DataFrame) -> pd.DataFrame:
+    def _scalars(self, rule: str, raw: Floats) -> Floats:
+        """Scalars of the attenuated forecasts (rows, instruments), of a shape that multiplies them."""
         if not self.config.use_forecast_scale_estimates:
-            scalars = np.broadcast_to(self._fixed_scalar(rule), raw.shape)
-            return pd.DataFrame(scalars, index=raw.index, columns=raw.columns)
+            return np.full((1, 1), self._fixed_scalar(rule))
         settings = self.config.forecast_scalar_estimate
         if self.config.corrects(Correction.NO_BACKFILL):
             settings = settings.model_copy(update={"backfill": False})
@@ -82,8 +80,9 @@ class Forecasts:
         """The scaled forecast within floor and cap."""
         if rule not in self._capped:
             raw = self.attenuated(rule)
-            scaled = raw.array * self._scalars(rule, raw).array
-            self._capped[rule] = raw.like(np.clip(scaled, self.config.floor, self.config.forecast_cap))
+            scaled = raw.array * self._scalars(rule, raw.array)
+            np.clip(scaled, self.config.floor, self.config.forecast_cap, out=scaled)
+            self._capped[rule] = raw.like(scaled)
         return self._capped[rule]
 
     def take_over(self, rule: str, other: Forecasts) -> None:
@@ -110,7 +109,8 @@ class Forecasts:
             if rule in self.config.use_attenuation:
                 raw = {code: one * rate_at(self.attenuation.values[code].dropna(), one.index) for code, one in raw.items()}
             table = pd.DataFrame(raw)
-            scalars = self._scalar_table(rule, table)
+            values = np.broadcast_to(self._scalars(rule, table.to_numpy(dtype=float)), table.shape)
+            scalars = pd.DataFrame(values, index=table.index, columns=table.columns)
             capped = (table * scalars).clip(self.config.floor, self.config.forecast_cap)
             self._intraday[rule] = IntradayForecast(
                 *({code: part.loc[one.index, code] for code, one in raw.items()} for part in (table, scalars, capped))

@@ -6,34 +6,39 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tradeflow_core.strategy.common.panel import row_medians
+from tradeflow_core.strategy.common.panel import Floats, row_medians
 from tradeflow_core.strategy.config.estimates import ForecastScalarEstimate
 
 
-def estimated_scalars(
-    raw: pd.DataFrame, users: NDArray[np.bool_], settings: ForecastScalarEstimate, target: float
-) -> pd.DataFrame:
+def estimated_scalars(raw: Floats, users: NDArray[np.bool_], settings: ForecastScalarEstimate, target: float) -> Floats:
     """Scalars that bring the average absolute forecast to `target`, from forecasts up to and including each row.
 
-    `raw`: stamps x instruments, and so the result.
+    `raw`: (rows, instruments); the result is of that shape, or when pooled (rows, 1).
 
-    `users`: the instruments whose forecasts count when pooled; all where none uses the rule. Pooled, the size of a day is
-    the median of all; forecasts of exactly 0, or without bounds, do not count. With `backfill` the days before the first estimate get it too,
-    which looks ahead.
+    `users`: the instruments whose forecasts count when pooled; all where none uses the rule. Pooled, the size of a row is
+    the median of all; forecasts of exactly 0, or without bounds, do not count. With `backfill` the rows before the first
+    estimate get it too, which looks ahead.
     """
     if settings.pool_instruments:
-        members = users if users.any() else np.ones_like(users)
-        sizes = _sizes(raw.loc[:, members])
-        typical = pd.DataFrame(row_medians(sizes.ffill().to_numpy()) if members.sum() > 1 else sizes.to_numpy()[:, 0])
+        members = raw if users.all() or not users.any() else raw[:, users]
+        sizes = _sizes(members)
+        typical = row_medians(_without_gaps(sizes))[:, None] if members.shape[1] > 1 else sizes
     else:
         typical = _sizes(raw)
-    average = typical.rolling(settings.window, min_periods=settings.min_periods).mean()
+    average = pd.DataFrame(typical).rolling(settings.window, min_periods=settings.min_periods).mean()
     scalars = target / average.where(average != 0.0)
-    if settings.backfill:
-        scalars = scalars.bfill()
-    return pd.DataFrame(np.broadcast_to(scalars.to_numpy(), raw.shape), index=raw.index, columns=raw.columns)
+    return np.asarray(scalars.bfill() if settings.backfill else scalars, dtype=float)
 
 
-def _sizes(forecasts: pd.DataFrame) -> pd.DataFrame:
-    sizes = forecasts.abs()
-    return sizes.where((sizes > 0.0) & np.isfinite(sizes))
+def _sizes(forecasts: Floats) -> Floats:
+    sizes = np.abs(forecasts)
+    sizes[~((sizes > 0.0) & (sizes < np.inf))] = np.nan
+    return sizes
+
+
+def _without_gaps(sizes: Floats) -> Floats:
+    """The last known size of each column carried forward, in place; only columns that have a gap, or end, are touched."""
+    missing = np.isnan(sizes)
+    for column in np.flatnonzero((missing[1:] & ~missing[:-1]).any(axis=0)):
+        sizes[:, column] = pd.Series(sizes[:, column]).ffill()
+    return sizes

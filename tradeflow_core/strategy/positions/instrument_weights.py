@@ -123,7 +123,13 @@ class InstrumentWeights:
         returns = returns_at(daily, section.frequency, forward_fill=section.forward_fill_price_index)
         data = stack([returns], known_after=self._known_after(section.frequency))
         periods = fit_periods(
-            data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
+            data.first,
+            data.last,
+            section.date_method,
+            section.rollyears,
+            section.interval_frequency,
+            calendar=corrections.calendar_fits,
+            in_years=corrections.rolling_window,
         )
         return list(correlations(data, periods, CorrelationSettings.like(section), corrections))
 

@@ -65,11 +65,12 @@ class Portfolio:
         """Weights in use on every day of any instrument's positions; an instrument whose data has ended keeps its weight.
 
         One that has begun without ever wanting a contract has a weight, if it will want some later; corrected
-        (STARTED_INSTRUMENTS), it has one from its first wish on.
+        (STARTED_INSTRUMENTS), it has one from its first wish on, while any of its rules has a weight.
         """
         positions = self.sizing.subsystem_position.values.iloc[self.days]
         if self.config.corrects(Correction.STARTED_INSTRUMENTS):
-            available = np.logical_or.accumulate(np.nan_to_num(positions.to_numpy()) != 0.0, axis=0)
+            weighted = self.sizing.combined.weighted.values.iloc[self.days].ffill().to_numpy() > 0.0
+            available = weighted & np.logical_or.accumulate(np.nan_to_num(positions.to_numpy()) != 0.0, axis=0)
         else:
             available = positions.ffill().notna().to_numpy()
         target = weights_at(self.estimates.table, pd.DatetimeIndex(positions.index))

@@ -65,7 +65,13 @@ class RiskModel:
         known_after = after_label(section.frequency) if corrections.calendar_fits else 0
         data = stack([returns_at(frame, section.frequency, forward_fill=section.forward_fill_price_index)], known_after=known_after)
         periods = fit_periods(
-            data.first, data.last, section.date_method, section.rollyears, section.interval_frequency, calendar=corrections.calendar_fits
+            data.first,
+            data.last,
+            section.date_method,
+            section.rollyears,
+            section.interval_frequency,
+            calendar=corrections.calendar_fits,
+            in_years=corrections.rolling_window,
         )
         order = [data.columns.index(code) for code in self.raw.codes]
         for period, found in correlations(data, periods, settings, corrections):
