@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
-from tradeflow_core.errors import ConfigError
+from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import (
     default_universe,
     find_instrument,
@@ -64,6 +65,20 @@ def test_every_currency_of_the_fx_table_is_simulated_and_is_a_rate_in_us_dollars
     assert {pair.currency for pair in pairs.values()} == set(rates)
     assert all(pair.invert == pair.broker_pair.startswith("USD.") for pair in pairs.values())
     assert rates["JPY"].rate < rates["HKD"].rate < rates["EUR"].rate < rates["GBP"].rate
+
+
+def test_a_pair_that_the_broker_quotes_the_other_way_round_is_inverted() -> None:
+    pairs, days = load_fx_table(), pd.date_range("2024-01-01", periods=2, tz="UTC")
+    yen = pairs["JPYUSD"].from_quotes(pd.Series([125.0, 160.0], index=days))
+    euro = pairs["EURUSD"].from_quotes(pd.Series([1.1, 1.2], index=days))
+    assert (yen.name, yen.tolist()) == ("JPYUSD", [0.008, 0.00625])
+    assert euro.tolist() == [1.1, 1.2]
+
+
+@pytest.mark.parametrize("quote", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_quote_without_an_inverse_is_refused(quote: float) -> None:
+    with pytest.raises(DataError, match=r"USD\.JPY: the quote of 2024-01-01"):
+        load_fx_table()["JPYUSD"].from_quotes(pd.Series([quote], index=pd.date_range("2024-01-01", periods=1)))
 
 
 def test_the_simulated_market_knows_no_other_instruments() -> None:

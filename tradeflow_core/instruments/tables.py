@@ -28,7 +28,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tradeflow_core.errors import ConfigError
+import pandas as pd
+
+from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.contracts import MONTH_LETTERS, RollRule
 from tradeflow_core.instruments.instrument import Costs, Instrument
 
@@ -68,6 +70,16 @@ class FxPair:
     currency: str
     broker_pair: str
     invert: bool
+
+    def from_quotes(self, quotes: pd.Series) -> pd.Series:
+        """Our rate out of the broker's quotes of `broker_pair`, inverted where that is the other way round.
+
+        Raises DataError for a quote that is not a positive number, which has no inverse.
+        """
+        wrong = quotes[~((quotes > 0) & (quotes < float("inf")))]
+        if len(wrong):
+            raise DataError(f"{self.broker_pair}: the quote of {wrong.index[0]} is {wrong.iloc[0]}, not a positive number: ask the broker again")
+        return ((1.0 / quotes) if self.invert else quotes).rename(self.code)
 
 
 @dataclass(frozen=True, slots=True)
