@@ -1,7 +1,7 @@
 """Profit and loss of a single forecast, as if the whole capital traded one rule in one instrument at constant risk.
 
 This is what weights of rules are estimated from. Positions are neither rounded nor buffered; costs are in Sharpe-ratio
-units and so do not depend on the size of the forecast.
+units and so do not depend on the size of the forecast. Prices are daily ones, also for rules that forecast by the hour.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class Portfolio:
     def without_weight(self) -> frozenset[str]:
         """Instruments that get nothing: told so, or never with a position (which STARTED_INSTRUMENTS corrects, see `weights`).
 
-        Corrected (RESTRICTED_UNTRADED), also those in bad markets or under trading restrictions.
+        Corrected (RESTRICTED_UNTRADED), also those in bad markets or under trading restrictions. Names that the strategy does not
+        trade are ignored.
         """
         position = self.sizing.subsystem_position.array
         idle = (np.nan_to_num(position) == 0).all(axis=0) & (not self.config.corrects(Correction.STARTED_INSTRUMENTS))
