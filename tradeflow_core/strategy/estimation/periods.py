@@ -62,8 +62,8 @@ def fit_periods(
     for place in range(1, len(dates) - 1):
         fit_start = first
         if date_method == "rolling":
-            since = dates[place] - pd.DateOffset(years=rollyears)
-            fit_start = max(first, since) if calendar or in_years else dates[max(0, place - rollyears)]
+            in_steps = not (calendar or in_years)
+            fit_start = dates[max(0, place - rollyears)] if in_steps else max(first, dates[place] - pd.DateOffset(years=rollyears))
         periods.append(FitPeriod(fit_start, dates[place], dates[place], dates[place + 1]))
     return periods
 
@@ -71,7 +71,10 @@ def fit_periods(
 def _steps_back(first: pd.Timestamp, last: pd.Timestamp, interval: str) -> list[pd.Timestamp]:
     days, months = _interval(interval, STANDARD_STEPS)
     dates = [last]
-    while (before := last - pd.DateOffset(days=days * len(dates), months=months * len(dates))) >= first:
+    if days:
+        step = pd.Timedelta(days=days)
+        return [last - step * back for back in range((last - first) // step, -1, -1)]
+    while (before := last - pd.DateOffset(months=months * len(dates))) >= first:
         dates.append(before)
     return dates[::-1]
 
