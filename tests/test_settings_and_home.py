@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import make_home
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import Home
-from tradeflow_core.settings import SETTINGS_FILE, load_settings, validate_settings
+from tradeflow_core.home import SETTINGS_FILE, Home
+from tradeflow_core.home.settings import load_settings, validate_settings
 
 
 def settings_file(tmp_path: Path, text: str) -> Path:

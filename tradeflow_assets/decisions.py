@@ -8,7 +8,7 @@ from datetime import date
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from tradeflow_core.day import JOBS, business_day, require_good_prices
+from tradeflow_core.business_day import JOBS, require_good_prices
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import active_stop, step_done
@@ -48,7 +48,7 @@ class Situation:
 
 def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
     """The present situation of a desk; what Dagster knows of the stack handler's runs comes from `instance`."""
-    day, settings = business_day(desk), desk.settings
+    day, settings = desk.business_day(), desk.settings
     with desk.ledger.read() as view:
         stop = active_stop(view)
         done = frozenset(step for steps in JOBS.values() for step in steps if step_done(view, day, step))

@@ -11,7 +11,7 @@ import dagster as dg
 from tradeflow_assets.decisions import observe, told_time, why_not_handler, why_not_restart
 from tradeflow_assets.metadata import bullets, rows, table
 from tradeflow_assets.orders import instrument_orders
-from tradeflow_core.day import business_day, stack_handler_step
+from tradeflow_core.business_day import stack_handler_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import Pass, position_breaks
 from tradeflow_core.home import Home
@@ -46,7 +46,7 @@ positions = dg.AssetSpec(
 
 def show(context: dg.OpExecutionContext, desk: Desk) -> None:
     """Record the present trades and positions as materializations."""
-    day = business_day(desk)
+    day = desk.business_day()
     orders, fills, held = orders_of_day(desk, day), fills_of_day(desk, day), contract_positions(desk)
     columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency"]
     context.log_event(

@@ -11,9 +11,8 @@ from dagster import DagsterInstance
 from pydantic import Field
 
 from tradeflow_assets.decisions import told_time
-from tradeflow_core.clock import WallClock
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, WallClock
 from tradeflow_core.ledger import lift_stop, stop_trading
 
 

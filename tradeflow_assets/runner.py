@@ -15,11 +15,10 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
 from tradeflow_assets.partitions import range_tags
 from tradeflow_assets.resources import universe_of
-from tradeflow_core.clock import WallClock
-from tradeflow_core.day import JOBS, business_day
+from tradeflow_core.business_day import JOBS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, WallClock
 from tradeflow_core.ledger import locked_instruments, step_done
 
 # Failures are raised and reported by the caller in one line; without this Dagster prints their tracebacks as well.
@@ -72,8 +71,8 @@ def execute_job(desk: Desk, job: str) -> None:
     """
     definitions, config = assemble(desk.home, desk), QUIET
     with desk.ledger.read() as view:
-        missing = [name for name in JOBS[job] if not step_done(view, business_day(desk), name)]
-    selection, tags = None, {"day": business_day(desk).isoformat()}
+        missing = [name for name in JOBS[job] if not step_done(view, desk.business_day(), name)]
+    selection, tags = None, {"day": desk.business_day().isoformat()}
     if job == "prices":
         tags |= range_tags(universe_of(desk.home))
     elif job == "portfolio":
@@ -90,7 +89,7 @@ def execute_job(desk: Desk, job: str) -> None:
 
 def _partial(desk: Desk, job: str) -> bool:
     with desk.ledger.read() as view:
-        return job == "prices" and step_done(view, business_day(desk), "prices")
+        return job == "prices" and step_done(view, desk.business_day(), "prices")
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
@@ -124,11 +123,10 @@ def backfill(
     config = {**QUIET, "ops": {"price_chain": {"config": window}}}
     with instance_for(desk.home.path) as instance:
         result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(wanted))
-    made = {
-        event.partition
-        for event in result.get_asset_materialization_events()
-        if event.asset_key == dg.AssetKey("adjusted_prices")
-    }
+        # Asked of the log: the result of a run that failed lacks what its op had logged before.
+        logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
+    made = {event.partition for event in events if event.asset_key == dg.AssetKey("adjusted_prices")}
     if result.success:
         return dict.fromkeys(wanted, "ok")
     with desk.ledger.read() as view:

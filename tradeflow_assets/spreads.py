@@ -9,7 +9,7 @@ from tradeflow_assets.decisions import told_time
 from tradeflow_assets.metadata import rows, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
-from tradeflow_core.instruments import display
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices import SpreadSample, sample_spreads
 
 spreads = dg.AssetSpec(
@@ -33,7 +33,7 @@ def quote_spreads(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) 
 def spread_metadata(samples: list[SpreadSample]) -> dict[str, dg.TableMetadataValue | int]:
     """The samples as a table, and how many instruments had a spread."""
     frame = pd.DataFrame([asdict(sample) for sample in samples], columns=list(SpreadSample.__slots__))
-    frame["contract"] = ["" if sample.contract is None else display(sample.contract) for sample in samples]
+    frame["contract"] = ["" if sample.contract is None else contract_label(sample.contract) for sample in samples]
     frame["spread"] = frame["spread"].astype("float64")
     sampled = int(frame["spread"].notna().sum())
     return {"n_sampled": sampled, "n_left_out": len(frame) - sampled, "spreads": table(frame), **rows(sampled)}

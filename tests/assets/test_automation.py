@@ -16,10 +16,9 @@ from tradeflow_assets.partitions import range_tags
 from tradeflow_assets.prices import PriceWindowConfig, after_rolls
 from tradeflow_assets.resources import universe_of
 from tradeflow_assets.runner import backfill, execute_job, instance_for
-from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.ledger import lock_instrument
 
 MORNING = datetime(2024, 1, 8, 5, 5, tzinfo=UTC)

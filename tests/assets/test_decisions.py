@@ -18,7 +18,7 @@ from tradeflow_assets.decisions import (
     why_not_restart,
     why_not_start_day,
 )
-from tradeflow_core.day import JOBS
+from tradeflow_core.business_day import JOBS
 
 MORNING = Situation(market="ib_paper", day=date(2024, 1, 8), done=frozenset())
 

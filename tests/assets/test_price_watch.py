@@ -18,9 +18,8 @@ from tradeflow_assets.price_checks import MAX_MISSING_DAYS, expired_key_contract
 from tradeflow_assets.prices import REGION_TAG
 from tradeflow_assets.resources import DeskResource, universe_of
 from tradeflow_assets.runner import backfill, execute_job, instance_for
-from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.ledger import append_roll_events, contracts_of, current_roll, current_rolls
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.errors import DataError
-from tradeflow_core.prices.bar_store import contract_volume
-from tradeflow_core.prices.bars import (
+from tradeflow_core.prices import contract_volume
+from tradeflow_core.series import at_close, daily_volume, hourly_prices, spike_units
+from tradeflow_core.series.bars import (
     MergeStatus,
     append_only_merge,
-    at_close,
     business_day,
     clean_bars,
     closing_rows,
     daily_prices,
-    daily_volume,
     find_spike,
     full_merge,
-    hourly_prices,
     intraday_rows,
     merged_table,
-    spike_units,
     update_bars,
 )
 

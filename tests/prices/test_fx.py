@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.prices.fx import convert, cross_rate
+from tradeflow_core.series import convert, cross_rate
 
 
 def rates(*values: float, start: str) -> pd.Series:

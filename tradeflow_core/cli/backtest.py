@@ -18,10 +18,9 @@ from tradeflow_core.cli.history import progress
 from tradeflow_core.cli.render import console, errors, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.cli.saved import compare, show
-from tradeflow_core.clock import WallClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, WallClock
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, packaged_strategies, run_backtest
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config_changes import parse_changes, parse_grid

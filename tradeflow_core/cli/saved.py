@@ -15,7 +15,7 @@ from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.instruments import display
+from tradeflow_core.model import contract_label
 from tradeflow_core.strategy.production.explain import CAP, FACTORS, MULTIPLIER, WORDS, Explanation, explain
 from tradeflow_core.strategy.production.saved_runs import MANIFEST, Manifest, SavedRun, nearest, open_run, saved_days
 
@@ -134,7 +134,7 @@ def _overview(run: SavedRun, days: list[date], as_json: bool) -> None:
     )
     positions = run.optimal.drop(columns="point_size").reset_index()
     positions["reference_date"] = [f"{day:%Y-%m-%d}" if pd.notna(day) else "" for day in positions["reference_date"]]
-    positions["reference_contract"] = [display(int(each)) if each else "" for each in positions["reference_contract"]]
+    positions["reference_contract"] = [contract_label(int(each)) if each else "" for each in positions["reference_contract"]]
     print_table("Optimal positions", positions, limit=1000)
     console.print(f"stages: {', '.join(manifest.stages)}", soft_wrap=True)
     console.print(f"rules: {', '.join(manifest.rules)}", soft_wrap=True)

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import marks_of
-from tradeflow_core.prices.bars import at_close, daily_volume
-from tradeflow_core.prices.marks import lay_over
-from tradeflow_core.prices.series import ContractTable, StampForm
+from tradeflow_core.series import ContractTable, StampForm, at_close, daily_volume, lay_over
 from tradeflow_core.store import APPENDED
 
 DATASET = "contract_prices"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 
-DATASET = "history_changes"
+HISTORY_CHANGES = "history_changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def note_history(desk: Desk, code: str, prices: pd.DataFrame) -> tuple[HistoryCh
     found = _against_stored(desk, code, stamps, values)
     if found is not None:
         row = {"recorded_at": desk.now(), "changed": found.changed, "came_late": found.came_late, "gone": found.gone, "first": found.first}
-        earlier = [desk.store.read(DATASET, code)] if desk.store.exists(DATASET, code) else []
-        desk.store.write(DATASET, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
+        earlier = [desk.store.read(HISTORY_CHANGES, code)] if desk.store.exists(HISTORY_CHANGES, code) else []
+        desk.store.write(HISTORY_CHANGES, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
     return found, note.encode()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
-from tradeflow_core.prices import hourly_prices
+from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Calendar, business_day_numbers, nanoseconds
 from tradeflow_core.strategy.config.compat import Correction
