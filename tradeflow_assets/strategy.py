@@ -13,12 +13,10 @@ from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_core.day import optimal_positions_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.instruments import display
+from tradeflow_core.nightly import StrategyRun, latest_optimal
 from tradeflow_core.reports import positions_against_optimal
-from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.production.nightly import StrategyRun, latest_optimal
-from tradeflow_core.strategy.results.curves import PARTS, CurveGroup, portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
-from tradeflow_core.strategy.results.tear_sheet import tear_sheet
+from tradeflow_core.strategy import Correction
+from tradeflow_core.strategy.results import PARTS, CurveGroup, portfolio_curve, statistics, tear_sheet
 
 BACKTEST = dg.AssetSpec(
     "backtest",

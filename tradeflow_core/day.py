@@ -28,6 +28,7 @@ from tradeflow_core.ledger import (
     record_step,
     step_done,
 )
+from tradeflow_core.nightly import StrategyRun, latest_optimal, run_strategy, save_run
 from tradeflow_core.orders import generate_orders
 from tradeflow_core.prices import (
     LOCK_OWNER,
@@ -41,7 +42,6 @@ from tradeflow_core.prices import (
     update_spot_fx,
 )
 from tradeflow_core.reports import daily_report
-from tradeflow_core.strategy.production.nightly import StrategyRun, latest_optimal, run_strategy, save_run
 
 JOBS: dict[str, tuple[str, ...]] = {
     "rolls": ("rolls",),

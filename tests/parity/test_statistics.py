@@ -12,9 +12,9 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest
+from tradeflow_core.strategy.results.curve_statistics import ALL_STATISTICS, statistic_over_members, statistics, statistics_text
 from tradeflow_core.strategy.results.curves import CurveGroup, Frequency, Part, portfolio_curve
 from tradeflow_core.strategy.results.order_simulators import simulated_curve, trade
-from tradeflow_core.strategy.results.statistics import ALL_STATISTICS, statistic_over_members, statistics, statistics_text
 from tradeflow_core.strategy.results.turnovers import turnover_table
 
 pytestmark = [needs_shared("golden", "system_a"), needs_shared("golden", "more_positions")]

@@ -30,11 +30,11 @@ from tradeflow_core.ledger import (
     unlock_instrument,
 )
 from tradeflow_core.ledger.schema import instrument_orders, strategy_positions
+from tradeflow_core.nightly.run import latest_optimal, production_data, run_strategy, save_run, store_optimal
+from tradeflow_core.nightly.saved_runs import COVARIANCE, open_run
 from tradeflow_core.orders import generate_orders, preview_orders
 from tradeflow_core.reports import check_desk, positions_against_optimal
 from tradeflow_core.strategy import load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.nightly import latest_optimal, production_data, run_strategy, save_run, store_optimal
-from tradeflow_core.strategy.production.saved_runs import COVARIANCE, open_run
 
 EIGHT = ("CORN", "EUROSTX", "GOLD_micro", "JPY", "LEANHOG", "MXP", "SOFR", "US5")
 NAME = "small"

@@ -25,9 +25,9 @@ from tests.strategy.uneven_markets import (
 )
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.strategy import Backtest, BacktestData
+from tradeflow_core.strategy.config.data_items import DAILY_ITEMS, DEMEAN_METHODS
 from tradeflow_core.strategy.inputs import factors
 from tradeflow_core.strategy.inputs.attenuation import attenuation
-from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.inputs.stamped_data import StampedData
 from tradeflow_core.strategy.rules import RULES
 
@@ -44,8 +44,8 @@ def until(data: BacktestData, day: pd.Timestamp) -> BacktestData:
 def figures(backtest: Backtest) -> dict[str, pd.DataFrame]:
     """Every daily item, the factors demeaned in every way, the attenuation and every raw forecast."""
     raw_data = backtest.raw_data
-    tables = {name: raw_data.item(name).values for name in RawData.ITEMS}
-    for method in factors.DEMEAN_METHODS:
+    tables = {name: raw_data.item(name).values for name in DAILY_ITEMS}
+    for method in DEMEAN_METHODS:
         tables[method] = raw_data.item("demeaned_factor_value", demean_method=method, lookback_days=90).values
     tables["attenuation"] = attenuation(raw_data, backtest.config).values
     return tables | {rule: backtest.forecasts.raw(rule).values for rule in backtest.forecasts.rules}

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Returns
-from tradeflow_core.strategy.results.statistics import (
+from tradeflow_core.strategy.results.curve_statistics import (
     ALL_STATISTICS,
     TEXT,
     compare,
@@ -20,6 +19,7 @@ from tradeflow_core.strategy.results.statistics import (
     statistics,
     statistics_text,
 )
+from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Returns
 from tradeflow_core.strategy.results.summary import IN_PERCENT
 
 WITH_UNIT = IN_PERCENT

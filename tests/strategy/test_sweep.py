@@ -18,10 +18,10 @@ from tradeflow_core.strategy import (
     packaged_strategies,
     run_backtest,
 )
-from tradeflow_core.strategy.config_changes import parse_grid
+from tradeflow_core.strategy.config.changes import parse_grid
+from tradeflow_core.strategy.results.curve_statistics import statistics
 from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
-from tradeflow_core.strategy.sweep import RAW, Sweep, Workshop, narrowed, sweep
+from tradeflow_core.strategy.sweeps import RAW, Sweep, Workshop, narrowed, sweep
 
 OVERLAY = {
     "max_risk_fraction_normal_risk": 0.7,

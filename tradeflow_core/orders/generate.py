@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
+from tradeflow_core.nightly import run_behind, store_optimal
 from tradeflow_core.orders.controls import Standing, standings
 from tradeflow_core.orders.optimised import is_dynamic, optimised_positions
 from tradeflow_core.orders.sizing import apply_override, apply_position_limits
-from tradeflow_core.strategy.positions.dynamic import Outcome
-from tradeflow_core.strategy.production.nightly import run_behind, store_optimal
+from tradeflow_core.strategy.positions import Outcome
 
 DATASET = "instrument_orders"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.data_items import STAMPED_ITEMS
 from tradeflow_core.strategy.config.strategy_config import RuleConfig, StrategyConfig
 from tradeflow_core.strategy.forecasts.rule_calls import called_at_stamps
 from tradeflow_core.strategy.inputs.raw_data import RawData
@@ -27,7 +28,7 @@ class IntradayForecast:
 
 def is_intraday(rule: RuleConfig) -> bool:
     """True for a rule whose data have stamps of their own."""
-    return any(item in RawData.AT_OWN_STAMPS for item in rule.data)
+    return any(item in STAMPED_ITEMS for item in rule.data)
 
 
 def raw_intraday(name: str, raw_data: RawData, config: StrategyConfig) -> dict[str, pd.Series]:

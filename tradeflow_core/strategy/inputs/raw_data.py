@@ -6,21 +6,19 @@ its own day, except where volatility is filled backwards.
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Floats, Panel, row_medians
 from tradeflow_core.strategy.common.volatility import ESTIMATORS, changes_over_gaps, level_vol
 from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.data_items import DEFAULT_FACTOR, DemeanMethod, check_daily_item, check_item_for_volatility
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.inputs import factors
 from tradeflow_core.strategy.inputs.data import BacktestData
@@ -32,34 +30,6 @@ ROOT_DAYS = 16.0
 class RawData(StampedData):
     """Figures by instrument (`codes`, in that order), each computed when first asked for."""
 
-    BEFORE_VOLATILITY: ClassVar[tuple[str, ...]] = (
-        "daily_price",
-        "daily_returns",
-        "daily_denominator_price",
-        "daily_percentage_returns",
-    )
-    """Daily items that volatility can be taken of."""
-
-    ITEMS: ClassVar[tuple[str, ...]] = (
-        *BEFORE_VOLATILITY,
-        "daily_returns_volatility",
-        "annualised_returns_volatility",
-        "daily_percentage_volatility",
-        "daily_annualised_roll",
-        "raw_carry",
-        "smoothed_carry",
-        "median_carry_for_asset_class",
-        "daily_vol_normalised_returns",
-        "cumulative_daily_vol_normalised_returns",
-        "normalised_price_for_asset_class",
-        "skew",
-        "neg_skew",
-        "kurtosis",
-        "factor_value",
-        "demeaned_factor_value",
-    )
-    """Daily items: panels."""
-
     def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
         super().__init__(data, codes, config)
         self._memo: dict[str, Panel] = {}
@@ -69,7 +39,7 @@ class RawData(StampedData):
 
         Raises ConfigError for a name or argument that is unknown.
         """
-        self.check_item(name, arguments)
+        check_daily_item(name, arguments)
         found = getattr(self, name)
         return self._once(f"{name} {sorted(arguments.items())}", lambda: found(**arguments)) if callable(found) else found
 
@@ -77,30 +47,6 @@ class RawData(StampedData):
         if key not in self._memo:
             self._memo[key] = make()
         return self._memo[key]
-
-    @classmethod
-    def check_item(cls, name: str, arguments: Mapping[str, Any]) -> None:
-        """Raises ConfigError where there is no daily item of that name, or it does not take these arguments."""
-        if name not in cls.ITEMS:
-            near = difflib.get_close_matches(name, (*cls.ITEMS, *cls.AT_OWN_STAMPS, *cls.FACTS), n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"items are {', '.join(cls.ITEMS)}"
-            raise ConfigError(f"there is no data item {name}; {hint}")
-        found = getattr(cls, name)
-        own = list(inspect.signature(found).parameters)[1:] if callable(found) else []
-        method = arguments.get("demean_method", factors.DEMEAN_METHODS[0])
-        if "demean_method" in own and method not in factors.DEMEAN_METHODS:
-            raise ConfigError(f"demean_method {method} is unknown; methods are {', '.join(factors.DEMEAN_METHODS)}")
-        others = {argument: value for argument, value in arguments.items() if argument not in own}
-        if "factor_name" in own:  # what is not its own goes to the factor
-            cls.check_item(str(arguments.get("factor_name", factors.DEFAULT)), others)
-        elif others:
-            raise ConfigError(f"data item {name} has no argument {next(iter(others))}; it takes {', '.join(own) or 'none'}")
-
-    @classmethod
-    def check_item_for_volatility(cls, name: str) -> None:
-        """Raises ConfigError for an item that is not a price or a return, which volatility cannot be taken of."""
-        if name not in cls.BEFORE_VOLATILITY:
-            raise ConfigError(f"volatility cannot be taken of {name}; name one of {', '.join(cls.BEFORE_VOLATILITY)}")
 
     # Prices and returns
 
@@ -163,7 +109,7 @@ class RawData(StampedData):
         if self.config.corrects(Correction.NO_BACKFILL):
             arguments["backfill"] = False
         estimate = ESTIMATORS[settings.func]
-        self.check_item_for_volatility(settings.name_returns_attr_in_rawdata)
+        check_item_for_volatility(settings.name_returns_attr_in_rawdata)
         vol = self.item(settings.name_returns_attr_in_rawdata).map(lambda changes: estimate(changes, **arguments))
         multiplier = settings.multiplier_to_get_daily_vol
         if multiplier != 1.0:
@@ -261,14 +207,14 @@ class RawData(StampedData):
         """Excess kurtosis of percentage returns over calendar days."""
         return self.daily_percentage_returns.map(lambda returns: factors.kurtosis(returns, lookback_days))
 
-    def factor_value(self, factor_name: str = factors.DEFAULT, **arguments: Any) -> Panel:
+    def factor_value(self, factor_name: str = DEFAULT_FACTOR, **arguments: Any) -> Panel:
         """A daily item that serves as a factor, by name, with its own arguments."""
         return self.item(factor_name, **arguments)
 
     def demeaned_factor_value(
         self,
-        factor_name: str = factors.DEFAULT,
-        demean_method: factors.DemeanMethod = "average_factor_value_for_instrument",
+        factor_name: str = DEFAULT_FACTOR,
+        demean_method: DemeanMethod = "average_factor_value_for_instrument",
         **arguments: Any,
     ) -> Panel:
         """A factor less what is usual: for the instrument, for all now, for all over the years, or for its asset class."""
@@ -276,7 +222,7 @@ class RawData(StampedData):
         usual = Panel.of(self._usual(factor, factor_name, demean_method, arguments), factor.span).ffill()
         return factor.like(factor.array - usual.array)
 
-    def _usual(self, factor: Panel, name: str, method: factors.DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
+    def _usual(self, factor: Panel, name: str, method: DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
         if method == "average_factor_value_for_instrument":
             return factors.long_average(factor.values)
         if method == "average_factor_value_in_asset_class_for_instrument":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,19 +28,6 @@ Series = Mapping[str, pd.Series]
 
 class StampedData:
     """What is known of some instruments (`codes`) at the stamps of their prices, and what never changes about them."""
-
-    AT_OWN_STAMPS: ClassVar[tuple[str, ...]] = (
-        "adjusted",
-        "hourly_price",
-        "hourly_returns",
-        "raw_futures_roll",
-        "roll_differentials",
-        "annualised_roll",
-    )
-    """Items at the stamps of the prices: series by instrument."""
-
-    FACTS: ClassVar[tuple[str, ...]] = ("instrument_code", "rolls_per_year")
-    """Items that do not change: one value by instrument."""
 
     def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
         self.data, self.codes, self.config = data, codes, config

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.model import nearest
 from tradeflow_core.strategy.common.grouping import is_grouped, leaves
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.inputs.data import BacktestData
@@ -33,9 +33,8 @@ def only_instruments(config: StrategyConfig, data: BacktestData, codes: Iterable
     """
     wanted, chosen = _wanted(config, data), set(codes)
     for code in sorted(chosen - wanted):
-        near = difflib.get_close_matches(code, wanted, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it trades {', '.join(sorted(wanted))}"
-        raise ConfigError(f"{config.source}: the strategy has no instrument {code}; {hint}")
+        hint = nearest(code, sorted(wanted)) or f"; it trades {', '.join(sorted(wanted))}"
+        raise ConfigError(f"{config.source}: the strategy has no instrument {code}{hint}")
     if config.instrument_weights is None:
         return config.model_copy(update={"instruments": tuple(sorted(chosen))})
     lists = config.exclude_instrument_lists

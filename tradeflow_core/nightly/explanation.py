@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.nightly.saved_runs import SavedRun
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.production.saved_runs import SavedRun
 
 FACTORS = ("forecast", "volatility", "fx", "price", "capital", "instrument_weight", "diversification", "risk_overlay", "rest")
 """What a position is made of, in the order of the calculation."""

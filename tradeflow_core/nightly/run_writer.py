@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from tradeflow_core import __version__
+from tradeflow_core.nightly.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 from tradeflow_core.store import Store
 from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.common.panel import business_day_numbers, business_days
-from tradeflow_core.strategy.production.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 
 BY_RULE = ("capped_forecast", "forecast_weights")
 OF_OVERLAY = ("position_before_overlay", "risk_overlay")

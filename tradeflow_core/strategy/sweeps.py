@@ -31,8 +31,8 @@ from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.inputs.universe import instrument_list
 from tradeflow_core.strategy.positions.portfolio import Portfolio
 from tradeflow_core.strategy.positions.sizing import Sizing
+from tradeflow_core.strategy.results.curve_statistics import statistics
 from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
 
 RAW = frozenset({"compat", "start_date", "volatility_calculation"})
 RULE = frozenset({"compat", "trading_rules", "forecast_scalar", "forecast_scalars", "use_forecast_scale_estimates"}) | {
