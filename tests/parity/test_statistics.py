@@ -159,7 +159,7 @@ def test_every_kind_of_commission_costs_what_the_reference_charges(
         changed(backtest.config, vol_normalise_currency_costs=deflated, multiply_roll_costs_by=rolls),
         replace(data, instruments={**data.instruments, "EUROSTX": eurostx}),
     )
-    accounts = replace(backtest.accounts, sizing=costly.sizing, config=costly.config)
+    accounts = replace(backtest.accounts, sizing=costly.sizing, section=costly.trading)
     table = golden("costs_EUROSTX_synthetic")
     theirs = table[(table["costs_kind"] == kind) & (table["vol_normalise"] == deflated) & (table["multiply_roll"] == rolls)]
     ours = accounts.by_instrument["EUROSTX"].loc[theirs.index]

@@ -234,7 +234,7 @@ def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
         return lambda: tested.stage(name)
 
     def forecast(rule: str) -> Callable[[], object]:
-        return lambda: tested.forecasts.daily_capped(rule)
+        return lambda: tested.forecasts.of(rule).capped
 
     rules = sorted({rule for used in tested.forecasts.rules_by_instrument.values() for rule in used})
     return [

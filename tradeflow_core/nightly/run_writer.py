@@ -149,7 +149,7 @@ def _rule_tables(backtest: Backtest, since: pd.Timestamp) -> Iterator[pa.Table]:
     """A row for each rule that an instrument uses and each date, instrument by instrument."""
     codes, rules = backtest.instruments, backtest.forecasts.rules
     used = backtest.forecasts.rules_by_instrument
-    capped = {rule: backtest.forecasts.daily_capped(rule).values.loc[since:] for rule in {*chain(*used.values())}}
+    capped = {rule: backtest.forecasts.of(rule).capped.values.loc[since:] for rule in {*chain(*used.values())}}
     dates = backtest.raw_data.calendar.days
     dates = dates[dates >= since]
     for place, code in enumerate(codes):

@@ -1,5 +1,6 @@
 from .backtest import Backtest as Backtest
 from .backtest import run_backtest as run_backtest
+from .common.years import ROOT_BUSINESS_DAYS_PER_YEAR as ROOT_BUSINESS_DAYS_PER_YEAR
 from .config.changes import parse_changes as parse_changes
 from .config.changes import parse_grid as parse_grid
 from .config.compat import EXPLANATIONS as EXPLANATIONS

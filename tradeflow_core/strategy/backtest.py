@@ -17,7 +17,7 @@ from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.common.threads import one_thread
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.inputs.data import BacktestData
-from tradeflow_core.strategy.parts import Parts
+from tradeflow_core.strategy.parts import Make, Parts, made_anew
 from tradeflow_core.strategy.stages import STAGES
 
 
@@ -32,8 +32,8 @@ def run_backtest(config: StrategyConfig, data: BacktestData) -> Backtest:
 class Backtest(Parts):
     """Stages by name (`stage`), and the latest positions (`latest`)."""
 
-    def __init__(self, config: StrategyConfig, data: BacktestData) -> None:
-        super().__init__(config, data)
+    def __init__(self, config: StrategyConfig, data: BacktestData, make: Make = made_anew) -> None:
+        super().__init__(config, data, make)
         self._stages: dict[str, pd.DataFrame] = {}
 
     def stage(self, name: str) -> pd.DataFrame:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.config.data_items import DAILY_ITEMS
-from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 from tradeflow_core.strategy.parts import Parts
 
-Hourly = dict[str, pd.DataFrame]
 
-
-def _by_rule(panel: Callable[[str], Panel], rules: list[str], hourly: Hourly | None = None) -> pd.DataFrame:
-    """Columns (instrument, rule), instruments first; with the stamps of hourly rules too where there are some."""
-    at_stamps = hourly or {}
-    tables = {rule: at_stamps[rule] if rule in at_stamps else panel(rule).values for rule in rules}
+def _by_rule(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables by rule side by side: columns (instrument, rule), instruments first."""
     joined = pd.concat(tables, axis=1, names=["rule", "instrument"], sort=True).swaplevel(axis=1)
     return joined.sort_index(axis=1, level=0, sort_remaining=False)
 
 
-def _forecasts(part: str, panel: Callable[[Forecasts], Callable[[str], Panel]]) -> Callable[[Parts], pd.DataFrame]:
-    """A stage of every rule's forecasts, `part` being its name for hourly rules."""
+def _forecasts(part: Literal["raw", "scalars", "capped"]) -> Callable[[Parts], pd.DataFrame]:
+    """A stage of every rule's forecasts."""
 
     def stage(parts: Parts) -> pd.DataFrame:
-        forecasts = parts.forecasts
-        hourly = {
-            rule: pd.DataFrame(getattr(forecasts.intraday(rule), part)).rename_axis(columns="instrument")
-            for rule in forecasts.rules
-            if forecasts.has_intraday([rule])
-        }
-        return _by_rule(panel(forecasts), forecasts.rules, hourly)
+        tables = {}
+        for rule, forecast in parts.forecasts.by_rule.items():
+            at_stamps = getattr(forecast.at_stamps, part) if forecast.hourly else None
+            tables[rule] = (
+                getattr(forecast, part).values if at_stamps is None else pd.DataFrame(at_stamps).rename_axis(columns="instrument")
+            )
+        return _by_rule(tables)
 
     return stage
 
@@ -41,7 +37,7 @@ def _combined(part: str) -> Callable[[Parts], Panel | pd.DataFrame]:
     """A stage of the combined forecast, at the stamps of hourly rules too where the strategy has some."""
 
     def stage(parts: Parts) -> Panel | pd.DataFrame:
-        if not parts.forecasts.has_intraday(parts.forecasts.rules):
+        if not parts.forecasts.any_hourly(parts.forecasts.rules):
             return getattr(parts.combined, part)  # type: ignore[no-any-return]
         columns = {}
         for code in parts.instruments:
@@ -71,11 +67,11 @@ STAGES: dict[str, Callable[[Parts], Panel | pd.DataFrame]] = {
     **{name: _item(name) for name in DAILY_ITEMS},
     "raw_futures_roll": lambda parts: _at_own_stamps(parts.raw_data.raw_futures_roll),
     "roll_differentials": lambda parts: _at_own_stamps(parts.raw_data.roll_differentials),
-    "raw_forecast": _forecasts("raw", lambda forecasts: forecasts.raw),
-    "attenuation": lambda parts: parts.forecasts.attenuation,
-    "forecast_scalar": _forecasts("scalars", lambda forecasts: forecasts.scalars),
-    "capped_forecast": _forecasts("capped", lambda forecasts: forecasts.capped),
-    "forecast_weights": lambda parts: _by_rule(parts.combined.weights, parts.combined.rules),
+    "raw_forecast": _forecasts("raw"),
+    "attenuation": lambda parts: parts.raw_data.attenuation,
+    "forecast_scalar": _forecasts("scalars"),
+    "capped_forecast": _forecasts("capped"),
+    "forecast_weights": lambda parts: _by_rule({rule: parts.combined.weights(rule).values for rule in parts.combined.rules}),
     "fdm": lambda parts: parts.combined.diversification_multiplier,
     "combined_forecast_before_cap": _combined("before_cap"),
     "combined_forecast": _combined("combined"),

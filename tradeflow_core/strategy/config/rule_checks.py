@@ -7,7 +7,7 @@ from inspect import Parameter
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.config.data_items import DAILY_ITEMS, FACTS, STAMPED_ITEMS, check_daily_item
-from tradeflow_core.strategy.config.strategy_config import RuleConfig
+from tradeflow_core.strategy.config.nested import RuleConfig
 from tradeflow_core.strategy.rules import RULES, rule_function
 
 BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -26,7 +26,9 @@ def check_rule(rule: RuleConfig) -> None:
             raise ConfigError(f"data item {item} has no argument {next(iter(arguments))}; it takes none")
     daily = [item for item in rule.data if item in DAILY_ITEMS]
     if by_stamp and daily:
-        raise ConfigError(f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items")
+        raise ConfigError(
+            f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items"
+        )
     if not daily and not by_stamp:
         raise ConfigError(f"{rule.function} needs a daily item among its data, such as daily_price")
     _check_parameters(rule)

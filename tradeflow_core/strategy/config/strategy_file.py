@@ -61,7 +61,9 @@ def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
         return tree, lines
     base = packaged_strategies().get(str(name)) or file.parent / str(name)
     if base.resolve() in (one.resolve() for one in (*above, file)):
-        raise ConfigError(f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two")
+        raise ConfigError(
+            f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two"
+        )
     return {**_read(base, (*above, file))[0], **tree}, lines
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
 
-LONG_AVERAGE = 256 * 15
+LONG_AVERAGE = BUSINESS_DAYS_PER_YEAR * 15
 """Centre of mass, in business days, of an average over about 15 years."""
 
 

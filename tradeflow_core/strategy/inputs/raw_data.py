@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Floats, Panel, row_medians
 from tradeflow_core.strategy.common.volatility import ESTIMATORS, changes_over_gaps, level_vol
+from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.data_items import DEFAULT_FACTOR, DemeanMethod, check_daily_item, check_item_for_volatility
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import RawDataSection
 from tradeflow_core.strategy.inputs import factors
+from tradeflow_core.strategy.inputs.attenuation import attenuation
 from tradeflow_core.strategy.inputs.data import BacktestData
 from tradeflow_core.strategy.inputs.stamped_data import StampedData
-
-ROOT_DAYS = 16.0
 
 
 class RawData(StampedData):
     """Figures by instrument (`codes`, in that order), each computed when first asked for."""
 
-    def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
-        super().__init__(data, codes, config)
+    def __init__(self, data: BacktestData, codes: list[str], section: RawDataSection) -> None:
+        super().__init__(data, codes, section)
         self._memo: dict[str, Panel] = {}
 
     def item(self, name: str, **arguments: Any) -> Panel:
@@ -72,7 +72,7 @@ class RawData(StampedData):
 
     @property
     def _gap_free(self) -> bool:
-        return self.config.corrects(Correction.RETURNS_OVER_GAPS)
+        return self.section.corrects(Correction.RETURNS_OVER_GAPS)
 
     @cached_property
     def daily_percentage_returns(self) -> Panel:
@@ -82,7 +82,7 @@ class RawData(StampedData):
         """
         changes, held = self.daily_returns, self.daily_denominator_price.ffill()
         span = changes.span | held.span
-        price = held.values.shift(1) if self.config.corrects(Correction.PREVIOUS_PRICE) else held.values
+        price = held.values.shift(1) if self.section.corrects(Correction.PREVIOUS_PRICE) else held.values
         return Panel.of(changes.values / price.where(price != 0.0), span)
 
     @cached_property
@@ -93,7 +93,7 @@ class RawData(StampedData):
     @cached_property
     def commission_price(self) -> Panel:
         """The price that commissions in percent are of: adjusted; corrected (COMMISSION_ON_HELD_PRICE), that of the contract held."""
-        corrected = self.config.corrects(Correction.COMMISSION_ON_HELD_PRICE)
+        corrected = self.section.corrects(Correction.COMMISSION_ON_HELD_PRICE)
         return self.daily_denominator_price if corrected else self.daily_price
 
     # Volatility
@@ -104,9 +104,9 @@ class RawData(StampedData):
 
         Averages in it go on over days without price; corrected (PAUSED_MARKETS), it stays what it was.
         """
-        settings = self.config.volatility_calculation
+        settings = self.section.volatility_calculation
         arguments = settings.arguments
-        if self.config.corrects(Correction.NO_BACKFILL):
+        if self.section.corrects(Correction.NO_BACKFILL):
             arguments["backfill"] = False
         estimate = ESTIMATORS[settings.func]
         check_item_for_volatility(settings.name_returns_attr_in_rawdata)
@@ -114,12 +114,14 @@ class RawData(StampedData):
         multiplier = settings.multiplier_to_get_daily_vol
         if multiplier != 1.0:
             vol = vol.map(lambda values: values * multiplier)
-        return vol.map(lambda values: values.where(self.priced).ffill()) if self.config.corrects(Correction.PAUSED_MARKETS) else vol
+        return (
+            vol.map(lambda values: values.where(self.priced).ffill()) if self.section.corrects(Correction.PAUSED_MARKETS) else vol
+        )
 
     @cached_property
     def annualised_returns_volatility(self) -> Panel:
         """Standard deviation of changes a year."""
-        return self.daily_returns_volatility.map(lambda vol: vol * ROOT_DAYS)
+        return self.daily_returns_volatility.map(lambda vol: vol * ROOT_BUSINESS_DAYS_PER_YEAR)
 
     @cached_property
     def daily_percentage_volatility(self) -> Panel:
@@ -128,6 +130,11 @@ class RawData(StampedData):
         price = self.daily_denominator_price.at(vol.span).ffill()
         with np.errstate(divide="ignore"):
             return vol.like(100.0 * vol.array / np.abs(price.array))
+
+    @cached_property
+    def attenuation(self) -> Panel:
+        """What forecasts are multiplied by where the strategy attenuates them: less when volatility is high."""
+        return attenuation(self.daily_percentage_volatility, neutral=self.section.corrects(Correction.NEUTRAL_ATTENUATION))
 
     def level_vol_of(self, name: str, days: int, of_changes: bool, **arguments: Any) -> Panel:
         """Robust volatility, with span `days`, of a daily item's changes or level: shared by the rules that divide by it."""
@@ -143,14 +150,14 @@ class RawData(StampedData):
     @cached_property
     def daily_annualised_roll(self) -> Panel:
         """Mean of the day's annualised rolls; corrected (CARRY_AT_CLOSE), the last one of the day."""
-        bins = self.calendar.last if self.config.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
+        bins = self.calendar.last if self.section.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
         return bins(LazyMapping(self.codes, self.annual_roll))
 
     @cached_property
     def raw_carry(self) -> Panel:
         """Annual roll in units of annual volatility."""
         roll, vol = self.daily_annualised_roll, self.daily_returns_volatility
-        return roll.like(roll.array / (ROOT_DAYS * vol.array), roll.span | vol.span)
+        return roll.like(roll.array / (ROOT_BUSINESS_DAYS_PER_YEAR * vol.array), roll.span | vol.span)
 
     def smoothed_carry(self, smooth_days: float = 90) -> Panel:
         """Exponential average of raw carry with centre of mass `smooth_days`."""
@@ -249,9 +256,9 @@ class RawData(StampedData):
 
         All that have adjusted prices, in the strategy or not; corrected (DECLARED_ASSET_CLASS), those of the strategy.
         """
-        if self.config.corrects(Correction.DECLARED_ASSET_CLASS):
+        if self.section.corrects(Correction.DECLARED_ASSET_CLASS):
             return self
         ours = set(self.asset_classes)
         others = [code for code in self.data.adjusted_prices if code in self.data.instruments and code not in self.codes]
         peers = [code for code in others if self.data.instrument(code).asset_class in ours]
-        return RawData(self.data, sorted([*self.codes, *peers]), self.config) if peers else self
+        return RawData(self.data, sorted([*self.codes, *peers]), self.section) if peers else self
