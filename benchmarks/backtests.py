@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.measure import calibrate, measure, peak_memory
 from benchmarks.prices import SHARED
 from tradeflow_core.strategy import BacktestData, StrategyConfig, load_strategy, run_backtest
-from tradeflow_core.strategy.positions.dynamic import Constraints, Problem, optimise
+from tradeflow_core.strategy.positions import Constraints, Problem, optimise
 
 GOLDEN = SHARED / "golden"
 CSV = SHARED / "data" / "pysystemtrade_csv"

@@ -21,17 +21,16 @@ from benchmarks.prices import SHARED
 from tradeflow_core.strategy import (
     Backtest,
     BacktestData,
+    Correction,
     StrategyConfig,
     load_strategy,
     packaged_strategies,
     run_backtest,
     strategy_from_dict,
 )
-from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.costs.sr_costs import turnover
-from tradeflow_core.strategy.positions.accounts import Accounts
-from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
+from tradeflow_core.strategy.costs import turnover
+from tradeflow_core.strategy.positions import Accounts
+from tradeflow_core.strategy.results import portfolio_curve, statistics
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "corrections.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -24,9 +24,9 @@ from tradeflow_core.ledger import (
     table_of,
 )
 from tradeflow_core.model import Override, OverrideKind
+from tradeflow_core.nightly import latest_optimal
 from tradeflow_core.orders import generate_orders
 from tradeflow_core.reports import check_desk, freshness, positions_against_optimal, profit_of_day
-from tradeflow_core.strategy.production.nightly import latest_optimal
 
 
 def test_a_day_that_is_done_stays_as_it_is(trading_desk: Desk) -> None:

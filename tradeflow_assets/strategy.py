@@ -13,12 +13,10 @@ from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_core.business_day import optimal_positions_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.model import contract_label
+from tradeflow_core.nightly import StrategyRun, latest_optimal
 from tradeflow_core.reports import positions_against_optimal
-from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.production.nightly import StrategyRun, latest_optimal
-from tradeflow_core.strategy.results.curves import PARTS, CurveGroup, portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
-from tradeflow_core.strategy.results.tear_sheet import tear_sheet
+from tradeflow_core.strategy import ROOT_BUSINESS_DAYS_PER_YEAR, Correction
+from tradeflow_core.strategy.results import PARTS, CurveGroup, portfolio_curve, statistics, tear_sheet
 
 BACKTEST = dg.AssetSpec(
     "backtest",
@@ -49,8 +47,6 @@ SHOWN_STATISTICS = {
     "avg_drawdown": "average drawdown, %",
     "hitrate": "days with profit",
 }
-RISK_DAYS = 16.0
-"""Square root of the business days of a year."""
 
 
 @dg.multi_asset(
@@ -125,7 +121,7 @@ def position_risk(run: StrategyRun) -> pd.Series:
     """What each optimal position risks: standard deviation a year in percent of capital, negative where short, the largest first."""
     point_sizes = pd.Series({code: run.backtest.data.instrument(code).point_size for code in run.optimal.index})
     daily = run.optimal["notional_position"] * run.optimal["daily_returns_volatility"] * point_sizes * run.optimal["fx"]
-    annual = 100.0 * RISK_DAYS * daily / run.backtest.config.notional_trading_capital
+    annual = 100.0 * ROOT_BUSINESS_DAYS_PER_YEAR * daily / run.backtest.config.notional_trading_capital
     return annual.dropna().sort_values(key=abs, ascending=False)
 
 

@@ -27,12 +27,20 @@ from tradeflow_core.ledger import (
     step_done,
 )
 from tradeflow_core.model import LockOwner
+from tradeflow_core.nightly import StrategyRun, latest_optimal, run_strategy, save_run
 from tradeflow_core.orders import ORDER_DECISIONS, generate_orders
-from tradeflow_core.prices import STAGES, OnStage, PriceOutcome, PriceWindow, price_summary, update_instrument, update_spot_fx
+from tradeflow_core.prices import (
+    STAGES,
+    OnStage,
+    PriceOutcome,
+    PriceWindow,
+    price_summary,
+    update_instrument,
+    update_spot_fx,
+)
 from tradeflow_core.replay import DayRecord, ReplaySummary, close_rolled_contracts, day_record, replay_of, replay_summary
 from tradeflow_core.reports import daily_report
 from tradeflow_core.rolls import RollStatus, decide_rolls
-from tradeflow_core.strategy.production.nightly import StrategyRun, latest_optimal, run_strategy, save_run
 
 JOBS: dict[str, tuple[str, ...]] = {
     "rolls": ("rolls",),

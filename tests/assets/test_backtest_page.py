@@ -18,7 +18,7 @@ from tradeflow_assets.charts import HEIGHT, bar_chart, line_chart, small_bars
 from tradeflow_assets.strategy import backtest_metadata, position_risk
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import SETTINGS_FILE, Home
-from tradeflow_core.strategy.production.nightly import latest_optimal, run_strategy, save_run
+from tradeflow_core.nightly import latest_optimal, run_strategy, save_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 VALUES = st.floats(-1e9, 1e9) | st.just(math.nan)

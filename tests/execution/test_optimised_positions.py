@@ -12,11 +12,10 @@ from hypothesis import given, settings, strategies as st
 
 from tests.strategy.markets import instrument, market, multiple_prices
 from tradeflow_core.model import Override, OverrideKind
+from tradeflow_core.nightly import SavedRun, open_run, save_day
 from tradeflow_core.orders import Standing, is_dynamic, largest_position, optimised_positions
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.run_writer import save_day
-from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run
 
 CODES, YOUNG = "ABCDEF", "Y"
 FREE = Standing(0, 0, 0, "", Override(), None, None)

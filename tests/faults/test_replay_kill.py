@@ -31,7 +31,7 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
 from tests.replay.runs import seed
-from tradeflow_core.replay import run_replay
+from tradeflow_core.business_day import run_replay
 from tradeflow_core.store.tape import Tape
 
 left = int(sys.argv[3])

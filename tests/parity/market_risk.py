@@ -11,9 +11,7 @@ import yaml
 from tests.conftest import SHARED
 from tradeflow_core.strategy import BacktestData, StrategyConfig, strategy_from_dict
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.estimation.correlation import correlations
-from tradeflow_core.strategy.estimation.periods import fit_periods
-from tradeflow_core.strategy.estimation.settings import CorrelationSettings
+from tradeflow_core.strategy.estimation.correlation import fitted_correlations
 from tradeflow_core.strategy.estimation.stacking import Stacked, returns_at, stack
 from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.positions.risk import annual_volatilities, contract_values
@@ -63,8 +61,7 @@ class MarketRisk:
 
     def correlations(self) -> Iterator[tuple[pd.Timestamp, Floats]]:
         """A matrix a week."""
-        settings = CorrelationSettings.like(self.config.instrument_returns_correlation)
+        settings = self.config.instrument_returns_correlation
         weekly: Stacked = stack([returns_at(self.raw.daily_percentage_returns.values, settings.frequency)])
-        periods = fit_periods(weekly.first, weekly.last, settings.date_method, settings.rollyears, settings.interval_frequency)
-        for period, matrix in correlations(weekly, periods, settings):
+        for period, matrix in fitted_correlations(weekly, settings):
             yield period.period_start, matrix.values

@@ -7,26 +7,25 @@ have gone on to, some thousandths away.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.conftest import SHARED, needs_shared
+from tradeflow_core.strategy.config.compat import Solver
+from tradeflow_core.strategy.config.estimates import CorrelationEstimate, MomentEstimate, WeightEstimate
 from tradeflow_core.strategy.estimation import (
     Correlation,
-    CorrelationSettings,
     Estimates,
     FitPeriod,
-    MomentSettings,
-    Solver,
-    WeightSettings,
     correlations,
     cost_sharpe_ratios,
     diversification_multiplier,
     estimated_weights,
     fit_periods,
+    fitted_correlations,
     last_values,
     multiplier_over_time,
     net_returns,
@@ -69,7 +68,7 @@ def test_fit_dates_equal_the_reference(method: Any, interval: str) -> None:
     table = golden("more/fitting_dates_first60").query("date_method == @method and interval == @interval")
     for (start, end), wanted in table.groupby(["data_start", "data_end"]):
         weeks = pd.date_range(start, end, freq="W")
-        periods = fit_periods(weeks[0], weeks[-1], method, 3, interval)[: len(wanted)]
+        periods = fit_periods(weeks[0], weeks[-1], method, rollyears=3, interval=interval)[: len(wanted)]
         ours = pd.DataFrame([vars(period) for period in periods])
         fields = ["fit_start", "fit_end", "period_start", "period_end", "no_data"]
         assert (ours[fields].to_numpy() == wanted[fields].to_numpy()).all()
@@ -87,17 +86,25 @@ def test_fit_dates_of_stacked_instruments_carry_the_reference_s_microseconds() -
 # Correlations
 
 
-NO_FLOOR = CorrelationSettings(floor_at_zero=False, ew_lookback=60, min_periods=10)
-PLAIN = CorrelationSettings(using_exponent=False)
-CASES: dict[str, CorrelationSettings] = {
-    "exp_default": CorrelationSettings(),
+Chosen = TypeVar("Chosen", CorrelationEstimate, WeightEstimate)
+
+
+def changed(section: Chosen, **values: Any) -> Chosen:
+    """A section with other values."""
+    return section.model_copy(update=values)
+
+
+NO_FLOOR = CorrelationEstimate(floor_at_zero=False, ew_lookback=60, min_periods=10)
+PLAIN = CorrelationEstimate(using_exponent=False)
+CASES: dict[str, CorrelationEstimate] = {
+    "exp_default": CorrelationEstimate(),
     "exp_clean_nofloor": NO_FLOOR,
-    "exp_clip_shrink": replace(NO_FLOOR, clip=0.5, shrinkage_parameter=0.3),
-    "exp_noclean": CorrelationSettings(cleaning=False, floor_at_zero=False, min_periods=10),
-    "exp_offdiag0": CorrelationSettings(offdiag=0.0, floor_at_zero=False, min_periods=30),
+    "exp_clip_shrink": changed(NO_FLOOR, clip=0.5, shrinkage_parameter=0.3),
+    "exp_noclean": CorrelationEstimate(cleaning=False, floor_at_zero=False, min_periods=10),
+    "exp_offdiag0": CorrelationEstimate(offdiag=0.0, floor_at_zero=False, min_periods=30),
     "plain": PLAIN,
-    "plain_clip_shrink": replace(PLAIN, clip=0.4, shrinkage=0.25),
-    "plain_noclean": replace(PLAIN, cleaning=False, floor_at_zero=False),
+    "plain_clip_shrink": changed(PLAIN, clip=0.4, shrinkage=0.25),
+    "plain_noclean": changed(PLAIN, cleaning=False, floor_at_zero=False),
 }
 
 
@@ -112,21 +119,20 @@ def test_correlations_of_gappy_weeks_equal_the_reference(case: str) -> None:
         assert_close(correlation.values, matrix(wanted[wanted["date"] == period.period_start]))
 
 
-VARIANTS: dict[str, CorrelationSettings] = {
+VARIANTS: dict[str, CorrelationEstimate] = {
     "sample": PLAIN,
-    "sample_rolling5": replace(PLAIN, date_method="rolling", rollyears=5, floor_at_zero=False, clip=0.5, offdiag=0.3),
-    "noclean": CorrelationSettings(cleaning=False, floor_at_zero=False, ew_lookback=50, min_periods=40),
-    "shrink": CorrelationSettings(ew_lookback=100, shrinkage_parameter=0.3),
-    "monthly": CorrelationSettings(interval_frequency="M", ew_lookback=75, floor_at_zero=False, clip=0.3, offdiag=0.0),
-    "insample": CorrelationSettings(date_method="in_sample", ew_lookback=100, floor_at_zero=False),
+    "sample_rolling5": changed(PLAIN, date_method="rolling", rollyears=5, floor_at_zero=False, clip=0.5, offdiag=0.3),
+    "noclean": CorrelationEstimate(cleaning=False, floor_at_zero=False, ew_lookback=50, min_periods=40),
+    "shrink": CorrelationEstimate(ew_lookback=100, shrinkage_parameter=0.3),
+    "monthly": CorrelationEstimate(interval_frequency="M", ew_lookback=75, floor_at_zero=False, clip=0.3, offdiag=0.0),
+    "insample": CorrelationEstimate(date_method="in_sample", ew_lookback=100, floor_at_zero=False),
 }
 
 
-def subsystem_correlations(settings: CorrelationSettings) -> list[tuple[FitPeriod, Correlation]]:
+def subsystem_correlations(settings: CorrelationEstimate) -> list[tuple[FitPeriod, Correlation]]:
     daily = golden("system_b/pandl_across_subsystems_daily").set_index("date")
     data = stack([returns_at(daily, settings.frequency)])
-    periods = fit_periods(data.first, data.last, settings.date_method, settings.rollyears, settings.interval_frequency)
-    return list(correlations(data, periods, settings))
+    return list(fitted_correlations(data, settings))
 
 
 @pytest.mark.parametrize("case", VARIANTS)
@@ -139,7 +145,7 @@ def test_correlations_of_subsystems_equal_the_reference(case: str) -> None:
 
 def test_instrument_correlations_and_their_dates_equal_the_reference() -> None:
     wanted = golden("system_b/instrument_correlations")
-    found = subsystem_correlations(CorrelationSettings(ew_lookback=25))
+    found = subsystem_correlations(CorrelationEstimate(ew_lookback=25))
     keys = ["fit_start", "fit_end", "period_start", "period_end"]
     assert [tuple(getattr(period, key) for key in keys) for period, _ in found] == list(wanted.groupby(keys).groups)
     for period, correlation in found:
@@ -151,7 +157,7 @@ def test_instrument_correlations_and_their_dates_equal_the_reference() -> None:
 
 def test_the_instrument_multiplier_equals_the_reference() -> None:
     weights = golden("system_b/instrument_weights").set_index("date")
-    ours = multiplier_over_time(subsystem_correlations(CorrelationSettings(ew_lookback=25)), weights)
+    ours = multiplier_over_time(subsystem_correlations(CorrelationEstimate(ew_lookback=25)), weights)
     assert_close(ours, golden("system_b/idm").set_index("date")["idm"])
 
 
@@ -190,12 +196,12 @@ def test_multipliers_of_sharpe_ratios_equal_the_reference() -> None:
         assert_close(sharpe_multipliers(relative, average, years), table["multiplier"], 0.015)
 
 
-METHODS: dict[str, tuple[WeightSettings, float, float]] = {
-    "w_handcraft_equalSR": (WeightSettings(equalise_SR=True), TOLERANCE, TOLERANCE),
-    "w_handcraft_SRadj": (WeightSettings(), SEARCHED, EXACT),
-    "w_shrinkage_.9_.5": (WeightSettings(method="shrinkage"), SEARCHED, EXACT),
-    "w_one_period_eqvol": (WeightSettings(method="one_period"), SEARCHED, EXACT),
-    "w_equal_weights": (WeightSettings(method="equal_weights"), TOLERANCE, TOLERANCE),
+METHODS: dict[str, tuple[WeightEstimate, float, float]] = {
+    "w_handcraft_equalSR": (WeightEstimate(equalise_SR=True), TOLERANCE, TOLERANCE),
+    "w_handcraft_SRadj": (WeightEstimate(), SEARCHED, EXACT),
+    "w_shrinkage_.9_.5": (WeightEstimate(method="shrinkage"), SEARCHED, EXACT),
+    "w_one_period_eqvol": (WeightEstimate(method="one_period"), SEARCHED, EXACT),
+    "w_equal_weights": (WeightEstimate(method="equal_weights"), TOLERANCE, TOLERANCE),
 }
 
 
@@ -230,10 +236,10 @@ def test_first_splits_and_multipliers_of_equal_weights_equal_the_reference() -> 
 # Weights of instruments
 
 
-MOMENTS = MomentSettings(ew_lookback=50_000, min_periods=5)
-INSTRUMENTS = WeightSettings(
+MOMENTS = MomentEstimate(ew_lookback=50_000, min_periods=5)
+INSTRUMENTS = WeightEstimate(
     equalise_SR=True,
-    correlation_estimate=CorrelationSettings(ew_lookback=500_000, min_periods=10, cleaning=False),
+    correlation_estimate=CorrelationEstimate(ew_lookback=500_000, min_periods=10, cleaning=False),
     mean_estimate=MOMENTS,
     vol_estimate=MOMENTS,
 )
@@ -241,7 +247,7 @@ INSTRUMENTS = WeightSettings(
 
 def instrument_weights(
     system: str,
-    settings: WeightSettings,
+    settings: WeightEstimate,
     solver: Solver,
     *,
     cost_multiplier: float = 1.0,
@@ -273,19 +279,19 @@ def test_estimated_instrument_weights_equal_the_reference(solver: Solver) -> Non
 def test_instrument_weights_by_every_method_equal_the_reference(method: Any, solver: Solver) -> None:
     long = golden("optimisation/system_a_instrument_weights_by_method").query("method == @method")
     wanted = long.pivot(index="date", columns="instrument", values="weight")
-    ours = instrument_weights("system_a", replace(INSTRUMENTS, method=method), solver)
+    ours = instrument_weights("system_a", changed(INSTRUMENTS, method=method), solver)
     assert_weights_equal(ours, wanted, SEARCHED if solver == "slsqp" else EXACT)
 
 
-UNEQUAL = replace(INSTRUMENTS, equalise_SR=False)
-WEIGHT_VARIANTS: dict[str, tuple[WeightSettings, dict[str, Any], float]] = {
+UNEQUAL = changed(INSTRUMENTS, equalise_SR=False)
+WEIGHT_VARIANTS: dict[str, tuple[WeightEstimate, dict[str, Any], float]] = {
     "SR_adjusted": (UNEQUAL, {}, EXACT),
-    "shrinkage_SR": (replace(UNEQUAL, method="shrinkage", shrinkage_SR=0.5, shrinkage_corr=0.2), {}, EXACT),
-    "rolling5": (replace(INSTRUMENTS, date_method="rolling", rollyears=5), {}, TOLERANCE),
+    "shrinkage_SR": (changed(UNEQUAL, method="shrinkage", shrinkage_SR=0.5, shrinkage_corr=0.2), {}, EXACT),
+    "rolling5": (changed(INSTRUMENTS, date_method="rolling", rollyears=5), {}, TOLERANCE),
     "cost_weight": (INSTRUMENTS, {"cost_weights": True}, EXACT),
-    "no_cleaning": (replace(INSTRUMENTS, cleaning=False), {}, TOLERANCE),
+    "no_cleaning": (changed(INSTRUMENTS, cleaning=False), {}, TOLERANCE),
     # with twice the costs the search of one period stops further away from the optimum
-    "equalise_gross_cost2": (replace(UNEQUAL, method="one_period"), {"equalise_gross": True, "cost_multiplier": 2.0}, 0.02),
+    "equalise_gross_cost2": (changed(UNEQUAL, method="one_period"), {"equalise_gross": True, "cost_multiplier": 2.0}, 0.02),
 }
 
 

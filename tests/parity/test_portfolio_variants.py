@@ -70,7 +70,7 @@ def test_profit_and_loss_by_instrument_and_rule(backtest: Backtest) -> None:
 @pytest.mark.parametrize("by_sharpe_ratio", [False, True])
 def test_profit_and_loss_of_instruments_traded_alone(by_sharpe_ratio: bool) -> None:
     theirs = read("more_positions", "system_a_pandl_subsystem").query("SR_costs == @by_sharpe_ratio")
-    ours = system_a(use_SR_costs=by_sharpe_ratio).portfolio.subsystem_accounts.by_instrument
+    ours = system_a(use_SR_costs=by_sharpe_ratio).subsystem_accounts.by_instrument
     for code, table in theirs.groupby("instrument"):
         assert_same(ours[code], table.set_index("date")[["gross", "costs", "net"]])
 

@@ -114,13 +114,13 @@ def test_thirty_six_rules_from_prices_on_equal_the_reference(thirty_six_rules: B
     by_rule = dict(list(read("system_c", RAW).groupby("rule")))
     assert set(by_rule) == set(thirty_six_rules.forecasts.rules)
     for rule, theirs in by_rule.items():
-        assert_same(*on_rows_of(thirty_six_rules.forecasts.raw(str(rule)), theirs, "forecast"))
+        assert_same(*on_rows_of(thirty_six_rules.forecasts.of(str(rule)).raw, theirs, "forecast"))
 
 
 @needs_shared("golden", "system_c")
 def test_attenuation_by_volatility_equals_the_reference(thirty_six_rules: Backtest) -> None:
     theirs = read("system_c", "vol_attenuation_head300_tail600")
-    assert_same(*on_rows_of(thirty_six_rules.forecasts.attenuation, theirs, "vol_attenuation"))
+    assert_same(*on_rows_of(thirty_six_rules.raw_data.attenuation, theirs, "vol_attenuation"))
 
 
 SKEW_RULES = ("skewabs365", "skewrv180", "skewown")
@@ -133,4 +133,4 @@ def test_skew_rules_with_all_four_ways_of_demeaning_equal_the_reference(data: Ba
     backtest = run_backtest(strategy_from_dict(settings, name), data)
     theirs = read("more", f"{name}_forecasts_capped_tail400")
     for rule in SKEW_RULES:
-        assert_same(*on_rows_of(backtest.forecasts.capped(rule), theirs[theirs["rule"] == rule], "forecast"))
+        assert_same(*on_rows_of(backtest.forecasts.of(rule).capped, theirs[theirs["rule"] == rule], "forecast"))

@@ -12,9 +12,9 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest
+from tradeflow_core.strategy.results.curve_statistics import ALL_STATISTICS, statistic_over_members, statistics, statistics_text
 from tradeflow_core.strategy.results.curves import CurveGroup, Frequency, Part, portfolio_curve
 from tradeflow_core.strategy.results.order_simulators import simulated_curve, trade
-from tradeflow_core.strategy.results.statistics import ALL_STATISTICS, statistic_over_members, statistics, statistics_text
 from tradeflow_core.strategy.results.turnovers import turnover_table
 
 pytestmark = [needs_shared("golden", "system_a"), needs_shared("golden", "more_positions")]
@@ -159,7 +159,7 @@ def test_every_kind_of_commission_costs_what_the_reference_charges(
         changed(backtest.config, vol_normalise_currency_costs=deflated, multiply_roll_costs_by=rolls),
         replace(data, instruments={**data.instruments, "EUROSTX": eurostx}),
     )
-    accounts = replace(backtest.accounts, sizing=costly.sizing, config=costly.config)
+    accounts = replace(backtest.accounts, sizing=costly.sizing, section=costly.trading)
     table = golden("costs_EUROSTX_synthetic")
     theirs = table[(table["costs_kind"] == kind) & (table["vol_normalise"] == deflated) & (table["multiply_roll"] == rolls)]
     ours = accounts.by_instrument["EUROSTX"].loc[theirs.index]

@@ -70,7 +70,7 @@ def test_multiplier_and_combined_forecast(backtest: Backtest) -> None:
 
 def test_profit_and_loss_of_each_instrument_traded_alone(backtest: Backtest) -> None:
     assert_same(backtest.stage("subsystem_position"), wide("subsystem_position"), 1e-3, DUST)
-    assert_same(backtest.portfolio.subsystem_accounts.net, wide("pandl_across_subsystems_daily"))
+    assert_same(backtest.subsystem_accounts.net, wide("pandl_across_subsystems_daily"))
 
 
 def test_correlations_weights_and_multiplier_of_instruments(backtest: Backtest) -> None:

@@ -53,7 +53,7 @@ def bands(table: pd.DataFrame) -> pd.DataFrame:
 def test_scalars_are_pooled_over_all_instruments(backtest: Backtest) -> None:
     theirs = wide("forecast_scalars_pooled_every20rows")
     for rule in theirs.columns:
-        ours = backtest.forecasts.scalars(str(rule)).values.max(axis=1).reindex(theirs.index)
+        ours = backtest.forecasts.of(str(rule)).scalars.values.max(axis=1).reindex(theirs.index)
         np.testing.assert_allclose(ours, theirs[rule], rtol=1e-10)
 
 

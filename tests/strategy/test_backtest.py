@@ -41,7 +41,7 @@ def test_every_stage_is_a_table_by_date(stage: str, compat: str, data: BacktestD
 
 
 def test_an_unknown_stage_is_refused_with_the_valid_ones(backtest: Backtest) -> None:
-    with pytest.raises(ConfigError, match=r"did you mean notional_position.*portfolio_pandl"):
+    with pytest.raises(ConfigError, match=r"nearest: notional_position.*portfolio_pandl"):
         backtest.stage("notional_positions")
 
 

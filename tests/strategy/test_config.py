@@ -54,7 +54,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one(file: P
     message = refusal(file, RULES + "bufer_size: 0.1\n")
     assert "line 6" in message
     assert "bufer_size" in message
-    assert "did you mean buffer_size?" in message
+    assert "nearest: buffer_size" in message
 
 
 def test_broken_yaml_is_refused_with_its_line(file: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_wrong_value_is_named(file: Path, line: str, named: str) -> None:
     [
         ("function: ewmac", "function: ewmack", "ewmack is not a trading rule"),
         ("Lfast: 8", "Lquick: 8", "no argument Lquick; it takes Lfast, Lslow"),
-        ("daily_price,", "dayly_price,", "did you mean daily_price?"),
+        ("daily_price,", "dayly_price,", "nearest: daily_price"),
     ],
 )
 def test_a_mistake_in_a_rule_is_named(file: Path, old: str, new: str, named: str) -> None:

@@ -20,7 +20,6 @@ from tests.strategy.uneven_markets import (
     with_prices,
 )
 from tradeflow_core.strategy import BacktestData
-from tradeflow_core.strategy.inputs.attenuation import attenuation
 from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.rules import RULES
 
@@ -117,13 +116,13 @@ def test_rules_on_levels_divide_by_the_volatility_of_changes_where_corrected(rul
     forecasts = strategy(three_markets(), ["vol_of_changes"]).forecasts
     items = [forecasts.raw_data.item(name).values for name in RULE_DATA[rule]]
     expected = RULES[rule](*items, vol_of_changes=True)
-    pd.testing.assert_frame_equal(forecasts.raw(rule).values, expected.where(expected != 0.0))
-    assert (forecasts.raw(rule).values != strategy(three_markets(), "pst").forecasts.raw(rule).values).iloc[-1].all()
+    pd.testing.assert_frame_equal(forecasts.of(rule).raw.values, expected.where(expected != 0.0))
+    assert (forecasts.of(rule).raw.values != strategy(three_markets(), "pst").forecasts.of(rule).raw.values).iloc[-1].all()
 
 
 @shows("flat_stays_flat")
 def test_a_flat_forecast_is_zero_where_corrected_and_missing_in_the_reference() -> None:
-    pst, fixed = (strategy(three_markets(), compat).forecasts.raw("mr_wings").values for compat in ("pst", ["flat_stays_flat"]))
+    pst, fixed = (strategy(three_markets(), compat).forecasts.of("mr_wings").raw.values for compat in ("pst", ["flat_stays_flat"]))
     flat = fixed == 0.0
     assert flat.sum().sum() > 100
     assert pst.isna()[flat].where(flat, True).all(axis=None)
@@ -134,7 +133,7 @@ def test_a_flat_forecast_is_zero_where_corrected_and_missing_in_the_reference() 
 def test_without_relative_volatility_forecasts_are_doubled_in_the_reference_and_kept_where_corrected() -> None:
     for compat, wanted in (("pst", 2.0), (["neutral_attenuation"], 1.0)):
         backtest = strategy(three_markets(), compat)
-        multiplier = attenuation(backtest.raw_data, backtest.config).values
+        multiplier = backtest.raw_data.attenuation.values
         vol = backtest.raw_data.daily_percentage_volatility.values
         without = multiplier[vol.isna()].stack().dropna()
         assert len(without) == 30

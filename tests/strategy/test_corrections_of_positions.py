@@ -25,9 +25,9 @@ from tests.strategy.markets import instrument, market
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import BacktestData
 from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.results.curve_statistics import statistics
 from tradeflow_core.strategy.results.curves import AccountCurve
 from tradeflow_core.strategy.results.order_simulators import simulated_curve
-from tradeflow_core.strategy.results.statistics import statistics
 from tradeflow_core.strategy.results.summary import summarise
 
 GAP = slice(300, 315)

@@ -26,7 +26,7 @@ def with_rule(markets: BacktestData, function: str, **settings: Any) -> Backtest
 
 
 def forecast(markets: BacktestData, function: str, **settings: Any) -> pd.DataFrame:
-    return with_rule(markets, function, **settings).forecasts.raw("mine").values
+    return with_rule(markets, function, **settings).forecasts.of("mine").raw.values
 
 
 def test_a_function_of_ones_own_gives_what_the_built_in_rule_of_the_same_formula_gives(data: BacktestData) -> None:
@@ -57,7 +57,7 @@ def test_arguments_with_underscores_go_to_the_data_items(data: BacktestData) -> 
     settings = {"data": ["smoothed_carry", "smoothed_carry"], "other_args": {"_smooth_days": 5, "__smooth_days": 50}}
     backtest = with_rule(data, "relative_carry", **settings)
     quick, slow = (backtest.raw_data.item("smoothed_carry", smooth_days=days).values for days in (5, 50))
-    pd.testing.assert_frame_equal(backtest.forecasts.raw("mine").values, (quick - slow).where(quick != slow))
+    pd.testing.assert_frame_equal(backtest.forecasts.of("mine").raw.values, (quick - slow).where(quick != slow))
 
 
 def test_an_argument_for_a_data_item_that_is_not_there_is_ignored_with_a_warning(data: BacktestData) -> None:
@@ -65,7 +65,7 @@ def test_an_argument_for_a_data_item_that_is_not_there_is_ignored_with_a_warning
     config = strategy_from_dict({"trading_rules": {"mine": rule}})
     assert [warning for warning in config.warnings if "mine" in warning and "__smooth_days" in warning]
     pd.testing.assert_frame_equal(
-        run_backtest(config, data).forecasts.raw("mine").values, forecast(data, "carry", data="raw_carry")
+        run_backtest(config, data).forecasts.of("mine").raw.values, forecast(data, "carry", data="raw_carry")
     )
 
 
@@ -78,32 +78,32 @@ def test_a_function_that_takes_anything_gets_everything(data: BacktestData) -> N
 @pytest.mark.parametrize("rule", ["spoils_its_data", "spoils_its_table"])
 def test_a_rule_that_writes_into_its_data_spoils_nothing_for_others(rule: str, data: BacktestData) -> None:
     backtest = with_rule(data, f"{OWN}.{rule}")
-    assert (backtest.forecasts.raw("mine").values == 1.0).all(axis=None)
+    assert (backtest.forecasts.of("mine").raw.values == 1.0).all(axis=None)
     assert backtest.stage("daily_price")["A"].nunique() > 100
 
 
 @pytest.mark.parametrize(
     ("function", "settings", "said"),
     [
-        ("ewmak", {}, "did you mean ewmac?"),
+        ("ewmak", {}, "nearest: ewmac"),
         ("no_such_module.trend", {}, "there is no module no_such_module; install it"),
-        (f"{OWN}.trand", {}, f"did you mean {OWN}.trend?"),
+        (f"{OWN}.trand", {}, "nearest: trend"),
         (f"{OWN}.NOT_A_FUNCTION", {}, "NOT_A_FUNCTION is not a function"),
         (f"{OWN}.known_days_only", {"data": PRICE_AND_VOL}, "takes 1 data items (price), and 2 are given"),
         ("ewmac_calc_vol", {"data": PRICE_AND_VOL}, "takes 1 data items (price), and 2 are given"),
         (f"{OWN}.trend", {}, "needs vol too"),
         (f"{OWN}.trend", {"data": PRICE_AND_VOL, "other_args": {"Lquick": 3}}, "no argument Lquick; it takes Lfast, Lslow"),
         ("ewmac_calc_vol", {"other_args": {"own_vol": 3}}, "no argument own_vol"),
-        (f"{OWN}.known_days_only", {"data": ["dayly_price"]}, "did you mean daily_price?"),
+        (f"{OWN}.known_days_only", {"data": ["dayly_price"]}, "nearest: daily_price"),
         (f"{OWN}.known_days_only", {"data": ["instrument_code"]}, "needs a daily item"),
         ("carry", {"data": ["raw_carry"], "other_args": {"_smooth": 3}}, "raw_carry has no argument smooth; it takes none"),
         (f"{OWN}.known_days_only", {"data": ["hourly_price"], "other_args": {"_days": 3}}, "hourly_price has no argument days"),
-        (f"{OWN}.known_days_only", {"data": ["hourly_prices"]}, "did you mean hourly_price?"),
+        (f"{OWN}.known_days_only", {"data": ["hourly_prices"]}, "nearest: hourly_price"),
         ("carry", {"data": ["smoothed_carry"], "other_args": {"_days": 3}}, "no argument days; it takes smooth_days"),
         (
             "factor_trading_rule",
             {"data": ["demeaned_factor_value"], "other_args": {"_factor_name": "skow"}},
-            "did you mean skew?",
+            "nearest: skew",
         ),
         (
             "factor_trading_rule",

@@ -32,11 +32,11 @@ from tradeflow_core.ledger import (
 )
 from tradeflow_core.ledger.schema import strategy_positions
 from tradeflow_core.model import OrderType, Override, OverrideKind
+from tradeflow_core.nightly import latest_optimal, open_run, production_data, run_strategy, save_run, store_optimal
+from tradeflow_core.nightly.saved_runs import COVARIANCE
 from tradeflow_core.orders import generate_orders, preview_orders
 from tradeflow_core.reports import check_desk, positions_against_optimal
 from tradeflow_core.strategy import load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.nightly import latest_optimal, production_data, run_strategy, save_run, store_optimal
-from tradeflow_core.strategy.production.saved_runs import COVARIANCE, open_run
 
 EIGHT = ("CORN", "EUROSTX", "GOLD_micro", "JPY", "LEANHOG", "MXP", "SOFR", "US5")
 NAME = "small"

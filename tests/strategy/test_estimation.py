@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,13 +12,11 @@ from numpy.typing import NDArray
 
 from tests.strategy.returns import daily_pandl, same, weekly
 from tradeflow_core.errors import DataError
+from tradeflow_core.strategy.config.compat import ALL, REFERENCE, Correction
+from tradeflow_core.strategy.config.estimates import CorrelationEstimate, MomentEstimate, WeightEstimate
 from tradeflow_core.strategy.estimation import (
-    Corrections,
-    CorrelationSettings,
     FitPeriod,
-    MomentSettings,
     Stacked,
-    WeightSettings,
     cleaned_weights,
     correlations,
     cost_units,
@@ -37,9 +33,18 @@ from tradeflow_core.strategy.estimation import (
     without_zeros,
 )
 
-CORRECTED = Corrections.all()
-RAW = CorrelationSettings(cleaning=False, floor_at_zero=False, min_periods=3)
+CORRECTED = ALL
+RAW = CorrelationEstimate(cleaning=False, floor_at_zero=False, min_periods=3)
+CALENDAR = frozenset({Correction.CALENDAR_FITS})
 seeds = st.integers(0, 10_000)
+
+
+Chosen = TypeVar("Chosen", CorrelationEstimate, MomentEstimate, WeightEstimate)
+
+
+def changed(section: Chosen, **values: Any) -> Chosen:
+    """A section with other values."""
+    return section.model_copy(update=values)
 
 
 # Correlations
@@ -85,7 +90,7 @@ def test_one_pass_over_the_rows_gives_the_correlations_of_the_definition(
     for table in tables if flat else ():
         table.iloc[40:120, 1] = 20.0
     data = stack(tables, by_key=True)
-    periods = fit_periods(data.first, data.last, method, 2, interval, calendar=True)
+    periods = fit_periods(data.first, data.last, method, rollyears=2, interval=interval, corrections=CALENDAR)
     span = RAW.ew_lookback * frames
     for place, (period, found) in enumerate(correlations(data, periods, RAW, CORRECTED)):
         symmetric_and_bounded(found.values)
@@ -106,8 +111,8 @@ def test_a_long_rolling_window_of_weeks_slides_to_the_correlations_of_the_defini
     table = weekly(7, 420, 4, 0.1)
     table.iloc[60:320, 2] = 0.0
     data = stack([table])
-    periods = fit_periods(data.first, data.last, "rolling", 4, "W", calendar=True)
-    settings_of_half_a_year = replace(RAW, ew_lookback=25)
+    periods = fit_periods(data.first, data.last, "rolling", rollyears=4, interval="W", corrections=CALENDAR)
+    settings_of_half_a_year = changed(RAW, ew_lookback=25)
     for period, found in list(correlations(data, periods, settings_of_half_a_year, CORRECTED))[1::40]:
         same(found.values, direct_correlation(window(data, period, True), 1 - 2 / 26, 3), 1e-9)
 
@@ -129,9 +134,9 @@ def test_cleaned_matrices_keep_to_their_limits_and_are_complete_once_any_correla
     seed: int, clip: float | None, shrinkage: float, floor: bool
 ) -> None:
     data = stack([weekly(seed, 260, 5, 0.3)])
-    how = CorrelationSettings(min_periods=20, ew_lookback=60, clip=clip, shrinkage_parameter=shrinkage, floor_at_zero=floor)
+    how = CorrelationEstimate(min_periods=20, ew_lookback=60, clip=clip, shrinkage_parameter=shrinkage, floor_at_zero=floor)
     periods = fit_periods(data.first, data.last)
-    untouched = correlations(data, periods, replace(how, cleaning=False, clip=None, shrinkage_parameter=0.0))
+    untouched = correlations(data, periods, changed(how, cleaning=False, clip=None, shrinkage_parameter=0.0))
     for (period, found), (_, raw) in zip(correlations(data, periods, how), untouched, strict=True):
         symmetric_and_bounded(found.values)
         off_diagonal = found.values[~np.eye(5, dtype=bool)]
@@ -147,7 +152,7 @@ def test_without_any_known_correlation_there_is_no_average_to_fill_gaps_with() -
     table = weekly(1, 150, 3, 0.0).assign(c0=1.0)
     table["c1"], table["c2"] = table["c2"].fillna(0.5), np.nan
     data = stack([table])
-    ((_, found),) = correlations(data, fit_periods(data.first, data.last, "in_sample"), CorrelationSettings())
+    ((_, found),) = correlations(data, fit_periods(data.first, data.last, "in_sample"), CorrelationEstimate())
     np.testing.assert_array_equal(found.values, [[1.0, np.nan, 0.99], [np.nan, 1.0, 0.99], [0.99, 0.99, 1.0]])
 
 
@@ -166,8 +171,8 @@ def test_matrices_are_made_one_at_a_time() -> None:
 def test_means_and_deviations_equal_those_of_pandas_at_the_last_row_before_the_fit(seed: int, frames: int, gaps: float) -> None:
     data = stack([weekly(seed + place, 200, 3, gaps) for place in range(frames)])
     periods = fit_periods(data.first, data.last)
-    how = MomentSettings(ew_lookback=40, min_periods=5)
-    mean, deviation = means_and_deviations(data, periods, how, replace(how, min_periods=8))
+    how = MomentEstimate(ew_lookback=40, min_periods=5)
+    mean, deviation = means_and_deviations(data, periods, how, changed(how, min_periods=8))
     weighted = pd.DataFrame(data.values).ewm(span=40 * frames, min_periods=5 * frames)
     for place, period in enumerate(periods):
         if period.no_data:
@@ -181,9 +186,9 @@ def test_means_and_deviations_equal_those_of_pandas_at_the_last_row_before_the_f
 
 def test_plain_moments_and_corrected_rolling_ones_read_their_window_only() -> None:
     data = stack([weekly(5, 300, 2, 0.0)])
-    periods = fit_periods(data.first, data.last, "rolling", 1, calendar=True)
-    plain = MomentSettings(using_exponent=False, min_periods=2)
-    exponential = MomentSettings(ew_lookback=20, min_periods=2)
+    periods = fit_periods(data.first, data.last, "rolling", rollyears=1, corrections=CALENDAR)
+    plain = MomentEstimate(using_exponent=False, min_periods=2)
+    exponential = MomentEstimate(ew_lookback=20, min_periods=2)
     last = window(data, periods[-1], True)
     mean, deviation = means_and_deviations(data, periods, plain, plain, CORRECTED)
     same(mean[-1], last.mean(axis=0))
@@ -197,7 +202,7 @@ def test_an_asset_that_never_moves_has_no_risk_at_all() -> None:
     table = weekly(5, 200, 2, 0.0)
     table["c1"] = 0.1
     data = stack([table])
-    _, deviation = means_and_deviations(data, fit_periods(data.first, data.last), MomentSettings(), MomentSettings())
+    _, deviation = means_and_deviations(data, fit_periods(data.first, data.last), MomentEstimate(), MomentEstimate())
     assert deviation[-1, 1] == 0.0
 
 
@@ -223,10 +228,10 @@ def test_weights_are_all_zero_where_no_asset_has_data() -> None:
     assert list(cleaned_weights(np.array([0.3, np.nan]), np.array([False, False]))) == [0.0, 0.0]
 
 
-WEIGHTS = WeightSettings(
-    correlation_estimate=CorrelationSettings(ew_lookback=500, min_periods=10, cleaning=False),
-    mean_estimate=MomentSettings(ew_lookback=500, min_periods=5),
-    vol_estimate=MomentSettings(ew_lookback=500, min_periods=5),
+WEIGHTS = WeightEstimate(
+    correlation_estimate=CorrelationEstimate(ew_lookback=500, min_periods=10, cleaning=False),
+    mean_estimate=MomentEstimate(ew_lookback=500, min_periods=5),
+    vol_estimate=MomentEstimate(ew_lookback=500, min_periods=5),
 )
 
 
@@ -248,13 +253,13 @@ def test_corrected_estimates_and_weights_never_change_when_days_are_added(
         )
         for _ in range(2)
     ]
-    how = replace(
+    how = changed(
         WEIGHTS,
         method=method,
         date_method=dates,
         rollyears=2,
-        correlation_estimate=replace(WEIGHTS.correlation_estimate, using_exponent=exponential),
-        mean_estimate=replace(WEIGHTS.mean_estimate, using_exponent=exponential),
+        correlation_estimate=changed(WEIGHTS.correlation_estimate, using_exponent=exponential),
+        mean_estimate=changed(WEIGHTS.mean_estimate, using_exponent=exponential),
     )
 
     def weights(days: int) -> pd.DataFrame:
@@ -277,20 +282,21 @@ def test_the_first_period_has_equal_weights_and_too_little_data_are_refused_or_w
 def test_pooled_data_count_as_many_years_as_there_are_tables_unless_corrected() -> None:
     data = stack([weekly(seed, 300, 2, 0.0) for seed in range(3)])
     periods = weight_periods(data, WEIGHTS)
-    counted, corrected = (
-        np.array([one.estimates.years for one in period_estimates(data, periods, WEIGHTS, Corrections(calendar_length=flag))][1:])
-        for flag in (False, True)
-    )
+    years = []
+    for corrections in (REFERENCE, frozenset({Correction.CALENDAR_LENGTH})):
+        known = list(period_estimates(data, periods, WEIGHTS, corrections))[1:]
+        years.append(np.array([fitted.estimates.years for fitted in known]))
+    counted, corrected = years
     same(counted / corrected, np.full(len(counted), 3.0), 0.1)
 
 
 def test_rolling_windows_matter_to_exponential_estimates_only_when_corrected() -> None:
     data = stack([weekly(9, 500, 4, 0.0)])
-    rolling = replace(WEIGHTS, date_method="rolling", rollyears=2, equalise_SR=True, cleaning=False)
-    same(estimated_weights(data, rolling), estimated_weights(data, replace(rolling, date_method="expanding")))
-    corrected = Corrections(rolling_window=True)
-    expanding = estimated_weights(data, replace(rolling, date_method="expanding"), corrected)
-    assert (estimated_weights(data, rolling, corrected) - expanding).abs().iloc[-1].max() > 1e-3
+    rolling = changed(WEIGHTS, date_method="rolling", rollyears=2, equalise_SR=True, cleaning=False)
+    expanding = changed(rolling, date_method="expanding")
+    same(estimated_weights(data, rolling), estimated_weights(data, expanding))
+    corrected = frozenset({Correction.ROLLING_WINDOW})
+    assert (estimated_weights(data, rolling, corrected) - estimated_weights(data, expanding, corrected)).abs().iloc[-1].max() > 1e-3
 
 
 def test_dear_assets_lose_weight_to_cheap_ones() -> None:
@@ -300,18 +306,12 @@ def test_dear_assets_lose_weight_to_cheap_ones() -> None:
     assert moved.iloc[1].isna().all()
 
 
-def test_settings_are_read_off_a_section_of_a_strategy_file() -> None:
-    section = SimpleNamespace(method="shrinkage", rollyears=7, unknown=1, mean_estimate=SimpleNamespace(ew_lookback=33))
-    wanted = WeightSettings(method="shrinkage", rollyears=7, mean_estimate=MomentSettings(ew_lookback=33))
-    assert WeightSettings.like(section) == wanted
-
-
 @given(seed=seeds, corrected=st.booleans(), missing=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed: int, corrected: bool, missing: bool) -> None:
     gross = [daily_pandl(seed + place).iloc[200 * place :] for place in range(3)]
     costs = pd.DataFrame(-np.random.default_rng(seed).uniform(0, 0.5, (2, 3)), index=["one", "other"], columns=list("abc"))
-    corrections = CORRECTED if corrected else Corrections()
+    corrections = CORRECTED if corrected else REFERENCE
 
     def stacked(tables: list[pd.DataFrame]) -> Stacked:
         return stack([sums(table, "W", missing_stays_missing=missing) for table in tables])

@@ -12,9 +12,10 @@ from hypothesis import given, settings, strategies as st
 
 from tests.strategy.returns import daily_pandl, same, weekly
 from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation import (
     FitPeriod,
-    WeightSettings,
     cost_sharpe_ratios,
     estimated_weights,
     fit_periods,
@@ -27,6 +28,7 @@ from tradeflow_core.strategy.estimation import (
     without_zeros,
 )
 
+CALENDAR = frozenset({Correction.CALENDAR_FITS})
 seeds = st.integers(0, 10_000)
 
 
@@ -47,29 +49,29 @@ def test_the_reference_steps_back_from_the_last_row_so_a_further_week_moves_ever
 def test_calendar_periods_follow_on_and_stay_when_data_are_added(days: int, more: int, interval: str, start: int) -> None:
     first = pd.Timestamp("1990-01-01") + pd.Timedelta(days=start)
     last = first + pd.Timedelta(days=days)
-    periods = fit_periods(first, last, "rolling", 5, interval, calendar=True)
+    periods = fit_periods(first, last, "rolling", rollyears=5, interval=interval, corrections=CALENDAR)
     assert periods[0].no_data and periods[0].period_start == first
     assert periods[-1].period_start <= last < periods[-1].period_end
     for before, after in pairwise(periods):
         assert before.period_end == after.period_start == after.fit_end
         assert after.fit_start == max(first, after.fit_end - pd.DateOffset(years=5))
-    longer = fit_periods(first, last + pd.Timedelta(days=more), "rolling", 5, interval, calendar=True)
+    longer = fit_periods(first, last + pd.Timedelta(days=more), "rolling", rollyears=5, interval=interval, corrections=CALENDAR)
     assert longer[: len(periods)] == periods
 
 
 def test_calendar_periods_of_a_year_begin_on_new_year_after_at_least_a_year_of_data() -> None:
-    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2003-01-01"), calendar=True)
+    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2003-01-01"), corrections=CALENDAR)
     assert [period.period_start for period in periods] == list(pd.to_datetime(["2000-01-02", "2002-01-01", "2003-01-01"]))
 
 
 def test_too_little_data_give_no_period_in_the_reference_and_one_without_data_in_the_calendar() -> None:
     first, last = pd.Timestamp("2000-03-05"), pd.Timestamp("2000-12-31")
     assert fit_periods(first, last) == []
-    assert fit_periods(first, last, calendar=True) == [FitPeriod(first, first, first, pd.Timestamp("2002-01-01"), no_data=True)]
+    assert fit_periods(first, last, corrections=CALENDAR) == [FitPeriod(first, first, first, pd.Timestamp("2002-01-01"), no_data=True)]
 
 
 def test_rolling_windows_count_steps_in_the_reference() -> None:
-    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2001-12-30"), "rolling", 5, "W")
+    periods = fit_periods(pd.Timestamp("2000-01-02"), pd.Timestamp("2001-12-30"), "rolling", rollyears=5, interval="W")
     assert periods[-1].fit_end - periods[-1].fit_start == pd.Timedelta(weeks=5)
 
 
@@ -111,7 +113,7 @@ def test_an_unknown_frequency_is_refused() -> None:
     with pytest.raises(ConfigError, match="frequency"):
         sums(weekly(1, 10, 1), "Q")
     with pytest.raises(ConfigError, match="frequency"):
-        estimated_weights(stack([weekly(1, 200, 2)]), WeightSettings(frequency="Q"))
+        estimated_weights(stack([weekly(1, 200, 2)]), WeightEstimate.model_construct(frequency="Q"))
 
 
 def test_returns_of_a_week_are_the_change_of_accumulated_daily_returns() -> None:

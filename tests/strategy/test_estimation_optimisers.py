@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from tests.strategy.returns import same
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation import (
     Correlation,
     Estimates,
     FitPeriod,
-    WeightSettings,
     adjusted_for_sharpe,
     diversification_multiplier,
     handcrafted,
@@ -52,7 +53,7 @@ def estimates(seed: int, size: int, years: float = 20.0) -> Estimates:
 def test_weights_are_never_negative_and_sum_to_one_unless_handcrafted_by_likeness(
     seed: int, size: int, method: Any, equal: bool
 ) -> None:
-    weights = optimal_weights(estimates(seed, size), WeightSettings(method=method, equalise_SR=equal))
+    weights = optimal_weights(estimates(seed, size), WeightEstimate(method=method, equalise_SR=equal))
     assert (weights >= 0).all()
     if method == "handcraft" and equal:
         assert weights.sum() >= 1 - 1e-12
@@ -109,20 +110,20 @@ def test_assets_without_estimates_are_set_aside() -> None:
     values = case.correlation.values.copy()
     values[3, :] = values[:, 3] = np.nan
     part = replace(case, mean=mean, correlation=replace(case.correlation, values=values))
-    assert list(np.isnan(optimal_weights(part, WeightSettings()))) == [False, True, False, True, False]
+    assert list(np.isnan(optimal_weights(part, WeightEstimate()))) == [False, True, False, True, False]
 
 
 def test_a_lone_asset_counts_only_when_corrected() -> None:
     lone = Estimates(Correlation(("a",), np.array([[1.0]])), np.array([0.1]), np.array([0.2]), 5.0)
-    assert np.isnan(optimal_weights(lone, WeightSettings())).all()
-    assert list(optimal_weights(lone, WeightSettings(), lone_asset=True)) == [1.0]
+    assert np.isnan(optimal_weights(lone, WeightEstimate())).all()
+    assert list(optimal_weights(lone, WeightEstimate(), lone_asset=True)) == [1.0]
 
 
 def test_methods_that_do_not_exist_or_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="equalise_vols"):
-        optimal_weights(estimates(1, 3), WeightSettings(equalise_vols=False))
-    with pytest.raises(ConfigError, match="method"):
-        optimal_weights(estimates(1, 3), WeightSettings(method="guess"))  # type: ignore[arg-type]
+        optimal_weights(estimates(1, 3), WeightEstimate(equalise_vols=False))
+    with pytest.raises(ValidationError, match="method"):
+        WeightEstimate(method="guess")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="solver"):
         max_sharpe_weights(np.ones(2), np.eye(2), "luck")  # type: ignore[arg-type]
 

@@ -15,11 +15,10 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.strategy.markets import market, up_to
+from tradeflow_core.nightly import CAP, FACTORS, MULTIPLIER, Explanation, explain, open_run, save_day
+from tradeflow_core.nightly.explanation import shapley
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import BacktestData, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.explain import CAP, FACTORS, MULTIPLIER, Explanation, explain, shapley
-from tradeflow_core.strategy.production.run_writer import save_day
-from tradeflow_core.strategy.production.saved_runs import open_run
 
 DAY, NOON = date(2012, 9, 10), datetime(2012, 9, 10, 12, 0, tzinfo=UTC)
 NUMBERS = st.floats(-100, 100) | st.sampled_from([0.0, 1.0, -1.0])

@@ -24,10 +24,8 @@ from tests.strategy.uneven_markets import (
 )
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.strategy import Backtest, BacktestData
+from tradeflow_core.strategy.config.data_items import DAILY_ITEMS, DEMEAN_METHODS, STAMPED_ITEMS
 from tradeflow_core.strategy.inputs import factors
-from tradeflow_core.strategy.inputs.attenuation import attenuation
-from tradeflow_core.strategy.inputs.raw_data import RawData
-from tradeflow_core.strategy.inputs.stamped_data import StampedData
 from tradeflow_core.strategy.rules import RULES
 
 
@@ -43,11 +41,11 @@ def until(data: BacktestData, day: pd.Timestamp) -> BacktestData:
 def figures(backtest: Backtest) -> dict[str, pd.DataFrame]:
     """Every daily item, the factors demeaned in every way, the attenuation and every raw forecast."""
     raw_data = backtest.raw_data
-    tables = {name: raw_data.item(name).values for name in RawData.ITEMS}
-    for method in factors.DEMEAN_METHODS:
+    tables = {name: raw_data.item(name).values for name in DAILY_ITEMS}
+    for method in DEMEAN_METHODS:
         tables[method] = raw_data.item("demeaned_factor_value", demean_method=method, lookback_days=90).values
-    tables["attenuation"] = attenuation(raw_data, backtest.config).values
-    return tables | {rule: backtest.forecasts.raw(rule).values for rule in backtest.forecasts.rules}
+    tables["attenuation"] = raw_data.attenuation.values
+    return tables | {rule: backtest.forecasts.of(rule).raw.values for rule in backtest.forecasts.rules}
 
 
 @settings(max_examples=12, deadline=None)
@@ -112,10 +110,10 @@ def test_a_market_without_history_has_no_forecasts_and_does_not_disturb_the_othe
     )
     backtest, whole = strategy(odd, compat), strategy(replace(plain, instruments=another_class), compat)
     for rule in ("carry", "relative_carry"):
-        assert backtest.forecasts.raw(rule).values["C"].isna().all()
+        assert backtest.forecasts.of(rule).raw.values["C"].isna().all()
     for rule in backtest.forecasts.rules:
-        expected = whole.forecasts.raw(rule).values[["A", "B"]]
-        pd.testing.assert_frame_equal(backtest.forecasts.raw(rule).values[["A", "B"]], expected, obj=rule)
+        expected = whole.forecasts.of(rule).raw.values[["A", "B"]]
+        pd.testing.assert_frame_equal(backtest.forecasts.of(rule).raw.values[["A", "B"]], expected, obj=rule)
 
 
 @pytest.mark.parametrize("compat", ["pst", "fixed"])
@@ -150,7 +148,7 @@ def test_trend_works_at_any_level_of_the_price(compat: str, level: float) -> Non
     )
     ours, usual = strategy(lower, compat), strategy(plain, compat)
     for rule in ("ewmac", "carry"):
-        pd.testing.assert_frame_equal(ours.forecasts.raw(rule).values, usual.forecasts.raw(rule).values, atol=1e-9)
+        pd.testing.assert_frame_equal(ours.forecasts.of(rule).raw.values, usual.forecasts.of(rule).raw.values, atol=1e-9)
     assert (ours.raw_data.daily_percentage_volatility.values.dropna() > 0).all(axis=None)
 
 
@@ -254,7 +252,7 @@ def test_an_instrument_without_roll_cycle_has_an_unknown_number_of_rolls() -> No
 
 def test_every_figure_at_its_own_stamps_is_a_series_for_each_instrument() -> None:
     raw_data = uneven("pst").raw_data
-    for name in StampedData.AT_OWN_STAMPS:
+    for name in STAMPED_ITEMS:
         for code in "ABC":
             series = getattr(raw_data, name)[code]
             assert series.index.is_monotonic_increasing, name
@@ -272,7 +270,7 @@ def test_hourly_prices_leave_the_close_out_and_returns_are_their_changes() -> No
 def test_forecasts_are_attenuated_between_twice_and_half() -> None:
     for compat in ("pst", "fixed"):
         backtest = uneven(compat)
-        multiplier = attenuation(backtest.raw_data, backtest.config).values
+        multiplier = backtest.raw_data.attenuation.values
         assert multiplier.min().min() >= 0.5
         assert multiplier.max().max() <= 2.0
 
@@ -284,5 +282,5 @@ def test_forecasts_shrink_while_volatility_is_high() -> None:
 
     data = with_prices(three_markets(), "A", wilder)
     backtest = strategy(data)
-    multiplier = attenuation(backtest.raw_data, backtest.config).values["A"]
+    multiplier = backtest.raw_data.attenuation.values["A"]
     assert multiplier.iloc[365:375].max() < 0.7 * multiplier.iloc[200:350].mean()

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
-from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Returns
-from tradeflow_core.strategy.results.statistics import (
+from tradeflow_core.strategy.results.curve_statistics import (
     ALL_STATISTICS,
     TEXT,
     compare,
@@ -19,6 +18,7 @@ from tradeflow_core.strategy.results.statistics import (
     statistics,
     statistics_text,
 )
+from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Returns
 from tradeflow_core.strategy.results.summary import IN_PERCENT
 
 WITH_UNIT = IN_PERCENT

@@ -16,7 +16,7 @@ from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.instruments import Costs
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
-from tradeflow_core.strategy.results.statistics import ALL_STATISTICS
+from tradeflow_core.strategy.results.curve_statistics import ALL_STATISTICS
 from tradeflow_core.strategy.results.summary import Summary, summarise, summary_tables
 from tradeflow_core.strategy.results.turnovers import turnover_table
 

@@ -13,15 +13,17 @@ from tests.strategy.markets import market
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import (
     BacktestData,
+    Correction,
     StrategyConfig,
     load_strategy,
     packaged_strategies,
     run_backtest,
 )
-from tradeflow_core.strategy.config_changes import parse_grid
+from tradeflow_core.strategy.config.changes import parse_grid
+from tradeflow_core.strategy.config.sections import RawDataSection
+from tradeflow_core.strategy.results.curve_statistics import statistics
 from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.statistics import statistics
-from tradeflow_core.strategy.sweep import RAW, Sweep, Workshop, narrowed, sweep
+from tradeflow_core.strategy.sweeps import Sweep, Workshop, sweep
 
 OVERLAY = {
     "max_risk_fraction_normal_risk": 0.7,
@@ -154,20 +156,21 @@ def test_an_order_that_jumps_between_settings_shares_as_much(data: BacktestData)
 
 
 def test_nothing_is_kept_once_it_is_needed_no_more(data: BacktestData) -> None:
-    configs = [config(buffer_size=size) for size in (0.1, 0.2)]
-    workshop = Workshop(data, configs)
-    for one in configs:
-        workshop.backtest(one).stage("portfolio_pandl")
+    workshop = Workshop(data, {str(size): config(buffer_size=size) for size in (0.1, 0.2)})
+    for name in workshop.order:
+        workshop.backtest(name).stage("portfolio_pandl")
         assert workshop._parts
-        workshop.finish(one)
+        workshop.finish(name)
     assert not workshop._parts
 
 
 def test_a_part_cannot_read_a_setting_that_it_is_not_known_to_read() -> None:
-    narrow = narrowed(config(), RAW)
-    assert narrow.volatility_calculation.days == 35 and narrow.corrections
+    section = RawDataSection.of(config())
+    assert section.volatility_calculation.days == 35 and section.corrections == RawDataSection.READS
     with pytest.raises(AttributeError, match="forecast_cap"):
-        _ = narrow.forecast_cap
+        _ = section.forecast_cap  # type: ignore[attr-defined]
+    with pytest.raises(KeyError, match="statistics"):
+        section.corrects(Correction.STATISTICS)
 
 
 def test_rules_by_the_hour_are_shared_too(data: BacktestData) -> None:

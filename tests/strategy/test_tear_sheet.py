@@ -23,8 +23,8 @@ from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
 from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.tear_sheet import figures, tear_sheet
-from tradeflow_core.strategy.results.tear_sheet.formats import MISSING, number, percent, spread, whole
+from tradeflow_core.strategy.results.html import figures, tear_sheet
+from tradeflow_core.strategy.results.html.formats import MISSING, number, percent, spread, whole
 
 SECTIONS = (
     "account",

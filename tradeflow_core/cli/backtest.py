@@ -21,15 +21,22 @@ from tradeflow_core.cli.saved import compare, show
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Home, WallClock
-from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config_changes import parse_changes, parse_grid
-from tradeflow_core.strategy.inputs.universe import only_instruments
-from tradeflow_core.strategy.production.nightly import production_data
-from tradeflow_core.strategy.production.run_writer import save_folder
-from tradeflow_core.strategy.production.saved_runs import nearest
-from tradeflow_core.strategy.results.summary import Summary, summarise, summary_tables
-from tradeflow_core.strategy.sweep import sweep as run_sweep
+from tradeflow_core.model import nearest
+from tradeflow_core.nightly import production_data, save_folder
+from tradeflow_core.strategy import (
+    Backtest,
+    BacktestData,
+    Correction,
+    StrategyConfig,
+    load_strategy,
+    only_instruments,
+    packaged_strategies,
+    parse_changes,
+    parse_grid,
+    run_backtest,
+    sweep as run_sweep,
+)
+from tradeflow_core.strategy.results import Summary, summarise, summary_tables
 
 TEAR_SHEET, SUMMARY = "tear_sheet.html", "summary.json"
 
@@ -224,7 +231,7 @@ def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
         return lambda: tested.stage(name)
 
     def forecast(rule: str) -> Callable[[], object]:
-        return lambda: tested.forecasts.daily_capped(rule)
+        return lambda: tested.forecasts.of(rule).capped
 
     rules = sorted({rule for used in tested.forecasts.rules_by_instrument.values() for rule in used})
     return [
@@ -242,7 +249,7 @@ def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
 
 
 def _write_tear_sheet(tested: Backtest, file: Path) -> None:
-    from tradeflow_core.strategy.results.tear_sheet import tear_sheet  # charts take long to import, and most commands need none
+    from tradeflow_core.strategy.results import tear_sheet  # charts take long to import, and most commands need none
 
     tear_sheet(tested, file)
 

@@ -13,8 +13,8 @@ from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
+from tradeflow_core.nightly import latest_optimal
 from tradeflow_core.orders import is_dynamic, preview_orders
-from tradeflow_core.strategy.production.nightly import latest_optimal
 
 OPTIMISED = [
     *("instrument", "notional_position", "previous_position", "optimised_position", "position_limit"),

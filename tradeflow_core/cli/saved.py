@@ -15,9 +15,20 @@ from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.model import contract_label
-from tradeflow_core.strategy.production.explain import CAP, FACTORS, MULTIPLIER, WORDS, Explanation, explain
-from tradeflow_core.strategy.production.saved_runs import MANIFEST, Manifest, SavedRun, nearest, open_run, saved_days
+from tradeflow_core.model import contract_label, nearest
+from tradeflow_core.nightly import (
+    CAP,
+    FACTORS,
+    MANIFEST,
+    MULTIPLIER,
+    WORDS,
+    Explanation,
+    Manifest,
+    SavedRun,
+    explain,
+    open_run,
+    saved_days,
+)
 
 SMALL = 0.05
 """Contracts: changes below this are not told one by one."""

@@ -16,11 +16,11 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
 from tradeflow_core.model import OrderType
+from tradeflow_core.nightly import run_behind, store_optimal
 from tradeflow_core.orders.controls import Standing, standings
 from tradeflow_core.orders.optimised import is_dynamic, optimised_positions
 from tradeflow_core.orders.sizing import apply_override, apply_position_limits
-from tradeflow_core.strategy.positions.dynamic import Outcome
-from tradeflow_core.strategy.production.nightly import run_behind, store_optimal
+from tradeflow_core.strategy.positions import Outcome
 
 ORDER_DECISIONS = "order_decisions"
 """The dataset of what was decided for every instrument, traded or not. The orders themselves are in the ledger."""

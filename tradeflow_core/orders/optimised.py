@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tradeflow_core.model import OverrideKind
+from tradeflow_core.nightly import SavedRun
 from tradeflow_core.orders.controls import Standing
-from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.positions.dynamic import Constraints, Optimised, Outcome, Problem, optimise
-from tradeflow_core.strategy.production.saved_runs import SavedRun
+from tradeflow_core.strategy.positions import Constraints, Optimised, Outcome, Problem, optimise
+
+Floats = NDArray[np.float64]
 
 FIGURES = {
     "notional_position": "optimal position (too little price history)",

@@ -1,18 +1,9 @@
-"""Backtests: strategies, their forecasts, positions and profit and loss."""
+"""Backtests: strategies, their forecasts, positions and profit and loss. Pure: it knows no desk.
 
-from tradeflow_core.strategy.backtest import Backtest, run_backtest
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies, strategy_from_dict
-from tradeflow_core.strategy.inputs.data import BacktestData
-from tradeflow_core.strategy.rules import whole_table
+The names below are what code outside this room uses, with those of `strategy.results` (what a backtest has to show),
+`strategy.positions` (profit and loss, dynamic optimisation) and `strategy.costs`. They are imported when first asked for.
+"""
 
-__all__ = [
-    "Backtest",
-    "BacktestData",
-    "StrategyConfig",
-    "load_strategy",
-    "packaged_strategies",
-    "run_backtest",
-    "strategy_from_dict",
-    "whole_table",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,30 +8,17 @@ Stages are computed when asked for, once. With `compat: pst` figures are those o
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import replace
-from functools import cached_property
-
 import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.model import nearest
 from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.common.threads import one_thread
-from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
-from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 from tradeflow_core.strategy.inputs.data import BacktestData
-from tradeflow_core.strategy.inputs.raw_data import RawData
-from tradeflow_core.strategy.inputs.universe import instrument_list
-from tradeflow_core.strategy.positions.accounts import Accounts
-from tradeflow_core.strategy.positions.buffers import Buffers, buffered_position, buffers
-from tradeflow_core.strategy.positions.dynamic_positions import DynamicPositions
-from tradeflow_core.strategy.positions.multipliers import capital_multiplier
-from tradeflow_core.strategy.positions.portfolio import Portfolio
-from tradeflow_core.strategy.positions.rule_accounts import RuleAccounts
-from tradeflow_core.strategy.positions.sizing import Sizing
+from tradeflow_core.strategy.parts import Make, Parts, made_anew
+from tradeflow_core.strategy.stages import STAGES
 
 
 def run_backtest(config: StrategyConfig, data: BacktestData) -> Backtest:
@@ -42,19 +29,11 @@ def run_backtest(config: StrategyConfig, data: BacktestData) -> Backtest:
     return Backtest(config, data)
 
 
-class Backtest:
+class Backtest(Parts):
     """Stages by name (`stage`), and the latest positions (`latest`)."""
 
-    def __init__(self, config: StrategyConfig, data: BacktestData) -> None:
-        self.config, self.data = config, data
-        self.instruments = instrument_list(config, data)
-        for code in self.instruments:
-            data.instrument(code)
-        self.raw_data = RawData(data, self.instruments, config)
-        self.forecasts = Forecasts(self.raw_data, config)
-        self.combined = CombinedForecast(self.forecasts, self.instruments, config)
-        self.sizing = Sizing(self.raw_data, self.combined, config)
-        self.portfolio = Portfolio(self.sizing, self.instruments, config)
+    def __init__(self, config: StrategyConfig, data: BacktestData, make: Make = made_anew) -> None:
+        super().__init__(config, data, make)
         self._stages: dict[str, pd.DataFrame] = {}
 
     def stage(self, name: str) -> pd.DataFrame:
@@ -63,104 +42,13 @@ class Backtest:
         A column per instrument, or (instrument, rule), (instrument, upper/lower), (instrument, gross/costs/net). Missing
         outside an instrument's own dates. Raises ConfigError for an unknown name, listing the valid ones.
         """
-        from tradeflow_core.strategy.stages import STAGES
-
         if name not in STAGES:
-            near = difflib.get_close_matches(name, STAGES, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"there is no stage {name}: {hint}Stages are {', '.join(STAGES)}")
+            raise ConfigError(f"there is no stage {name}{nearest(name, STAGES)}; stages are {', '.join(STAGES)}")
         if name not in self._stages:
             with one_thread():
                 found = STAGES[name](self)
             self._stages[name] = found.values if isinstance(found, Panel) else found
         return self._stages[name].copy(deep=False)
-
-    @cached_property
-    def buffers(self) -> Buffers:
-        """The bands within which nobody trades."""
-        return buffers(self.portfolio.notional_position, self.portfolio.average_position, self.config)
-
-    @cached_property
-    def buffered_position(self) -> Panel:
-        """Whole contracts held."""
-        return buffered_position(self.portfolio.notional_position, self.buffers, self.config, rounded=True)
-
-    @cached_property
-    def buffered_position_unrounded(self) -> Panel:
-        """What would be held if contracts could be divided."""
-        return buffered_position(self.portfolio.notional_position, self.buffers, self.config, rounded=False)
-
-    @cached_property
-    def dynamic(self) -> DynamicPositions:
-        """Positions by dynamic optimisation."""
-        return DynamicPositions(self.portfolio, self.config)
-
-    @property
-    def held_position(self) -> Panel:
-        """Whole contracts that the strategy holds at its starting capital: optimised ones, or those within the buffers."""
-        return self.dynamic.positions if self.config.dynamic_optimisation else self.buffered_position
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        """Profit and loss of the positions held."""
-        with one_thread():
-            return self.accounts_of(self.held_position)
-
-    @cached_property
-    def rule_accounts(self) -> RuleAccounts:
-        """Profit and loss by trading rule."""
-        return RuleAccounts(self.combined, self.portfolio, self.config)
-
-    @cached_property
-    def rule_costs(self) -> pd.DataFrame:
-        """Turnover and costs of each rule in each instrument, in Sharpe-ratio units a year."""
-        return self.combined.tables.costs.frame()
-
-    @property
-    def forecast_weight_tables(self) -> dict[str, pd.DataFrame]:
-        """The weights of rules before they are smoothed, by instrument: a row for each date from which it is in force."""
-        return {code: self.combined.tables.of(code) for code in self.instruments}
-
-    @cached_property
-    def capital_multiplier(self) -> pd.Series:
-        """What the starting capital has become, as a factor, by the strategy's rule for compounding.
-
-        From profit and loss at the costs that are reported; corrected (COSTS_KNOWN_THEN), at those of the prices known then.
-        """
-        known_then = self.config.corrects(Correction.COSTS_KNOWN_THEN)
-        net = (replace(self.accounts, known_then=True) if known_then else self.accounts).total["net"]
-        percent = 100.0 * net.to_numpy(dtype=float) / self.config.notional_trading_capital
-        once = self.config.corrects(Correction.HALF_COMPOUNDING_ONCE)
-        factor = capital_multiplier(self.config.capital_multiplier.func, percent, once)
-        return pd.Series(factor, index=net.index, name="capital_multiplier")
-
-    @cached_property
-    def actual_position(self) -> Panel:
-        """Contracts wanted at the capital of the day."""
-        return self._at_actual_capital(self.portfolio.notional_position)
-
-    @cached_property
-    def actual_buffers(self) -> Buffers:
-        """The bands at the capital of the day."""
-        return Buffers(self._at_actual_capital(self.buffers.upper), self._at_actual_capital(self.buffers.lower))
-
-    @cached_property
-    def actual_accounts(self) -> Accounts:
-        """Profit and loss of whole contracts within the bands at the capital of the day."""
-        return self.accounts_of(buffered_position(self.actual_position, self.actual_buffers, self.config, rounded=True))
-
-    def _at_actual_capital(self, contracts: Panel) -> Panel:
-        factor = self.capital_multiplier.reindex(contracts.index).ffill().to_numpy()
-        return contracts.like(contracts.array * factor[:, None])
-
-    def accounts_of(self, positions: Panel, rounded: bool = True) -> Accounts:
-        """Profit and loss of any portfolio positions; `rounded`: only whole contracts are filled."""
-        return Accounts(positions, self._portfolio_average_position, self.sizing, self.config, rounded)
-
-    @cached_property
-    def _portfolio_average_position(self) -> Panel:
-        average, share = self.sizing.average_position, self.portfolio.share
-        return average.like(average.array * share.asof(average.span).array)
 
     def latest(self) -> pd.DataFrame:
         """The last row of each instrument: what production stores as optimal positions.

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Calendar
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
 
-BUSINESS_DAYS = 256
 Prices = TypeVar("Prices", pd.DataFrame, pd.Series)
 
 
@@ -53,7 +53,7 @@ def mixed_vol(
     `backfill` fills the first days with the first known figure, which looks ahead.
     """
     fast = simple_ewvol(changes, days, min_periods)
-    slow = ewma(fast, BUSINESS_DAYS * slow_vol_years)
+    slow = ewma(fast, BUSINESS_DAYS_PER_YEAR * slow_vol_years)
     blend = (proportion_of_slow_vol * slow + (1 - proportion_of_slow_vol) * fast).clip(lower=vol_abs_min)
     return blend.ffill().bfill() if backfill else blend
 

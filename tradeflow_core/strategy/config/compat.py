@@ -10,6 +10,7 @@ A strategy chooses with the key `compat`:
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 
 class Correction(StrEnum):
@@ -101,4 +102,11 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.STATISTICS: "Drawdown counts from the start of the account, and downside deviation from 0.",
 }
 
-ALL = frozenset(Correction)
+Corrections = frozenset[Correction]
+REFERENCE: Corrections = frozenset()
+"""None of the corrections: the figures of the reference."""
+
+ALL: Corrections = frozenset(Correction)
+
+Solver = Literal["exact", "slsqp"]
+"""How optimal weights are found: exactly, or by the numerical search of the reference."""

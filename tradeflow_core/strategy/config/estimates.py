@@ -41,7 +41,7 @@ class ForecastScalarEstimate(Section):
 
 
 class MomentEstimate(Section):
-    """Mean or standard deviation of returns."""
+    """How a mean or a standard deviation of returns is estimated; `ew_lookback` is a span in rows."""
 
     using_exponent: Flag = True
     ew_lookback: PositiveFloat = 250
@@ -49,7 +49,13 @@ class MomentEstimate(Section):
 
 
 class CorrelationEstimate(Section):
-    """Correlations, fitted at intervals; `cleaning` fills gaps by the average, or by `offdiag` where nothing is known."""
+    """How correlations are estimated, when, and what is done to them.
+
+    Rows are of `frequency`; fits follow one another by `interval_frequency`; `rollyears` is read for `rolling` only.
+    `ew_lookback` is a span in rows. Then, in this order: `cleaning` fills missing entries by the average, or by `offdiag` for
+    assets without data; `floor_at_zero`; `clip` into [-clip, clip]; shrinking towards the average off the diagonal, by
+    `shrinkage_parameter` with exponential weights and by `shrinkage` without.
+    """
 
     frequency: Frequency = "W"
     date_method: DateMethod = "expanding"
@@ -60,7 +66,7 @@ class CorrelationEstimate(Section):
     min_periods: PositiveInt = 20
     cleaning: Flag = True
     floor_at_zero: Flag = True
-    offdiag: float = Field(0.99, ge=-1, le=1)
+    offdiag: Annotated[float, Field(ge=-1, le=1)] = 0.99
     clip: Fraction | None = None
     shrinkage_parameter: Fraction = 0.0
     shrinkage: Fraction = 0.0
@@ -82,24 +88,30 @@ class DivMultEstimate(Section):
 
 
 class WeightEstimate(Section):
-    """Weights from past returns. `cost_multiplier` makes costs count more than once; with `equalise_SR` all are equally good."""
+    """How weights follow from net returns of `frequency`, fitted once a year.
 
-    method: Method
-    frequency: Frequency
-    date_method: DateMethod
-    rollyears: PositiveInt
-    equalise_gross: Flag
-    cost_multiplier: float = Field(ge=0)
-    apply_cost_weight: Flag
-    cleaning: Flag
-    equalise_SR: Flag
-    ann_target_SR: float
-    equalise_vols: Flag
+    `equalise_gross` gives all the same mean before costs, `cost_multiplier` makes costs count more than once. `equalise_SR` gives
+    every asset the Sharpe ratio `ann_target_SR` (a year), `equalise_vols` the same volatility. `shrinkage_SR` and `shrinkage_corr`
+    (0 to 1) pull Sharpe ratios and correlations towards a common value. `cleaning` gives assets with data but without estimate a
+    small weight, `apply_cost_weight` moves weights towards cheap assets. Dates of the correlation estimate are not read.
+    """
+
+    method: Method = "handcraft"
+    frequency: Frequency = "W"
+    date_method: DateMethod = "expanding"
+    rollyears: PositiveInt = 20
+    equalise_gross: Flag = False
+    cost_multiplier: Annotated[float, Field(ge=0)] = 1.0
+    apply_cost_weight: Flag = False
+    cleaning: Flag = True
+    equalise_SR: Flag = False
+    ann_target_SR: float = 0.5
+    equalise_vols: Flag = True
     shrinkage_SR: Fraction = 0.9
-    shrinkage_corr: Fraction
-    correlation_estimate: CorrelationEstimate
-    mean_estimate: MomentEstimate
-    vol_estimate: MomentEstimate
+    shrinkage_corr: Fraction = 0.5
+    correlation_estimate: CorrelationEstimate = CorrelationEstimate()
+    mean_estimate: MomentEstimate = MomentEstimate()
+    vol_estimate: MomentEstimate = MomentEstimate()
 
 
 class ForecastWeightEstimate(WeightEstimate):

@@ -1,1 +1,5 @@
 """What trading costs, in money and in Sharpe-ratio units."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.common.panel import NANOSECONDS_PER_DAY, Floats, nanoseconds
+from tradeflow_core.strategy.common.years import CALENDAR_DAYS_PER_YEAR
 
 DEFLATOR_DAYS = 180
 
@@ -98,7 +99,7 @@ def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray
     if not per_year or not len(days):
         return nothing
     years = np.arange(days[0].year, days[-1].year + 1)
-    gap = int(365.25 // per_year)
+    gap = int(CALENDAR_DAYS_PER_YEAR // per_year)
     starts = _first_of_january(years) + gap // 2
     dates = (starts[:, None] + gap * np.arange(per_year)).ravel()
     first_of_year = np.arange(len(dates)) % per_year == 0

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.common.panel import Floats, Ints, Panel, nanoseconds
 from tradeflow_core.strategy.common.volatility import changes_over_gaps
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR, CALENDAR_DAYS_PER_YEAR, ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.costs.cash_costs import fill_costs
 
-BUSINESS_DAYS = 256
-ROOT_DAYS = 16.0
-SECONDS_PER_YEAR = 365.25 * 86_400
+SECONDS_PER_YEAR = CALENDAR_DAYS_PER_YEAR * 86_400
 
 
 def turnover(positions: Panel, average_position: Panel) -> pd.Series:
     """Average positions traded a year, by instrument. The average position is smoothed over about a year and a half."""
-    return BUSINESS_DAYS * _relative(positions, average_position).diff().abs().mean()
+    return BUSINESS_DAYS_PER_YEAR * _relative(positions, average_position).diff().abs().mean()
 
 
 def turnover_before(positions: Panel, average_position: Panel, rows: list[int], counted: NDArray[np.bool_]) -> Floats:
@@ -29,7 +28,7 @@ def turnover_before(positions: Panel, average_position: Panel, rows: list[int], 
     known = ~np.isnan(trades)
     total, count = sums_before(np.where(known, trades, 0.0), ends), sums_before(known.astype(float), ends)
     with np.errstate(invalid="ignore"):
-        return np.asarray(BUSINESS_DAYS * total / count, dtype=float)
+        return np.asarray(BUSINESS_DAYS_PER_YEAR * total / count, dtype=float)
 
 
 def _relative(positions: Panel, average_position: Panel) -> pd.DataFrame:
@@ -66,7 +65,7 @@ def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], bef
         average, risk = (_mean(panel.array[rows, place]) for panel in (price, vol))
         cost = fill_costs(np.array([1.0]), np.array([average]), instrument)[0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            result[place] = np.divide(cost, ROOT_DAYS * risk * instrument.point_size)
+            result[place] = np.divide(cost, ROOT_BUSINESS_DAYS_PER_YEAR * risk * instrument.point_size)
     return result
 
 
@@ -85,7 +84,7 @@ def daily_costs(per_year: Floats, average_position: Panel, vol: Panel, held: Pan
 
     They accrue with calendar time, from the first position on.
     """
-    points = vol.like(-per_year * average_position.asof(vol.span).array * vol.array * ROOT_DAYS)
+    points = vol.like(-per_year * average_position.asof(vol.span).array * vol.array * ROOT_BUSINESS_DAYS_PER_YEAR)
     drain = points.asof(held.span).values.bfill().to_numpy()
     stamps = nanoseconds(held.index)
     years = np.diff(stamps, prepend=stamps[0]) / 1e9 / SECONDS_PER_YEAR

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tradeflow_core.strategy.common.panel import Floats, Ints
+from tradeflow_core.strategy.config.compat import REFERENCE, Corrections
+from tradeflow_core.strategy.config.estimates import CorrelationEstimate
 from tradeflow_core.strategy.estimation.fit_rows import known_in_window, learning_rows
 from tradeflow_core.strategy.estimation.joint_moments import JointMoments
-from tradeflow_core.strategy.estimation.periods import FitPeriod
-from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, CorrelationSettings
+from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
 from tradeflow_core.strategy.estimation.sliding_moments import SlidingJointMoments
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 from tradeflow_core.strategy.estimation.windows import Rows, over_windows
@@ -53,7 +54,7 @@ class Correlation:
 
 
 def correlations(
-    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationSettings, corrections: Corrections = REFERENCE
+    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, corrections: Corrections = REFERENCE
 ) -> Iterator[tuple[FitPeriod, Correlation]]:
     """One matrix for each period, one at a time, with columns in the order of the data.
 
@@ -72,7 +73,22 @@ def correlations(
         yield period, Correlation.constant(data.columns, BEFORE_ANY_DATA) if period.no_data else next(matrices)
 
 
-def processed(raw: Floats, known: Bools, settings: CorrelationSettings) -> tuple[Floats, bool]:
+def fitted_correlations(
+    data: Stacked, settings: CorrelationEstimate, corrections: Corrections = REFERENCE
+) -> Iterator[tuple[FitPeriod, Correlation]]:
+    """`correlations` of the fit periods that the settings ask for."""
+    periods = fit_periods(
+        data.first,
+        data.last,
+        settings.date_method,
+        rollyears=settings.rollyears,
+        interval=settings.interval_frequency,
+        corrections=corrections,
+    )
+    return correlations(data, periods, settings, corrections)
+
+
+def processed(raw: Floats, known: Bools, settings: CorrelationEstimate) -> tuple[Floats, bool]:
     """A matrix after cleaning, floor, clip and shrinking, and whether nothing was known of it.
 
     `known`: which columns have data; a missing entry between two of them becomes the average of the known entries, any
@@ -90,7 +106,7 @@ def processed(raw: Floats, known: Bools, settings: CorrelationSettings) -> tuple
 def joint_moments(
     data: Stacked,
     periods: Sequence[FitPeriod],
-    settings: CorrelationSettings,
+    settings: CorrelationEstimate,
     corrections: Corrections = REFERENCE,
     rows: Rows | None = None,
 ) -> Iterator[JointMoments]:
@@ -105,13 +121,13 @@ def joint_moments(
     return over_windows(values, start, end, lambda: JointMoments(size, decay), lambda: SlidingJointMoments(size, decay))
 
 
-def least_joint_rows(data: Stacked, settings: CorrelationSettings) -> int:
+def least_joint_rows(data: Stacked, settings: CorrelationEstimate) -> int:
     """Joint rows that a correlation needs."""
     return settings.min_periods * data.frames if settings.using_exponent else 1
 
 
 def _estimated(
-    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationSettings, corrections: Corrections
+    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, corrections: Corrections
 ) -> Iterator[Correlation]:
     order, back = _by_first_row(data)
     rows = None if order is None else data.values[:, order]

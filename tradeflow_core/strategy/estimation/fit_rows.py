@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tradeflow_core.strategy.common.panel import Ints
+from tradeflow_core.strategy.config.compat import Correction, Corrections
 from tradeflow_core.strategy.estimation.periods import FitPeriod
-from tradeflow_core.strategy.estimation.settings import Corrections
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 
 
@@ -22,7 +22,7 @@ def learning_rows(
     """
     start, end = rows_in_window(data, periods, corrections)
     if using_exponent:
-        return start if corrections.rolling_window else np.zeros_like(start), data.rows_before(
+        return start if Correction.ROLLING_WINDOW in corrections else np.zeros_like(start), data.rows_before(
             [period.fit_end for period in periods]
         )
     return start, end
@@ -31,7 +31,7 @@ def learning_rows(
 def rows_in_window(data: Stacked, periods: Sequence[FitPeriod], corrections: Corrections) -> tuple[Ints, Ints]:
     """First row of each period's window and the row after its last."""
     start = data.rows_before([period.fit_start for period in periods])
-    return start, data.rows_before([period.fit_end for period in periods], inclusive=not corrections.calendar_fits)
+    return start, data.rows_before([period.fit_end for period in periods], inclusive=Correction.CALENDAR_FITS not in corrections)
 
 
 def known_in_window(data: Stacked, periods: Sequence[FitPeriod], corrections: Corrections) -> Bools:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize, nnls
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.estimation.settings import Solver
+from tradeflow_core.strategy.config.compat import Solver
 
 TOLERANCE = 1e-5
 SMALLEST_EIGENVALUE = 1e-8

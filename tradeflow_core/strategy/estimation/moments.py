@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.config.compat import REFERENCE, Corrections
+from tradeflow_core.strategy.config.estimates import MomentEstimate
 from tradeflow_core.strategy.estimation.fit_rows import learning_rows
 from tradeflow_core.strategy.estimation.periods import FitPeriod
-from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, MomentSettings
 from tradeflow_core.strategy.estimation.stacking import Stacked
 from tradeflow_core.strategy.estimation.windows import Rows, over_windows
 
@@ -75,8 +76,8 @@ class ColumnMoments:
 def means_and_deviations(
     data: Stacked,
     periods: Sequence[FitPeriod],
-    mean: MomentSettings,
-    deviation: MomentSettings,
+    mean: MomentEstimate,
+    deviation: MomentEstimate,
     corrections: Corrections = REFERENCE,
     rows: Rows | None = None,
 ) -> tuple[Floats, Floats]:
@@ -103,12 +104,12 @@ def means_and_deviations(
 
 
 def _over_periods(
-    data: Stacked, values: Rows, periods: Sequence[FitPeriod], settings: MomentSettings, corrections: Corrections
+    data: Stacked, values: Rows, periods: Sequence[FitPeriod], settings: MomentEstimate, corrections: Corrections
 ) -> Iterator[ColumnMoments]:
     start, end = learning_rows(data, periods, settings.using_exponent, corrections)
     decay = 1.0 - 2.0 / (settings.ew_lookback * data.frames + 1.0) if settings.using_exponent else 1.0
     return over_windows(values, start, end, lambda: ColumnMoments(values.shape[1], decay))
 
 
-def _least(data: Stacked, settings: MomentSettings) -> int:
+def _least(data: Stacked, settings: MomentEstimate) -> int:
     return settings.min_periods * data.frames if settings.using_exponent else settings.min_periods

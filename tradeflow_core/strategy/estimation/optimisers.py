@@ -11,11 +11,12 @@ import numpy as np
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.config.compat import Solver
+from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation.clustering import two_clusters
 from tradeflow_core.strategy.estimation.correlation import Correlation
 from tradeflow_core.strategy.estimation.diversification import diversification_multiplier
 from tradeflow_core.strategy.estimation.max_sharpe import max_sharpe_weights
-from tradeflow_core.strategy.estimation.settings import Solver, WeightSettings
 from tradeflow_core.strategy.estimation.sharpe_multiplier import adjusted_for_sharpe
 from tradeflow_core.strategy.estimation.stacking import Bools
 
@@ -44,12 +45,11 @@ class Estimates:
 
 
 def optimal_weights(
-    estimates: Estimates, settings: WeightSettings, solver: Solver = "exact", *, lone_asset: bool = False
+    estimates: Estimates, settings: WeightEstimate, solver: Solver = "exact", *, lone_asset: bool = False
 ) -> Floats:
     """Weights in the order of the columns; missing for assets that are set aside.
 
-    Handcrafted weights need not sum to 1. Raises ConfigError for an unknown method, or handcrafting with unequal
-    volatilities.
+    Handcrafted weights need not sum to 1. Raises ConfigError for handcrafting with unequal volatilities.
     """
     weights = np.full(len(estimates.mean), np.nan)
     usable = np.flatnonzero(estimates.usable(lone_asset=lone_asset))
@@ -59,19 +59,17 @@ def optimal_weights(
     return weights
 
 
-def _by_method(estimates: Estimates, settings: WeightSettings, solver: Solver) -> Floats:
+def _by_method(estimates: Estimates, settings: WeightEstimate, solver: Solver) -> Floats:
     if settings.method == "equal_weights":
         return np.full(len(estimates.mean), 1.0 / len(estimates.mean))
     if settings.method == "one_period":
         return _one_period(estimates, settings, settings.ann_target_SR, solver)
     if settings.method == "shrinkage":
         return _one_period(_shrunk(estimates, settings), settings, SHRUNK_AND_EQUAL_SR, solver)
-    if settings.method == "handcraft":
-        return _handcraft(estimates, settings, solver)
-    raise ConfigError(f"method: {settings.method!r} is not known: give handcraft, shrinkage, one_period or equal_weights")
+    return _handcraft(estimates, settings, solver)
 
 
-def _one_period(estimates: Estimates, settings: WeightSettings, equal_sharpe: float, solver: Solver) -> Floats:
+def _one_period(estimates: Estimates, settings: WeightEstimate, equal_sharpe: float, solver: Solver) -> Floats:
     mean, deviation = estimates.mean, estimates.deviation
     if settings.equalise_vols:
         average = deviation.mean()
@@ -82,13 +80,13 @@ def _one_period(estimates: Estimates, settings: WeightSettings, equal_sharpe: fl
     return max_sharpe_weights(mean, covariance, solver)
 
 
-def _shrunk(estimates: Estimates, settings: WeightSettings) -> Estimates:
+def _shrunk(estimates: Estimates, settings: WeightEstimate) -> Estimates:
     sharpe = settings.shrinkage_SR * settings.ann_target_SR + (1.0 - settings.shrinkage_SR) * estimates.sharpe
     correlation = estimates.correlation.shrunk(settings.shrinkage_corr)
     return Estimates(correlation, sharpe * estimates.deviation, estimates.deviation, estimates.years)
 
 
-def _handcraft(estimates: Estimates, settings: WeightSettings, solver: Solver) -> Floats:
+def _handcraft(estimates: Estimates, settings: WeightEstimate, solver: Solver) -> Floats:
     if not settings.equalise_vols:
         raise ConfigError("equalise_vols: false cannot be combined with method: handcraft, which assumes equal volatilities")
     weights = handcrafted(estimates.correlation)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy.estimation.settings import DateMethod
+from tradeflow_core.strategy.config.compat import REFERENCE, Correction, Corrections
+from tradeflow_core.strategy.config.estimates import DateMethod
 
 STANDARD_STEPS = {"W": 7, "M": 30, "12M": 365, "Y": 365}
 DAYS_IN = {"D": 1, "W": 7}
@@ -33,28 +34,27 @@ def fit_periods(
     first: pd.Timestamp,
     last: pd.Timestamp,
     date_method: DateMethod = "expanding",
+    *,
     rollyears: int = 20,
     interval: str = "12M",
-    *,
-    calendar: bool = False,
-    in_years: bool = False,
+    corrections: Corrections = REFERENCE,
 ) -> list[FitPeriod]:
     """Consecutive fit periods for data with stamps `first` to `last`.
 
     `in_sample`: one period that learns from all data. Otherwise the first period has no data, and the first real fit has
     between one and two intervals of it.
 
-    By default fit dates are steps of whole days back from `last` (365 for a year), `rollyears` counts steps, the newest fit
-    is one step before `last`, and data of less than one step give no period at all. With `in_years` `rollyears` counts years all
-    the same. With `calendar` fit dates are the
-    ends of calendar years or months (for intervals of days or weeks: steps on from `first`), `rollyears` counts years, the
-    newest fit is the latest that `last` has reached, and there always is a first period; adding data then changes no
-    period. Raises ConfigError for an unknown method or interval.
+    As the reference, fit dates are steps of whole days back from `last` (365 for a year), `rollyears` counts steps, the newest fit
+    is one step before `last`, and data of less than one step give no period at all. Corrected (ROLLING_WINDOW), `rollyears` counts
+    years all the same. Corrected (CALENDAR_FITS), fit dates are the ends of calendar years or months (for intervals of days or
+    weeks: steps on from `first`), `rollyears` counts years, the newest fit is the latest that `last` has reached, and there always
+    is a first period; adding data then changes no period. Raises ConfigError for an unknown method or interval.
     """
     if date_method == "in_sample":
         return [FitPeriod(first, last, first, last)]
     if date_method not in ("expanding", "rolling"):
         raise ConfigError(f"date_method: {date_method!r} is not known: give expanding, rolling or in_sample")
+    calendar = Correction.CALENDAR_FITS in corrections
     dates = _calendar_dates(first, last, interval) if calendar else _steps_back(first, last, interval)
     if len(dates) < 2:
         return []
@@ -62,8 +62,10 @@ def fit_periods(
     for place in range(1, len(dates) - 1):
         fit_start = first
         if date_method == "rolling":
-            in_steps = not (calendar or in_years)
-            fit_start = dates[max(0, place - rollyears)] if in_steps else max(first, dates[place] - pd.DateOffset(years=rollyears))
+            in_steps = not (calendar or Correction.ROLLING_WINDOW in corrections)
+            fit_start = (
+                dates[max(0, place - rollyears)] if in_steps else max(first, dates[place] - pd.DateOffset(years=rollyears))
+            )
         periods.append(FitPeriod(fit_start, dates[place], dates[place], dates[place + 1]))
     return periods
 

@@ -14,6 +14,8 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.config.compat import REFERENCE, Corrections, Solver
+from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation.correlation import (
     BEFORE_ANY_DATA,
     Correlation,
@@ -25,8 +27,7 @@ from tradeflow_core.strategy.estimation.fit_rows import known_in_window
 from tradeflow_core.strategy.estimation.joint_moments import JointMoments, correlation_of
 from tradeflow_core.strategy.estimation.moments import means_and_deviations
 from tradeflow_core.strategy.estimation.optimisers import Estimates
-from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, Solver, WeightSettings, periods_per_year
-from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
+from tradeflow_core.strategy.estimation.stacking import Bools, Stacked, periods_per_year
 from tradeflow_core.strategy.estimation.weights import PeriodEstimates, lengths_in_years, weight_periods, weights_of
 
 
@@ -34,7 +35,7 @@ def weights_by_member(
     gross: Stacked,
     units: Stacked,
     cost_sharpe: pd.DataFrame,
-    settings: WeightSettings,
+    settings: WeightEstimate,
     corrections: Corrections = REFERENCE,
     solver: Solver = "exact",
 ) -> dict[str, pd.DataFrame]:
@@ -59,10 +60,10 @@ class SharedReturns:
     pairs: list[_Pairs | None]
     mean: Floats
     variance: Floats
-    settings: WeightSettings
+    settings: WeightEstimate
 
     @staticmethod
-    def of(gross: Stacked, units: Stacked, settings: WeightSettings, corrections: Corrections = REFERENCE) -> SharedReturns:
+    def of(gross: Stacked, units: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE) -> SharedReturns:
         """Read the rows once. Raises DataError where gross and units are not of the same rows and columns."""
         if units.columns != gross.columns or not np.array_equal(units.stamps, gross.stamps):
             raise DataError("gross returns and cost units must have the same rows and columns: stack both from the same tables")

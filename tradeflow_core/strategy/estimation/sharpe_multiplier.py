@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.estimation.settings import Solver
+from tradeflow_core.strategy.config.compat import Solver
 from tradeflow_core.strategy.estimation.two_asset_search import searched_first_weights
 
 DEVIATION = 0.15

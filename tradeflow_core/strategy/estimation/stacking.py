@@ -19,9 +19,21 @@ from tradeflow_core.strategy.common.panel import (
     business_days,
     nanoseconds,
 )
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR, CALENDAR_DAYS_PER_YEAR
+from tradeflow_core.strategy.config.compat import Correction, Corrections
 
 Bools = NDArray[np.bool_]
 MICROSECOND = 1000
+WEEKS_PER_YEAR = CALENDAR_DAYS_PER_YEAR / 7
+PERIODS_PER_YEAR = {
+    "B": float(BUSINESS_DAYS_PER_YEAR),
+    "W": WEEKS_PER_YEAR,
+    "7D": WEEKS_PER_YEAR,
+    "M": 12.0,
+    "Y": 1.0,
+    "D": CALENDAR_DAYS_PER_YEAR,
+}
+"""Rows a year by frequency: business days, weeks, months, years, calendar days."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +104,17 @@ def stack(frames: Sequence[pd.DataFrame], *, by_key: bool = False, known_after: 
     return Stacked(values.reshape(-1, len(columns)), stamps, columns, len(frames), known_after)
 
 
-def after_label(frequency: str) -> int:
-    """Nanoseconds from the label of a bin to its last day."""
-    return 6 * NANOSECONDS_PER_DAY if frequency == "7D" else 0
+def after_label(frequency: str, corrections: Corrections) -> int:
+    """Nanoseconds from the label of a bin to its last day, which the reference does not count (CALENDAR_FITS)."""
+    return 6 * NANOSECONDS_PER_DAY if frequency == "7D" and Correction.CALENDAR_FITS in corrections else 0
+
+
+def periods_per_year(frequency: str) -> float:
+    """Rows a year at a frequency; ConfigError for one that is not known."""
+    try:
+        return PERIODS_PER_YEAR[frequency]
+    except KeyError:
+        raise ConfigError(f"frequency: {frequency!r} is not known: give one of {', '.join(PERIODS_PER_YEAR)}") from None
 
 
 def _checked_stamps(frame: pd.DataFrame) -> Ints:

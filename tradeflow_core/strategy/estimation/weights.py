@@ -10,18 +10,19 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.common.years import CALENDAR_DAYS_PER_YEAR
+from tradeflow_core.strategy.config.compat import REFERENCE, Correction, Corrections, Solver
+from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation.correlation import correlations
 from tradeflow_core.strategy.estimation.fit_rows import known_in_window, rows_in_window
 from tradeflow_core.strategy.estimation.moments import means_and_deviations
 from tradeflow_core.strategy.estimation.optimisers import Estimates, optimal_weights
 from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
-from tradeflow_core.strategy.estimation.settings import REFERENCE, Corrections, Solver, WeightSettings, periods_per_year
 from tradeflow_core.strategy.estimation.sharpe_multiplier import sharpe_multipliers
-from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
+from tradeflow_core.strategy.estimation.stacking import Bools, Stacked, periods_per_year
 
 COST_CORRELATION = 0.5
 COST_YEARS = 100.0
-DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class PeriodEstimates:
 
 
 def estimated_weights(
-    returns: Stacked, settings: WeightSettings, corrections: Corrections = REFERENCE, solver: Solver = "exact"
+    returns: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE, solver: Solver = "exact"
 ) -> pd.DataFrame:
     """Weights of the columns of `returns` (net, of `settings.frequency`, stacked or not): period starts x columns.
 
@@ -45,22 +46,21 @@ def estimated_weights(
     return weights_of(period_estimates(returns, periods, settings, corrections), returns.columns, settings, corrections, solver)
 
 
-def weight_periods(returns: Stacked, settings: WeightSettings, corrections: Corrections = REFERENCE) -> list[FitPeriod]:
-    """The fit periods of returns; DataError when there is none."""
-    dates = settings.date_method, settings.rollyears, settings.interval_frequency
+def weight_periods(returns: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE) -> list[FitPeriod]:
+    """The fit periods of returns, a year apart; DataError when there is none."""
     periods = fit_periods(
-        returns.first, returns.last, *dates, calendar=corrections.calendar_fits, in_years=corrections.rolling_window
+        returns.first, returns.last, settings.date_method, rollyears=settings.rollyears, corrections=corrections
     )
     if not periods:
         raise DataError(
-            f"returns from {returns.first:%Y-%m-%d} to {returns.last:%Y-%m-%d} are shorter than {settings.interval_frequency}, too "
+            f"returns from {returns.first:%Y-%m-%d} to {returns.last:%Y-%m-%d} are shorter than a year, too "
             "short to estimate weights: give the weights, or correct the flaw calendar_fits, which starts with equal weights"
         )
     return periods
 
 
 def period_estimates(
-    returns: Stacked, periods: Sequence[FitPeriod], settings: WeightSettings, corrections: Corrections = REFERENCE
+    returns: Stacked, periods: Sequence[FitPeriod], settings: WeightEstimate, corrections: Corrections = REFERENCE
 ) -> Iterator[PeriodEstimates]:
     """Estimates for each period, one at a time; means and standard deviations are for a year."""
     year = periods_per_year(settings.frequency)
@@ -77,8 +77,8 @@ def lengths_in_years(
     returns: Stacked, periods: Sequence[FitPeriod], frequency: str, corrections: Corrections = REFERENCE
 ) -> Floats:
     """Years that each period learns from: rows over rows a year (stacked tables add up), or calendar years."""
-    if corrections.calendar_length:
-        return np.array([(period.fit_end - period.fit_start).days / DAYS_PER_YEAR for period in periods])
+    if Correction.CALENDAR_LENGTH in corrections:
+        return np.array([(period.fit_end - period.fit_start).days / CALENDAR_DAYS_PER_YEAR for period in periods])
     start, end = rows_in_window(returns, periods, corrections)
     return (end - start) / periods_per_year(frequency)
 
@@ -86,7 +86,7 @@ def lengths_in_years(
 def weights_of(
     known: Iterator[PeriodEstimates] | Sequence[PeriodEstimates],
     columns: Sequence[str],
-    settings: WeightSettings,
+    settings: WeightEstimate,
     corrections: Corrections = REFERENCE,
     solver: Solver = "exact",
 ) -> pd.DataFrame:
@@ -99,11 +99,11 @@ def weights_of(
     return pd.DataFrame(rows, index=pd.DatetimeIndex(starts, name="date"), columns=list(columns), dtype=float)
 
 
-def _row(one: PeriodEstimates, settings: WeightSettings, corrections: Corrections, solver: Solver) -> Floats:
+def _row(one: PeriodEstimates, settings: WeightEstimate, corrections: Corrections, solver: Solver) -> Floats:
     size = len(one.has_data)
     if one.period.no_data:
         return np.full(size, 1.0 / size)
-    weights = optimal_weights(one.estimates, settings, solver, lone_asset=corrections.lone_asset)
+    weights = optimal_weights(one.estimates, settings, solver, lone_asset=Correction.LONE_ASSET in corrections)
     return cleaned_weights(weights, one.has_data) if settings.cleaning else weights
 
 

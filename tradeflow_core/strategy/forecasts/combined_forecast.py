@@ -11,7 +11,9 @@ import pandas as pd
 from tradeflow_core.strategy.common.panel import Floats, Panel, Span, business_day_numbers, business_days
 from tradeflow_core.strategy.common.weight_smoothing import smoothed, target_of_available, weights_at, weights_in_use
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import ForecastMapping, StrategyConfig
+from tradeflow_core.strategy.config.nested import ForecastMapping
+from tradeflow_core.strategy.config.sections import CombinedForecastSection
+from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
 from tradeflow_core.strategy.forecasts.forecast_diversification import ForecastDiversification
 from tradeflow_core.strategy.forecasts.forecast_weight_tables import ForecastWeightTables
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
@@ -38,10 +40,11 @@ class InstrumentForecast:
 class CombinedForecast:
     """Weights, diversification multiplier and combined forecast of each instrument."""
 
-    def __init__(self, forecasts: Forecasts, codes: list[str], config: StrategyConfig) -> None:
-        self.forecasts, self.codes, self.config = forecasts, codes, config
-        self.tables = ForecastWeightTables(forecasts, config)
-        self.diversification = ForecastDiversification(forecasts, self.tables, config)
+    def __init__(self, forecasts: Forecasts, section: CombinedForecastSection, accounts: ForecastAccounts | None = None) -> None:
+        """`accounts`: what weights of rules are estimated from; none are needed where weights are given."""
+        self.forecasts, self.codes, self.section = forecasts, forecasts.raw_data.codes, section
+        self.tables = ForecastWeightTables(forecasts, section, accounts)
+        self.diversification = ForecastDiversification(forecasts, self.tables, section)
 
     @cached_property
     def rules(self) -> list[str]:
@@ -50,7 +53,7 @@ class CombinedForecast:
 
     def of(self, code: str) -> InstrumentForecast:
         """The combined forecast of an instrument with all that leads to it; made anew each time."""
-        matrix = rule_matrix(self.forecasts, code)
+        matrix = rule_matrix(self.forecasts, code, at_close=self.section.corrects(Correction.DAILY_VALUES_AT_CLOSE))
         table = self.tables.of(code)
         rules = [str(rule) for rule in table.columns]
         values = matrix.of(rules)
@@ -65,8 +68,8 @@ class CombinedForecast:
     def _daily_weights(self, table: pd.DataFrame, matrix: RuleMatrix, values: Floats) -> tuple[pd.DatetimeIndex, Floats]:
         """Weights in use by business day; the given ones are averaged over the stamps of a day."""
         target, available = weights_at(table, matrix.index), ~np.isnan(values)
-        span, ends_at_once = self.config.forecast_weight_ewma_span, self.config.corrects(Correction.COSTS_KNOWN_THEN)
-        if not self.forecasts.has_intraday(matrix.rules) or not len(matrix.index):
+        span, ends_at_once = self.section.forecast_weight_ewma_span, self.section.corrects(Correction.COSTS_KNOWN_THEN)
+        if not self.forecasts.any_hourly(matrix.rules) or not len(matrix.index):
             return matrix.index, weights_in_use(target, available, span, ends_at_once)
         numbers = business_day_numbers(matrix.index)
         days = business_days(int(numbers[0]), int(numbers[-1]))
@@ -82,7 +85,7 @@ class CombinedForecast:
         The reference reads them as if known from midnight on, and the multiplier at stamps of midnight only; corrected
         (DAILY_VALUES_AT_CLOSE), both are those of the last day that is over.
         """
-        if self.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
+        if self.section.corrects(Correction.DAILY_VALUES_AT_CLOSE):
             place = np.maximum(closes_of(self.forecasts, days).searchsorted(stamps, side="right") - 1, 0)
             return weights[place], multiplier[place]
         place = np.maximum(days.searchsorted(stamps, side="right") - 1, 0)
@@ -91,10 +94,10 @@ class CombinedForecast:
 
     def _capped(self, code: str, forecast: Floats) -> Floats:
         """Within floor and cap, or mapped where the strategy says so."""
-        mapping = self.config.forecast_mapping.get(code)
+        mapping = self.section.forecast_mapping.get(code)
         if mapping is not None:
-            return _mapped(forecast, mapping, self.config.forecast_cap)
-        return np.clip(forecast, self.config.floor, self.config.forecast_cap)
+            return _mapped(forecast, mapping, self.section.forecast_cap)
+        return np.clip(forecast, self.section.floor, self.section.forecast_cap)
 
     @cached_property
     def _panels(self) -> dict[str, Panel]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tradeflow_core.strategy.common.panel import Floats, Panel
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import ForecastAccountSection
 from tradeflow_core.strategy.costs.sr_costs import daily_costs
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 from tradeflow_core.strategy.inputs.data import rate_at
@@ -35,13 +35,13 @@ class ForecastAccount:
 class ForecastAccounts:
     """Accounts of each rule, made when asked for and not kept."""
 
-    def __init__(self, forecasts: Forecasts, config: StrategyConfig) -> None:
-        self.forecasts, self.config, self.raw = forecasts, config, forecasts.raw_data
+    def __init__(self, forecasts: Forecasts, section: ForecastAccountSection) -> None:
+        self.forecasts, self.section, self.raw = forecasts, section, forecasts.raw_data
 
     @cached_property
     def _fx(self) -> Floats:
         days = self.raw.calendar.days
-        return np.column_stack([rate_at(self.raw.fx(code, self.config.base_currency), days) for code in self.raw.codes])
+        return np.column_stack([rate_at(self.raw.fx(code, self.section.base_currency), days) for code in self.raw.codes])
 
     @cached_property
     def _point_sizes(self) -> Floats:
@@ -61,16 +61,16 @@ class ForecastAccounts:
         """
         vol = self.raw.daily_returns_volatility
         risk = vol.array * self._point_sizes
-        if self.config.corrects(Correction.FX_NEUTRAL_FORECAST_PANDL):
+        if self.section.corrects(Correction.FX_NEUTRAL_FORECAST_PANDL):
             risk = risk * self._fx
         with np.errstate(divide="ignore"):
-            return vol.like(self.config.daily_cash_vol_target / risk)
+            return vol.like(self.section.daily_cash_vol_target / risk)
 
     def of(self, rule: str, sr_cost: Floats) -> ForecastAccount:
         """The account of a rule; `sr_cost`: its costs in each instrument, Sharpe-ratio units a year."""
-        forecast = self.forecasts.daily_capped(rule)
+        forecast = self.forecasts.of(rule).capped
         decided = forecast.like(
-            self.average_position.asof(forecast.span).array * forecast.array / self.config.average_absolute_forecast
+            self.average_position.asof(forecast.span).array * forecast.array / self.section.average_absolute_forecast
         )
         held = decided.map(lambda values: values.shift(1))
         gross = forecast.like(self.gross_points(held) * self.money_per_point)

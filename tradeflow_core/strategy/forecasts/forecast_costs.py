@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, Ints
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.costs.sr_costs import BUSINESS_DAYS, costs_per_trade, rolls_per_year, sums_before
+from tradeflow_core.strategy.config.sections import CombinedForecastSection
+from tradeflow_core.strategy.costs.sr_costs import costs_per_trade, rolls_per_year, sums_before
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 from tradeflow_core.strategy.forecasts.rule_matrix import carried_forward
 
@@ -37,8 +38,8 @@ class CostTable:
 class ForecastCosts:
     """Costs of every rule in every instrument, with all the data or as known on some day."""
 
-    def __init__(self, forecasts: Forecasts, config: StrategyConfig) -> None:
-        self.forecasts, self.config = forecasts, config
+    def __init__(self, forecasts: Forecasts, section: CombinedForecastSection) -> None:
+        self.forecasts, self.section = forecasts, section
         raw = forecasts.raw_data
         self.codes = raw.codes
         self.instruments = [raw.data.instrument(code) for code in raw.codes]
@@ -78,26 +79,30 @@ class ForecastCosts:
         A change counts from one row to the next, where both have a forecast; corrected (PAUSED_MARKETS), from one forecast to
         the next, and rows are those with a forecast.
         """
-        pauses = self.config.corrects(Correction.PAUSED_MARKETS)
+        pauses = self.section.corrects(Correction.PAUSED_MARKETS)
         turnover = np.full((len(ends), len(self.codes), len(self.rules)), np.nan)
         length = np.zeros(turnover.shape)
         for place, rule in enumerate(self.rules):
-            capped = self.forecasts.daily_capped(rule)
+            capped = self.forecasts.of(rule).capped
             before = carried_forward(capped.array) if pauses else capped.array
             before = np.vstack([np.full((1, before.shape[1]), np.nan), before[:-1]])
-            change = np.abs(capped.array - before) / self.config.average_absolute_forecast
+            change = np.abs(capped.array - before) / self.section.average_absolute_forecast
             known = ~np.isnan(change)
             total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
             with np.errstate(invalid="ignore"):
-                turnover[:, :, place] = BUSINESS_DAYS * total / count
-            own = sums_before((~np.isnan(capped.array)).astype(float), ends) if pauses else self.forecasts.rows_before(rule, ends)
+                turnover[:, :, place] = BUSINESS_DAYS_PER_YEAR * total / count
+            own = (
+                sums_before((~np.isnan(capped.array)).astype(float), ends)
+                if pauses
+                else self.forecasts.of(rule).rows_before(ends)
+            )
             length[:, :, place] = own
         turnover[:, ~self.uses] = np.nan
         return turnover, np.where(self.uses, length, 0.0)
 
     def turnover(self, table: CostTable) -> Floats:
         """Turnover of each rule that costs are for: pooled, averaged over the instruments with the same rules by their length."""
-        pooled = self.config.forecast_cost_estimates.use_pooled_turnover
+        pooled = self.section.forecast_cost_estimates.use_pooled_turnover
         return self._pooled(table.turnover, table) if pooled else table.turnover
 
     def _pooled(self, values: Floats, table: CostTable) -> Floats:
@@ -110,7 +115,7 @@ class ForecastCosts:
     def trading(self, table: CostTable) -> Floats:
         """Sharpe-ratio units a year for trading each rule in each instrument."""
         trading = self.turnover(table) * table.per_trade[:, None]
-        return self._pooled(trading, table) if self.config.forecast_cost_estimates.use_pooled_costs else trading
+        return self._pooled(trading, table) if self.section.forecast_cost_estimates.use_pooled_costs else trading
 
     def total(self, table: CostTable) -> Floats:
         """Trading and rolling: (instruments, rules), positive."""

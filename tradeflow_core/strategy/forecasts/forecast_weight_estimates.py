@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.costs.sr_costs import ROOT_DAYS
-from tradeflow_core.strategy.estimation.settings import WeightSettings
+from tradeflow_core.strategy.config.sections import CombinedForecastSection
 from tradeflow_core.strategy.estimation.shared_costs import SharedReturns
 from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
@@ -29,7 +28,6 @@ from tradeflow_core.strategy.estimation.weights import (
 )
 from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
 from tradeflow_core.strategy.forecasts.forecast_costs import ForecastCosts
-from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 
 GroupOf = Callable[[str], tuple[str, ...]]
 
@@ -50,27 +48,25 @@ class RulePandl:
 class ForecastWeightEstimates:
     """Tables of estimated weights, by instrument."""
 
-    def __init__(self, forecasts: Forecasts, costs: ForecastCosts, group_of: GroupOf, config: StrategyConfig) -> None:
-        self.forecasts, self.costs, self.group_of, self.config = forecasts, costs, group_of, config
-        self.section = config.forecast_weight_estimate
-        self.settings = WeightSettings.like(self.section)
-        self.corrections = config.estimation_corrections
+    def __init__(
+        self, accounts: ForecastAccounts, costs: ForecastCosts, group_of: GroupOf, *, section: CombinedForecastSection
+    ) -> None:
+        self.accounts, self.costs, self.group_of, self.section = accounts, costs, group_of, section
+        self.forecasts = accounts.forecasts
+        self.estimate = section.forecast_weight_estimate
+        self.corrections = section.corrections
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], SharedReturns] = {}
         self._gross_estimates: dict[tuple[tuple[str, ...], tuple[str, ...]], list[PeriodEstimates]] = {}
 
     def table(self, code: str, rules: tuple[str, ...]) -> pd.DataFrame:
         """Weights of `rules` in an instrument: a row for each date from which it is in force."""
-        if self.config.corrects(Correction.COSTS_KNOWN_THEN):
+        if self.section.corrects(Correction.COSTS_KNOWN_THEN):
             return self._with_costs_known_then(code, rules)
         cost = self._cost_sharpe(code, rules)
-        net_of = (cost * self.section.cost_multiplier).to_numpy(dtype=float)
+        net_of = (cost * self.estimate.cost_multiplier).to_numpy(dtype=float)
         estimates = self._shared_returns(self._pooled(code), rules).estimates(net_of)
-        weights = weights_of(estimates, rules, self.settings, self.corrections, self.config.solver)
-        return with_cost_weights(weights, cost, self.config.solver) if self.section.apply_cost_weight else weights
-
-    @cached_property
-    def _accounts(self) -> ForecastAccounts:
-        return ForecastAccounts(self.forecasts, self.config)
+        weights = weights_of(estimates, rules, self.estimate, self.corrections, self.section.solver)
+        return with_cost_weights(weights, cost, self.section.solver) if self.estimate.apply_cost_weight else weights
 
     @cached_property
     def _pandl(self) -> dict[str, RulePandl]:
@@ -78,14 +74,14 @@ class ForecastWeightEstimates:
         return {rule: self._pandl_of(rule, total[:, place]) for place, rule in enumerate(self.costs.rules)}
 
     def _pandl_of(self, rule: str, sr_cost: Floats) -> RulePandl:
-        account = self._accounts.of(rule, sr_cost)
+        account = self.accounts.of(rule, sr_cost)
         gross, costs = (table.values.mask(table.values == 0.0) for table in (account.gross, account.costs))
-        weekly = sums(gross, self.section.frequency, missing_stays_missing=True)
-        days = sums(gross.notna().astype(float), self.section.frequency)
+        weekly = sums(gross, self.estimate.frequency, missing_stays_missing=True)
+        days = sums(gross.notna().astype(float), self.estimate.frequency)
         return RulePandl(weekly, days, gross.mean(), gross.std(), gross.notna().sum(), costs.mean())
 
     def _pooled(self, code: str) -> tuple[str, ...]:
-        return self.group_of(code) if self.section.pool_gross_returns else (code,)
+        return self.group_of(code) if self.estimate.pool_gross_returns else (code,)
 
     # As the reference: costs of the whole history, spread over the days with P&L
 
@@ -95,11 +91,11 @@ class ForecastWeightEstimates:
         group = self.group_of(code)
         if len(group) == 1:
             return own
-        if self.config.forecast_cost_estimates.use_pooled_costs:
+        if self.section.forecast_cost_estimates.use_pooled_costs:
             return pd.Series({rule: np.mean([self._own_cost(rule, other) for other in group]) for rule in rules})
-        if not self.config.forecast_cost_estimates.use_pooled_turnover:
+        if not self.section.forecast_cost_estimates.use_pooled_turnover:
             return own
-        if self.config.corrects(Correction.COST_POOLING):
+        if self.section.corrects(Correction.COST_POOLING):
             total = self.costs.total(self.costs.final)[self.costs.codes.index(code)]
             return -pd.Series(total, index=self.costs.rules)[list(rules)]
         turnover = pd.DataFrame(self.costs.final.turnover, index=self.costs.codes, columns=self.costs.rules)[list(rules)]
@@ -108,24 +104,26 @@ class ForecastWeightEstimates:
 
     def _own_cost(self, rule: str, code: str) -> float:
         pandl = self._pandl[rule]
-        return float(ROOT_DAYS * pandl.cost[code] / pandl.deviation[code])
+        return float(ROOT_BUSINESS_DAYS_PER_YEAR * pandl.cost[code] / pandl.deviation[code])
 
     def _shared_returns(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> SharedReturns:
         """Weekly gross P&L of all instruments that are pooled, and what costs of one Sharpe ratio a year come to in each week."""
         if (codes, rules) not in self._shared:
-            shift = self._to_equal_means(codes, rules) if self.section.equalise_gross else None
+            shift = self._to_equal_means(codes, rules) if self.estimate.equalise_gross else None
             gross = [self._weekly(code, rules, None if shift is None else shift.T[code]) for code in codes]
             units = [self._cost_units(code, rules, frame) for code, frame in zip(codes, gross, strict=True)]
-            shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.settings, self.corrections)
+            shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.estimate, self.corrections)
             self._shared[codes, rules] = shared
         return self._shared[codes, rules]
 
     def _stacked(self, frames: list[pd.DataFrame]) -> Stacked:
-        calendar = self.config.corrects(Correction.CALENDAR_FITS)
-        return stack(frames, by_key=calendar, known_after=after_label(self.section.frequency) if calendar else 0)
+        by_key = Correction.CALENDAR_FITS in self.corrections
+        return stack(frames, by_key=by_key, known_after=after_label(self.estimate.frequency, self.corrections))
 
     def _cost_units(self, code: str, rules: tuple[str, ...], gross: pd.DataFrame) -> pd.DataFrame:
-        units = {rule: self._pandl[rule].days[code] * self._pandl[rule].deviation[code] / ROOT_DAYS for rule in rules}
+        units = {
+            rule: self._pandl[rule].days[code] * self._pandl[rule].deviation[code] / ROOT_BUSINESS_DAYS_PER_YEAR for rule in rules
+        }
         return pd.DataFrame(units).loc[gross.index].fillna(0.0).where(gross.notna())
 
     def _to_equal_means(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> pd.DataFrame:
@@ -142,11 +140,11 @@ class ForecastWeightEstimates:
         if shift is not None:
             table += pd.DataFrame({rule: one.days[code] * shift[rule] for rule, one in pandl.items()})
         own = table.loc[slice(*self._weeks_of(code, table.index, rules))]
-        return own if self.config.corrects(Correction.MISSING_WEEKS) else own.fillna(0.0)
+        return own if self.section.corrects(Correction.MISSING_WEEKS) else own.fillna(0.0)
 
     def _weeks_of(self, code: str, weeks: pd.Index, rules: tuple[str, ...]) -> tuple[pd.Timestamp, pd.Timestamp]:
         column, days = self.costs.codes.index(code), self.forecasts.raw_data.calendar.days
-        spans = [self.forecasts.daily_capped(rule).span for rule in rules]
+        spans = [self.forecasts.of(rule).capped.span for rule in rules]
         first = min(int(span.first[column]) for span in spans)
         last = max(int(span.last[column]) for span in spans)
         ends = weeks.searchsorted(days[[first, last]])
@@ -158,13 +156,13 @@ class ForecastWeightEstimates:
         known = self._estimates_of_gross(self._pooled(code), rules)
         costs = self._costs_at([one.period.fit_end for one in known], code, rules)
         net = [self._net(one, cost) for one, cost in zip(known, costs, strict=True)]
-        weights = weights_of(net, rules, self.settings, self.corrections, self.config.solver)
-        too_dear = np.array([(cost > self.section.ceiling_cost_SR).all() for cost in costs])
+        weights = weights_of(net, rules, self.estimate, self.corrections, self.section.solver)
+        too_dear = np.array([(cost > self.estimate.ceiling_cost_SR).all() for cost in costs])
         weights[too_dear & np.array([not one.period.no_data for one in net])] = 0.0
-        if not self.section.apply_cost_weight:
+        if not self.estimate.apply_cost_weight:
             return weights
         rows = [
-            with_cost_weights(weights.iloc[[row]], pd.Series(-cost, index=list(rules)), self.config.solver)
+            with_cost_weights(weights.iloc[[row]], pd.Series(-cost, index=list(rules)), self.section.solver)
             for row, cost in enumerate(costs)
         ]
         return pd.concat(rows)
@@ -173,8 +171,8 @@ class ForecastWeightEstimates:
         if (codes, rules) not in self._gross_estimates:
             frames = [self._weekly(code, rules) for code in codes]
             returns = self._stacked(frames)
-            periods = weight_periods(returns, self.settings, self.corrections)
-            self._gross_estimates[codes, rules] = list(period_estimates(returns, periods, self.settings, self.corrections))
+            periods = weight_periods(returns, self.estimate, self.corrections)
+            self._gross_estimates[codes, rules] = list(period_estimates(returns, periods, self.estimate, self.corrections))
         return self._gross_estimates[codes, rules]
 
     def _costs_at(self, dates: list[pd.Timestamp], code: str, rules: tuple[str, ...]) -> list[Floats]:
@@ -195,8 +193,8 @@ class ForecastWeightEstimates:
         if one.period.no_data:
             return one
         mean = one.estimates.mean
-        if self.section.equalise_gross:
+        if self.estimate.equalise_gross:
             mean = np.where(np.isnan(mean), np.nan, np.nanmean(mean) if not np.isnan(mean).all() else np.nan)
-        allowed = cost <= self.section.ceiling_cost_SR
-        net = np.where(allowed, mean - cost * self.section.cost_multiplier * one.estimates.deviation, np.nan)
+        allowed = cost <= self.estimate.ceiling_cost_SR
+        net = np.where(allowed, mean - cost * self.estimate.cost_multiplier * one.estimates.deviation, np.nan)
         return replace(one, estimates=replace(one.estimates, mean=net), has_data=one.has_data & allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import CombinedForecastSection
 from tradeflow_core.strategy.estimation.periods import fit_periods
+from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
 from tradeflow_core.strategy.forecasts.forecast_costs import ForecastCosts
 from tradeflow_core.strategy.forecasts.forecast_weight_estimates import ForecastWeightEstimates
 from tradeflow_core.strategy.forecasts.forecast_weights import fixed_forecast_weights, weighs_cheap_rules_only
@@ -24,20 +26,22 @@ ALWAYS = pd.DatetimeIndex(["1678-01-01"])
 class ForecastWeightTables:
     """Tables of weights: a row for each date from which it is in force, a column for each rule."""
 
-    def __init__(self, forecasts: Forecasts, config: StrategyConfig) -> None:
-        self.forecasts, self.config = forecasts, config
+    def __init__(self, forecasts: Forecasts, section: CombinedForecastSection, accounts: ForecastAccounts | None = None) -> None:
+        self.forecasts, self.section, self.accounts = forecasts, section, accounts
         self.codes = forecasts.raw_data.codes
         self._tables: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def costs(self) -> ForecastCosts:
         """Costs of rules, in Sharpe-ratio units."""
-        return ForecastCosts(self.forecasts, self.config)
+        return ForecastCosts(self.forecasts, self.section)
 
     @cached_property
     def estimates(self) -> ForecastWeightEstimates:
         """Where estimated weights come from."""
-        return ForecastWeightEstimates(self.forecasts, self.costs, self.group_of, self.config)
+        if self.accounts is None:
+            raise ValueError("weights of rules are estimated from their profit and loss: give the accounts of the forecasts")
+        return ForecastWeightEstimates(self.accounts, self.costs, self.group_of, section=self.section)
 
     def of(self, code: str) -> pd.DataFrame:
         """The weights of one instrument, which need not sum to 1; rules above the cost ceiling have none.
@@ -49,14 +53,14 @@ class ForecastWeightTables:
         return self._tables[code]
 
     def _given_or_estimated(self, code: str) -> pd.DataFrame:
-        if not self.config.use_forecast_weight_estimates:
-            grouped = weighs_cheap_rules_only(self.config)
+        if not self.section.use_forecast_weight_estimates:
+            grouped = weighs_cheap_rules_only(self.section)
             return self._grouped_cheap_rules(code) if grouped else _one_row(self._given.T[code].dropna())
         rules = self.candidates[code]
         if not rules:
-            ceiling = self.config.forecast_weight_estimate.ceiling_cost_SR
+            ceiling = self.section.forecast_weight_estimate.ceiling_cost_SR
             raise ConfigError(
-                f"{self.config.source}: every rule costs more than forecast_weight_estimate.ceiling_cost_SR {ceiling} for {code}: "
+                f"{self.section.source}: every rule costs more than forecast_weight_estimate.ceiling_cost_SR {ceiling} for {code}: "
                 "raise it, or exclude the instrument"
             )
         return self.estimates.table(code, rules)
@@ -66,33 +70,33 @@ class ForecastWeightTables:
         return tuple(other for other in sorted(self.codes) if self.candidates[other] == self.candidates[code])
 
     @cached_property
-    def candidates(self) -> dict[str, tuple[str, ...]]:
+    def candidates(self) -> Mapping[str, tuple[str, ...]]:
         """The rules of each instrument; where weights are estimated, those below its cost ceiling."""
         lists = self.forecasts.rules_by_instrument
-        if not self.config.use_forecast_weight_estimates:
+        if not self.section.use_forecast_weight_estimates:
             return lists
-        if self.config.corrects(Correction.COSTS_KNOWN_THEN):
+        if self.section.corrects(Correction.COSTS_KNOWN_THEN):
             return lists
-        dear = self.above(self.config.forecast_weight_estimate.ceiling_cost_SR)
+        dear = self.above(self.section.forecast_weight_estimate.ceiling_cost_SR)
         return {code: tuple(rule for rule in rules if rule not in dear[code]) for code, rules in lists.items()}
 
     @cached_property
     def _given(self) -> pd.DataFrame:
-        return fixed_forecast_weights(self.config, self.codes)
+        return fixed_forecast_weights(self.section, self.codes)
 
     def _grouped_cheap_rules(self, code: str) -> pd.DataFrame:
         """The weight of groups divided among their rules below the ceiling: by the costs that `_without_expensive` goes by.
 
         Raises ConfigError where every rule is above it; corrected (COSTS_KNOWN_THEN), such a year has no weights.
         """
-        if not self.config.corrects(Correction.COSTS_KNOWN_THEN):
-            return _one_row(fixed_forecast_weights(self.config, [code], self.too_expensive).T[code].dropna())
+        if not self.section.corrects(Correction.COSTS_KNOWN_THEN):
+            return _one_row(fixed_forecast_weights(self.section, [code], self.too_expensive).T[code].dropna())
         rules = pd.Index(self.forecasts.rules_by_instrument[code], name="rule")
         rows = {}
         for start, expensive in zip(self._years, self._too_expensive_at(self._years, code, list(rules)), strict=True):
             rows[start] = pd.Series(0.0, index=rules)
             if not expensive.all():
-                cheap = fixed_forecast_weights(self.config, [code], {code: frozenset(rules[expensive])})
+                cheap = fixed_forecast_weights(self.section, [code], {code: frozenset(rules[expensive])})
                 rows[start] = cheap.T[code].reindex(rules, fill_value=0.0)
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -100,14 +104,16 @@ class ForecastWeightTables:
     def _years(self) -> pd.DatetimeIndex:
         """The days from which costs known then are looked at anew where weights are given."""
         days = self.forecasts.raw_data.calendar.days
-        return pd.DatetimeIndex([period.period_start for period in fit_periods(days[0], days[-1], calendar=True)])
+        return pd.DatetimeIndex(
+            [period.period_start for period in fit_periods(days[0], days[-1], corrections=frozenset({Correction.CALENDAR_FITS}))]
+        )
 
     def _too_expensive_at(self, starts: pd.DatetimeIndex, code: str, rules: list[str]) -> NDArray[np.bool_]:
         """Which rules cost more than `forecast_post_ceiling_cost_SR` by what was known at each start: (starts, rules)."""
         rows = [int(row) for row in self.forecasts.raw_data.calendar.days.searchsorted(starts)]
         column, place = self.codes.index(code), [self.costs.rules.index(rule) for rule in rules]
         cost = np.stack([self.costs.total(one)[column, place] for one in self.costs.known_before_cached(rows)])
-        return np.asarray(cost > self.config.forecast_post_ceiling_cost_SR)
+        return np.asarray(cost > self.section.forecast_post_ceiling_cost_SR)
 
     def _without_expensive(self, code: str, table: pd.DataFrame) -> pd.DataFrame:
         """The table without rules above the ceiling, all 0 when that is every rule.
@@ -115,19 +121,19 @@ class ForecastWeightTables:
         Costs are those of the last year of data; corrected (COSTS_KNOWN_THEN), those known at the start of each row, and of
         each year where weights are given. A rule whose costs are unknown then is kept.
         """
-        if self.config.forecast_post_ceiling_cost_SR >= NO_CEILING:
+        if self.section.forecast_post_ceiling_cost_SR >= NO_CEILING:
             return table
-        if not self.config.corrects(Correction.COSTS_KNOWN_THEN):
+        if not self.section.corrects(Correction.COSTS_KNOWN_THEN):
             kept = [rule for rule in table.columns if rule not in self.too_expensive[code]]
             return table[kept] if kept else table * 0.0
-        starts = pd.DatetimeIndex(table.index) if self.config.use_forecast_weight_estimates else self._years
+        starts = pd.DatetimeIndex(table.index) if self.section.use_forecast_weight_estimates else self._years
         expensive = self._too_expensive_at(starts, code, list(table.columns))
         return table.reindex(starts, method="ffill").mask(expensive, 0.0)
 
     @cached_property
     def too_expensive(self) -> dict[str, frozenset[str]]:
         """Rules of each instrument that cost more than `forecast_post_ceiling_cost_SR`; none at 999 and above."""
-        return self.above(self.config.forecast_post_ceiling_cost_SR)
+        return self.above(self.section.forecast_post_ceiling_cost_SR)
 
     def above(self, ceiling: float) -> dict[str, frozenset[str]]:
         """Rules of each instrument that cost more than a ceiling."""

@@ -8,33 +8,35 @@ import pandas as pd
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.grouping import KEY, grouped_weights, is_grouped
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import CombinedForecastSection
 
 
-def rules_by_instrument(config: StrategyConfig, codes: list[str]) -> dict[str, tuple[str, ...]]:
+def rules_by_instrument(section: CombinedForecastSection, codes: list[str]) -> dict[str, tuple[str, ...]]:
     """The rules that each instrument uses, sorted: those with a weight, or where weights are estimated those of `rule_variations`.
 
     Raises ConfigError for an unknown rule, or an instrument without rules.
     """
-    if not config.use_forecast_weight_estimates:
-        given = fixed_forecast_weights(config, codes)
+    if not section.use_forecast_weight_estimates:
+        given = fixed_forecast_weights(section, codes)
         return {code: tuple(str(rule) for rule in given.columns[given.T[code].notna()]) for code in codes}
-    variations = config.rule_variations
+    variations = section.rule_variations
     if isinstance(variations, dict):
         missing = [code for code in codes if code not in variations]
         if missing:
-            raise ConfigError(f"{config.source}: rule_variations are given by instrument, but not for {', '.join(missing)}: add them")
+            raise ConfigError(
+                f"{section.source}: rule_variations are given by instrument, but not for {', '.join(missing)}: add them"
+            )
         lists = {code: variations[code] for code in codes}
     else:
-        lists = dict.fromkeys(codes, variations or tuple(config.trading_rules))
-    unknown = sorted({rule for rules in lists.values() for rule in rules} - set(config.trading_rules))
+        lists = dict.fromkeys(codes, variations or tuple(section.trading_rules))
+    unknown = sorted({rule for rules in lists.values() for rule in rules} - set(section.trading_rules))
     if unknown:
-        raise ConfigError(f"{config.source}: rule_variations names rules that trading_rules does not have: {', '.join(unknown)}")
+        raise ConfigError(f"{section.source}: rule_variations names rules that trading_rules does not have: {', '.join(unknown)}")
     return {code: tuple(sorted(set(rules))) for code, rules in lists.items()}
 
 
 def fixed_forecast_weights(
-    config: StrategyConfig, codes: list[str], too_expensive: Mapping[str, frozenset[str]] | None = None
+    section: CombinedForecastSection, codes: list[str], too_expensive: Mapping[str, frozenset[str]] | None = None
 ) -> pd.DataFrame:
     """Instruments x rules (sorted), missing where an instrument does not use a rule; need not sum to 1.
 
@@ -43,35 +45,39 @@ def fixed_forecast_weights(
     Raises ConfigError for an unknown rule, or an instrument without weights.
     """
     left_out = too_expensive or {}
-    rows = {code: _weights_of(code, config, left_out.get(code, frozenset())) for code in codes}
-    unknown = sorted({str(rule) for row in rows.values() for rule in row} - set(config.trading_rules))
+    rows = {code: _weights_of(code, section, left_out.get(code, frozenset())) for code in codes}
+    unknown = sorted({str(rule) for row in rows.values() for rule in row} - set(section.trading_rules))
     if unknown:
-        raise ConfigError(f"{config.source}: forecast_weights names rules that trading_rules does not have: {', '.join(unknown)}")
+        raise ConfigError(
+            f"{section.source}: forecast_weights names rules that trading_rules does not have: {', '.join(unknown)}"
+        )
     rules = sorted({rule for row in rows.values() for rule in row})
     table = pd.DataFrame.from_dict(rows, orient="index", dtype=float).reindex(index=codes, columns=rules)
     return table.rename_axis(index="instrument", columns="rule")
 
 
-def _weights_of(code: str, config: StrategyConfig, left_out: frozenset[str]) -> dict[str, float]:
-    weights = config.forecast_weights
+def _weights_of(code: str, section: CombinedForecastSection, left_out: frozenset[str]) -> dict[str, float]:
+    weights = section.forecast_weights
     if weights is None:
-        return dict.fromkeys(config.trading_rules, 1.0 / len(config.trading_rules))
+        return dict.fromkeys(section.trading_rules, 1.0 / len(section.trading_rules))
     if isinstance(weights.get(code), dict):
         found = weights[code]
     elif is_grouped(weights):
         found = grouped_weights({KEY: weights[KEY]}, left_out)
         if not found:
-            raise ConfigError(f"{config.source}: every rule costs more than forecast_post_ceiling_cost_SR for {code}: raise it, or exclude {code}")
+            raise ConfigError(
+                f"{section.source}: every rule costs more than forecast_post_ceiling_cost_SR for {code}: raise it, or exclude {code}"
+            )
     elif any(isinstance(value, dict) for value in weights.values()):
-        raise ConfigError(f"{config.source}: forecast_weights are given by instrument, but not for {code}: add it")
+        raise ConfigError(f"{section.source}: forecast_weights are given by instrument, but not for {code}: add it")
     else:
         found = weights
     return {rule: float(weight) for rule, weight in found.items()}
 
 
-def weighs_cheap_rules_only(config: StrategyConfig) -> bool:
+def weighs_cheap_rules_only(section: CombinedForecastSection) -> bool:
     """True where the strategy leaves expensive rules out before it divides the weight of their groups."""
-    weights = config.forecast_weights
+    weights = section.forecast_weights
     if weights is None or not is_grouped(weights):
         return False
     return bool((weights[KEY].get("parameters") or {}).get("apply_forecast_post_ceiling_cost_SR_before_weighting", False))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -13,68 +12,26 @@ import pandas as pd
 from tradeflow_core.errors import ConfigError, DataError, TradeflowError
 from tradeflow_core.strategy.common.panel import Floats, Panel, Span
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import RuleConfig, StrategyConfig
+from tradeflow_core.strategy.config.data_items import FACTS
+from tradeflow_core.strategy.config.nested import RuleConfig
+from tradeflow_core.strategy.config.sections import ForecastSection
 from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.rules import RULES, rule_function, takes_whole_table
 
-BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-GIVEN_BY_ENGINE = frozenset({"own_vol", "judge_short"})
-"""Parameters of our own rules that a strategy file does not set."""
 DEFAULT_VOL_DAYS = 35
 
 Input = Panel | pd.Series
 
 
-def check_rule(rule: RuleConfig) -> None:
-    """Raises ConfigError where a rule's function, data and arguments do not go together."""
-    by_stamp = [item for item in rule.data if item in RawData.AT_OWN_STAMPS]
-    for place, item in enumerate(rule.data, start=1):
-        arguments = rule.arguments_of_item(place)
-        if item not in RawData.FACTS and item not in by_stamp:
-            RawData.check_item(item, arguments)
-        elif arguments:
-            raise ConfigError(f"data item {item} has no argument {next(iter(arguments))}; it takes none")
-    daily = [item for item in rule.data if item in RawData.ITEMS]
-    if by_stamp and daily:
-        raise ConfigError(f"{by_stamp[0]} has stamps of its own and {daily[0]} is daily: a rule takes either hourly or daily items")
-    if not daily and not by_stamp:
-        raise ConfigError(f"{rule.function} needs a daily item among its data, such as daily_price")
-    _check_parameters(rule)
-
-
-def _check_parameters(rule: RuleConfig) -> None:
-    try:
-        parameters = inspect.signature(rule_function(rule.function)).parameters
-    except (TypeError, ValueError):
-        raise ConfigError(f"{rule.function} does not say which arguments it takes; wrap it in a plain function") from None
-    kinds = {one.kind for one in parameters.values()}
-    by_place = [name for name, one in parameters.items() if one.kind in BY_PLACE]
-    named = {name: one for name, one in parameters.items() if one.kind in (*BY_PLACE, Parameter.KEYWORD_ONLY)}
-    required = [name for name, one in named.items() if one.default is Parameter.empty]
-    given = len(rule.data)
-    most = len(required) if rule.function in RULES else len(by_place)
-    if given > most and Parameter.VAR_POSITIONAL not in kinds:
-        takes = ", ".join(by_place[:most])
-        raise ConfigError(f"{rule.function} takes {most} data items ({takes}), and {given} are given: {', '.join(rule.data)}")
-    by_name = [name for name, one in named.items() if one.kind is not Parameter.POSITIONAL_ONLY]
-    accepted = [name for name in by_name if name not in by_place[:given] and name not in GIVEN_BY_ENGINE]
-    for argument in rule.arguments:
-        if argument not in accepted and Parameter.VAR_KEYWORD not in kinds:
-            raise ConfigError(f"{rule.function} has no argument {argument}; it takes {', '.join(accepted) or 'none'}")
-    lacking = [name for name in required if name not in by_place[:given] and name not in rule.arguments]
-    if lacking:
-        raise ConfigError(f"{rule.function} needs {', '.join(lacking)} too: name more data items, or give it in other_args")
-
-
-def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
+def raw_forecast(name: str, raw_data: RawData, section: ForecastSection) -> Panel:
     """The output of a rule of the strategy, for all instruments.
 
     A forecast of exactly 0 is missing, as in pysystemtrade; corrected (FLAT_STAYS_FLAT), it is flat. There are forecasts on
     days without price; corrected (PAUSED_MARKETS), there are none. Raises DataError where the rule fails, ConfigError where it
     returns something else than forecasts.
     """
-    rule = config.trading_rules[name]
-    where = f"{config.source}: trading_rules.{name}: {rule.function}"
+    rule = section.trading_rules[name]
+    where = f"{section.source}: trading_rules.{name}: {rule.function}"
     inputs = [_input(raw_data, item, rule.arguments_of_item(place)) for place, item in enumerate(rule.data, start=1)]
     panels = [one for one in inputs if isinstance(one, Panel)]
     span = panels[0].span
@@ -82,29 +39,29 @@ def raw_forecast(name: str, raw_data: RawData, config: StrategyConfig) -> Panel:
         span = span | panel.span
     function = rule_function(rule.function)
     if rule.function in RULES or takes_whole_table(function):
-        arguments = {**_provided(rule, function, raw_data), **rule.arguments}
+        arguments = {**_provided(rule, function, raw_data, section), **rule.arguments}
         tables = [one.values.copy(deep=False) if isinstance(one, Panel) else one.copy() for one in inputs]
         table = _checked_table(_called(function, tables, arguments, where), panels[0].values, where)
     else:
         table = _by_instrument(function, inputs, rule.arguments, span, panels[0].values, where)
     rows = span.mask(len(table))
-    if not config.corrects(Correction.FLAT_STAYS_FLAT):
+    if not section.corrects(Correction.FLAT_STAYS_FLAT):
         rows &= table.to_numpy() != 0.0
-    if config.corrects(Correction.PAUSED_MARKETS):
+    if section.corrects(Correction.PAUSED_MARKETS):
         rows &= raw_data.priced
     return Panel(table.where(rows), span)
 
 
-def called_at_stamps(name: str, raw_data: RawData, config: StrategyConfig) -> dict[str, pd.Series]:
+def called_at_stamps(name: str, raw_data: RawData, section: ForecastSection) -> dict[str, pd.Series]:
     """The output of a rule on data with stamps of their own, by instrument. Raises as `raw_forecast`."""
-    rule = config.trading_rules[name]
+    rule = section.trading_rules[name]
     function = rule_function(rule.function)
     arguments = dict(rule.arguments)
     if rule.function in RULES and "vol_of_changes" in inspect.signature(function).parameters:
-        arguments.setdefault("vol_of_changes", config.corrects(Correction.VOL_OF_CHANGES))
+        arguments.setdefault("vol_of_changes", section.corrects(Correction.VOL_OF_CHANGES))
     forecasts = {}
     for code in raw_data.codes:
-        where = f"{config.source}: trading_rules.{name}: {rule.function}, instrument {code},"
+        where = f"{section.source}: trading_rules.{name}: {rule.function}, instrument {code},"
         inputs = [getattr(raw_data, item)[code] for item in rule.data]
         stamps = pd.DatetimeIndex(next(one.index for one in inputs if isinstance(one, pd.Series)))
         values: Floats = np.empty(0)
@@ -115,15 +72,15 @@ def called_at_stamps(name: str, raw_data: RawData, config: StrategyConfig) -> di
 
 
 def _input(raw_data: RawData, item: str, arguments: dict[str, Any]) -> Input:
-    return getattr(raw_data, item) if item in RawData.FACTS else raw_data.item(item, **arguments)
+    return getattr(raw_data, item) if item in FACTS else raw_data.item(item, **arguments)
 
 
-def _provided(rule: RuleConfig, function: Callable[..., Any], raw_data: RawData) -> dict[str, Any]:
+def _provided(rule: RuleConfig, function: Callable[..., Any], raw_data: RawData, section: ForecastSection) -> dict[str, Any]:
     """What the engine gives to our own rules: choices that the corrections make, and volatilities that several rules share."""
     parameters = inspect.signature(function).parameters if rule.function in RULES else {}
     provided: dict[str, Any] = {}
     if "vol_of_changes" in parameters:
-        of_changes = bool(rule.arguments.get("vol_of_changes", raw_data.config.corrects(Correction.VOL_OF_CHANGES)))
+        of_changes = bool(rule.arguments.get("vol_of_changes", section.corrects(Correction.VOL_OF_CHANGES)))
         days = rule.arguments.get("vol_days", DEFAULT_VOL_DAYS)
         vol = raw_data.level_vol_of(rule.data[0], days, of_changes, **rule.arguments_of_item(1))
         provided = {"vol_of_changes": of_changes, "own_vol": vol.values}

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, business_day_numbers
-from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 
 
@@ -28,17 +27,17 @@ class RuleMatrix:
         return self.values[:, [self.rules.index(rule) for rule in rules]]
 
 
-def rule_matrix(forecasts: Forecasts, code: str) -> RuleMatrix:
+def rule_matrix(forecasts: Forecasts, code: str, *, at_close: bool) -> RuleMatrix:
     """The forecasts of every rule that an instrument uses, from the first to the last row of any.
 
-    Beside hourly forecasts the reference stamps a day's figure with its midnight, before it is known; corrected
+    Beside hourly forecasts the reference stamps a day's figure with its midnight, before it is known; `at_close`
     (DAILY_VALUES_AT_CLOSE), with the end of the day.
     """
     rules = forecasts.rules_by_instrument[code]
     column = forecasts.raw_data.codes.index(code)
-    hourly = [rule for rule in rules if forecasts.has_intraday([rule])]
+    hourly = [rule for rule in rules if forecasts.of(rule).hourly]
     daily = [rule for rule in rules if rule not in hourly]
-    panels = [forecasts.capped(rule) for rule in daily]
+    panels = [forecasts.of(rule).capped for rule in daily]
     with_rows = [panel.span for panel in panels if not panel.span.empty[column]]
     days = forecasts.raw_data.calendar.days
     values = np.empty((0, len(daily)))
@@ -49,9 +48,12 @@ def rule_matrix(forecasts: Forecasts, code: str) -> RuleMatrix:
         days = days[:0]
     if not hourly:
         return RuleMatrix(days, rules, carried_forward(values))
-    if forecasts.config.corrects(Correction.DAILY_VALUES_AT_CLOSE):
+    if at_close:
         days = closes_of(forecasts, days)
-    parts = [pd.DataFrame(values, index=days, columns=daily), *(forecasts.intraday(rule).capped[code].rename(rule) for rule in hourly)]
+    parts = [
+        pd.DataFrame(values, index=days, columns=daily),
+        *(forecasts.of(rule).at_stamps.capped[code].rename(rule) for rule in hourly),
+    ]
     table = pd.concat(parts, axis=1, sort=True)[list(rules)]
     return RuleMatrix(pd.DatetimeIndex(table.index), rules, carried_forward(table.to_numpy(dtype=float)))
 

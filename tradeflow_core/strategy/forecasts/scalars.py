@@ -10,7 +10,7 @@ from tradeflow_core.strategy.common.panel import Floats, row_medians
 from tradeflow_core.strategy.config.estimates import ForecastScalarEstimate
 
 
-def estimated_scalars(raw: Floats, users: NDArray[np.bool_], settings: ForecastScalarEstimate, target: float) -> Floats:
+def estimated_scalars(raw: Floats, users: NDArray[np.bool_], settings: ForecastScalarEstimate, *, target: float) -> Floats:
     """Scalars that bring the average absolute forecast to `target`, from forecasts up to and including each row.
 
     `raw`: (rows, instruments); the result is of that shape, or when pooled (rows, 1).

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.common.years import CALENDAR_DAYS_PER_YEAR
 
-DAYS_PER_YEAR = 365.25
-ONE_DAY_IN_YEARS = 1 / DAYS_PER_YEAR
+ONE_DAY_IN_YEARS = 1 / CALENDAR_DAYS_PER_YEAR
 MONTHS = 12
 
 
@@ -43,4 +43,4 @@ def _by_date(ids: Floats) -> Floats:
     known = (month >= 1) & (month <= MONTHS)
     months = np.where(known, (years - 1970) * MONTHS + month - 1, 0.0).astype(np.int64)
     first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return np.where(known, (first + np.maximum(day, 1.0) - 1.0) / DAYS_PER_YEAR, np.nan)
+    return np.where(known, (first + np.maximum(day, 1.0) - 1.0) / CALENDAR_DAYS_PER_YEAR, np.nan)

@@ -5,22 +5,12 @@ Tables are business days x instruments.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
 
-DemeanMethod = Literal[
-    "average_factor_value_for_instrument",
-    "current_average_factor_values_over_all_assets",
-    "historic_average_factor_value_all_assets",
-    "average_factor_value_in_asset_class_for_instrument",
-]
-DEMEAN_METHODS: tuple[str, ...] = get_args(DemeanMethod)
-DEFAULT = "skew"
-"""The factor where none is named."""
-LONG_AVERAGE = 256 * 15
+LONG_AVERAGE = BUSINESS_DAYS_PER_YEAR * 15
 """Centre of mass, in business days, of an average over about 15 years."""
 
 

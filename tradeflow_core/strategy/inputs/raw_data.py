@@ -6,62 +6,32 @@ its own day, except where volatility is filled backwards.
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Floats, Panel, row_medians
 from tradeflow_core.strategy.common.volatility import ESTIMATORS, changes_over_gaps, level_vol
+from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.data_items import DEFAULT_FACTOR, DemeanMethod, check_daily_item, check_item_for_volatility
+from tradeflow_core.strategy.config.sections import RawDataSection
 from tradeflow_core.strategy.inputs import factors
+from tradeflow_core.strategy.inputs.attenuation import attenuation
 from tradeflow_core.strategy.inputs.data import BacktestData
 from tradeflow_core.strategy.inputs.stamped_data import StampedData
-
-ROOT_DAYS = 16.0
 
 
 class RawData(StampedData):
     """Figures by instrument (`codes`, in that order), each computed when first asked for."""
 
-    BEFORE_VOLATILITY: ClassVar[tuple[str, ...]] = (
-        "daily_price",
-        "daily_returns",
-        "daily_denominator_price",
-        "daily_percentage_returns",
-    )
-    """Daily items that volatility can be taken of."""
-
-    ITEMS: ClassVar[tuple[str, ...]] = (
-        *BEFORE_VOLATILITY,
-        "daily_returns_volatility",
-        "annualised_returns_volatility",
-        "daily_percentage_volatility",
-        "daily_annualised_roll",
-        "raw_carry",
-        "smoothed_carry",
-        "median_carry_for_asset_class",
-        "daily_vol_normalised_returns",
-        "cumulative_daily_vol_normalised_returns",
-        "normalised_price_for_asset_class",
-        "skew",
-        "neg_skew",
-        "kurtosis",
-        "factor_value",
-        "demeaned_factor_value",
-    )
-    """Daily items: panels."""
-
-    def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
-        super().__init__(data, codes, config)
+    def __init__(self, data: BacktestData, codes: list[str], section: RawDataSection) -> None:
+        super().__init__(data, codes, section)
         self._memo: dict[str, Panel] = {}
 
     def item(self, name: str, **arguments: Any) -> Panel:
@@ -69,7 +39,7 @@ class RawData(StampedData):
 
         Raises ConfigError for a name or argument that is unknown.
         """
-        self.check_item(name, arguments)
+        check_daily_item(name, arguments)
         found = getattr(self, name)
         return self._once(f"{name} {sorted(arguments.items())}", lambda: found(**arguments)) if callable(found) else found
 
@@ -77,30 +47,6 @@ class RawData(StampedData):
         if key not in self._memo:
             self._memo[key] = make()
         return self._memo[key]
-
-    @classmethod
-    def check_item(cls, name: str, arguments: Mapping[str, Any]) -> None:
-        """Raises ConfigError where there is no daily item of that name, or it does not take these arguments."""
-        if name not in cls.ITEMS:
-            near = difflib.get_close_matches(name, (*cls.ITEMS, *cls.AT_OWN_STAMPS, *cls.FACTS), n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"items are {', '.join(cls.ITEMS)}"
-            raise ConfigError(f"there is no data item {name}; {hint}")
-        found = getattr(cls, name)
-        own = list(inspect.signature(found).parameters)[1:] if callable(found) else []
-        method = arguments.get("demean_method", factors.DEMEAN_METHODS[0])
-        if "demean_method" in own and method not in factors.DEMEAN_METHODS:
-            raise ConfigError(f"demean_method {method} is unknown; methods are {', '.join(factors.DEMEAN_METHODS)}")
-        others = {argument: value for argument, value in arguments.items() if argument not in own}
-        if "factor_name" in own:  # what is not its own goes to the factor
-            cls.check_item(str(arguments.get("factor_name", factors.DEFAULT)), others)
-        elif others:
-            raise ConfigError(f"data item {name} has no argument {next(iter(others))}; it takes {', '.join(own) or 'none'}")
-
-    @classmethod
-    def check_item_for_volatility(cls, name: str) -> None:
-        """Raises ConfigError for an item that is not a price or a return, which volatility cannot be taken of."""
-        if name not in cls.BEFORE_VOLATILITY:
-            raise ConfigError(f"volatility cannot be taken of {name}; name one of {', '.join(cls.BEFORE_VOLATILITY)}")
 
     # Prices and returns
 
@@ -126,7 +72,7 @@ class RawData(StampedData):
 
     @property
     def _gap_free(self) -> bool:
-        return self.config.corrects(Correction.RETURNS_OVER_GAPS)
+        return self.section.corrects(Correction.RETURNS_OVER_GAPS)
 
     @cached_property
     def daily_percentage_returns(self) -> Panel:
@@ -136,7 +82,7 @@ class RawData(StampedData):
         """
         changes, held = self.daily_returns, self.daily_denominator_price.ffill()
         span = changes.span | held.span
-        price = held.values.shift(1) if self.config.corrects(Correction.PREVIOUS_PRICE) else held.values
+        price = held.values.shift(1) if self.section.corrects(Correction.PREVIOUS_PRICE) else held.values
         return Panel.of(changes.values / price.where(price != 0.0), span)
 
     @cached_property
@@ -147,7 +93,7 @@ class RawData(StampedData):
     @cached_property
     def commission_price(self) -> Panel:
         """The price that commissions in percent are of: adjusted; corrected (COMMISSION_ON_HELD_PRICE), that of the contract held."""
-        corrected = self.config.corrects(Correction.COMMISSION_ON_HELD_PRICE)
+        corrected = self.section.corrects(Correction.COMMISSION_ON_HELD_PRICE)
         return self.daily_denominator_price if corrected else self.daily_price
 
     # Volatility
@@ -158,22 +104,24 @@ class RawData(StampedData):
 
         Averages in it go on over days without price; corrected (PAUSED_MARKETS), it stays what it was.
         """
-        settings = self.config.volatility_calculation
+        settings = self.section.volatility_calculation
         arguments = settings.arguments
-        if self.config.corrects(Correction.NO_BACKFILL):
+        if self.section.corrects(Correction.NO_BACKFILL):
             arguments["backfill"] = False
         estimate = ESTIMATORS[settings.func]
-        self.check_item_for_volatility(settings.name_returns_attr_in_rawdata)
+        check_item_for_volatility(settings.name_returns_attr_in_rawdata)
         vol = self.item(settings.name_returns_attr_in_rawdata).map(lambda changes: estimate(changes, **arguments))
         multiplier = settings.multiplier_to_get_daily_vol
         if multiplier != 1.0:
             vol = vol.map(lambda values: values * multiplier)
-        return vol.map(lambda values: values.where(self.priced).ffill()) if self.config.corrects(Correction.PAUSED_MARKETS) else vol
+        return (
+            vol.map(lambda values: values.where(self.priced).ffill()) if self.section.corrects(Correction.PAUSED_MARKETS) else vol
+        )
 
     @cached_property
     def annualised_returns_volatility(self) -> Panel:
         """Standard deviation of changes a year."""
-        return self.daily_returns_volatility.map(lambda vol: vol * ROOT_DAYS)
+        return self.daily_returns_volatility.map(lambda vol: vol * ROOT_BUSINESS_DAYS_PER_YEAR)
 
     @cached_property
     def daily_percentage_volatility(self) -> Panel:
@@ -182,6 +130,11 @@ class RawData(StampedData):
         price = self.daily_denominator_price.at(vol.span).ffill()
         with np.errstate(divide="ignore"):
             return vol.like(100.0 * vol.array / np.abs(price.array))
+
+    @cached_property
+    def attenuation(self) -> Panel:
+        """What forecasts are multiplied by where the strategy attenuates them: less when volatility is high."""
+        return attenuation(self.daily_percentage_volatility, neutral=self.section.corrects(Correction.NEUTRAL_ATTENUATION))
 
     def level_vol_of(self, name: str, days: int, of_changes: bool, **arguments: Any) -> Panel:
         """Robust volatility, with span `days`, of a daily item's changes or level: shared by the rules that divide by it."""
@@ -197,14 +150,14 @@ class RawData(StampedData):
     @cached_property
     def daily_annualised_roll(self) -> Panel:
         """Mean of the day's annualised rolls; corrected (CARRY_AT_CLOSE), the last one of the day."""
-        bins = self.calendar.last if self.config.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
+        bins = self.calendar.last if self.section.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
         return bins(LazyMapping(self.codes, self.annual_roll))
 
     @cached_property
     def raw_carry(self) -> Panel:
         """Annual roll in units of annual volatility."""
         roll, vol = self.daily_annualised_roll, self.daily_returns_volatility
-        return roll.like(roll.array / (ROOT_DAYS * vol.array), roll.span | vol.span)
+        return roll.like(roll.array / (ROOT_BUSINESS_DAYS_PER_YEAR * vol.array), roll.span | vol.span)
 
     def smoothed_carry(self, smooth_days: float = 90) -> Panel:
         """Exponential average of raw carry with centre of mass `smooth_days`."""
@@ -261,14 +214,14 @@ class RawData(StampedData):
         """Excess kurtosis of percentage returns over calendar days."""
         return self.daily_percentage_returns.map(lambda returns: factors.kurtosis(returns, lookback_days))
 
-    def factor_value(self, factor_name: str = factors.DEFAULT, **arguments: Any) -> Panel:
+    def factor_value(self, factor_name: str = DEFAULT_FACTOR, **arguments: Any) -> Panel:
         """A daily item that serves as a factor, by name, with its own arguments."""
         return self.item(factor_name, **arguments)
 
     def demeaned_factor_value(
         self,
-        factor_name: str = factors.DEFAULT,
-        demean_method: factors.DemeanMethod = "average_factor_value_for_instrument",
+        factor_name: str = DEFAULT_FACTOR,
+        demean_method: DemeanMethod = "average_factor_value_for_instrument",
         **arguments: Any,
     ) -> Panel:
         """A factor less what is usual: for the instrument, for all now, for all over the years, or for its asset class."""
@@ -276,7 +229,7 @@ class RawData(StampedData):
         usual = Panel.of(self._usual(factor, factor_name, demean_method, arguments), factor.span).ffill()
         return factor.like(factor.array - usual.array)
 
-    def _usual(self, factor: Panel, name: str, method: factors.DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
+    def _usual(self, factor: Panel, name: str, method: DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
         if method == "average_factor_value_for_instrument":
             return factors.long_average(factor.values)
         if method == "average_factor_value_in_asset_class_for_instrument":
@@ -303,9 +256,9 @@ class RawData(StampedData):
 
         All that have adjusted prices, in the strategy or not; corrected (DECLARED_ASSET_CLASS), those of the strategy.
         """
-        if self.config.corrects(Correction.DECLARED_ASSET_CLASS):
+        if self.section.corrects(Correction.DECLARED_ASSET_CLASS):
             return self
         ours = set(self.asset_classes)
         others = [code for code in self.data.adjusted_prices if code in self.data.instruments and code not in self.codes]
         peers = [code for code in others if self.data.instrument(code).asset_class in ours]
-        return RawData(self.data, sorted([*self.codes, *peers]), self.config) if peers else self
+        return RawData(self.data, sorted([*self.codes, *peers]), self.section) if peers else self

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Calendar, business_day_numbers, nanoseconds
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import RawDataSection
 from tradeflow_core.strategy.inputs.carry_times import years_apart
 from tradeflow_core.strategy.inputs.data import BacktestData
 
@@ -29,21 +29,8 @@ Series = Mapping[str, pd.Series]
 class StampedData:
     """What is known of some instruments (`codes`) at the stamps of their prices, and what never changes about them."""
 
-    AT_OWN_STAMPS: ClassVar[tuple[str, ...]] = (
-        "adjusted",
-        "hourly_price",
-        "hourly_returns",
-        "raw_futures_roll",
-        "roll_differentials",
-        "annualised_roll",
-    )
-    """Items at the stamps of the prices: series by instrument."""
-
-    FACTS: ClassVar[tuple[str, ...]] = ("instrument_code", "rolls_per_year")
-    """Items that do not change: one value by instrument."""
-
-    def __init__(self, data: BacktestData, codes: list[str], config: StrategyConfig) -> None:
-        self.data, self.codes, self.config = data, codes, config
+    def __init__(self, data: BacktestData, codes: list[str], section: RawDataSection) -> None:
+        self.data, self.codes, self.section = data, codes, section
 
     @cached_property
     def adjusted(self) -> dict[str, pd.Series]:
@@ -77,7 +64,7 @@ class StampedData:
         """The business days from the first to the last stamp of any price."""
         calendar = Calendar.spanning([table.index for source in (self.adjusted, self.multiple) for table in source.values()])
         if not calendar.length:
-            since, codes = self.config.start_date, ", ".join(self.codes)
+            since, codes = self.section.start_date, ", ".join(self.codes)
             raise DataError(f"no prices since {since} for any of {codes}: add prices or move start_date")
         return calendar
 
@@ -108,7 +95,7 @@ class StampedData:
         if table.index.hasnans:
             raise DataError(f"{what}: {np.count_nonzero(table.index.isna())} rows have no stamp; drop them or give their dates")
         ordered = table if table.index.is_monotonic_increasing else table.sort_index(kind="stable")
-        start = pd.Timestamp(self.config.start_date)
+        start = pd.Timestamp(self.section.start_date)
         return ordered if ordered.index[0] >= start else ordered[ordered.index >= start]
 
     # Facts
@@ -173,8 +160,8 @@ class StampedData:
 
     def _years_apart(self, code: str) -> pd.Series:
         table = self.multiple[code]
-        years = years_apart(table["PRICE_CONTRACT"], table["CARRY_CONTRACT"], self.config.corrects(Correction.CARRY_BY_DATE))
-        if self.config.corrects(Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY):
+        years = years_apart(table["PRICE_CONTRACT"], table["CARRY_CONTRACT"], self.section.corrects(Correction.CARRY_BY_DATE))
+        if self.section.corrects(Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY):
             years = np.where(years == 0, np.nan, years)
         return _one_per_stamp(pd.Series(years, index=table.index))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.model import nearest
 from tradeflow_core.strategy.common.grouping import is_grouped, leaves
+from tradeflow_core.strategy.config.sections import UniverseSection
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.inputs.data import BacktestData
 
 
-def instrument_list(config: StrategyConfig, data: BacktestData) -> list[str]:
+def instrument_list(config: UniverseSection, data: BacktestData) -> list[str]:
     """Codes, sorted: those with a weight, else those listed, else all with adjusted prices; less the excluded ones.
 
     Raises ConfigError where none is left, DataError naming those without prices.
@@ -33,9 +34,8 @@ def only_instruments(config: StrategyConfig, data: BacktestData, codes: Iterable
     """
     wanted, chosen = _wanted(config, data), set(codes)
     for code in sorted(chosen - wanted):
-        near = difflib.get_close_matches(code, wanted, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it trades {', '.join(sorted(wanted))}"
-        raise ConfigError(f"{config.source}: the strategy has no instrument {code}; {hint}")
+        hint = nearest(code, sorted(wanted)) or f"; it trades {', '.join(sorted(wanted))}"
+        raise ConfigError(f"{config.source}: the strategy has no instrument {code}{hint}")
     if config.instrument_weights is None:
         return config.model_copy(update={"instruments": tuple(sorted(chosen))})
     lists = config.exclude_instrument_lists
@@ -43,7 +43,7 @@ def only_instruments(config: StrategyConfig, data: BacktestData, codes: Iterable
     return config.model_copy(update={"exclude_instrument_lists": lists.model_copy(update={"ignore_instruments": ignored})})
 
 
-def _wanted(config: StrategyConfig, data: BacktestData) -> set[str]:
+def _wanted(config: UniverseSection, data: BacktestData) -> set[str]:
     """Codes that the strategy asks for, less the excluded ones, whether there are prices or not."""
     if config.instrument_weights is not None:
         weights = config.instrument_weights

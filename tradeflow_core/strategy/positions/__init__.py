@@ -1,1 +1,5 @@
-"""From forecasts to positions of the portfolio, their risk, and their profit and loss."""
+"""From forecasts to positions, their risk, and their profit and loss."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

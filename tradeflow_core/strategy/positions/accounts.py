@@ -14,10 +14,11 @@ import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, Panel, by_business_day
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import AccountSection, TradingSection
 from tradeflow_core.strategy.costs.cash_costs import cash_costs, paid_on
 from tradeflow_core.strategy.costs.sr_costs import costs_per_trade, daily_costs, rolls_per_year, turnover, turnover_before
 from tradeflow_core.strategy.inputs.data import rate_at
+from tradeflow_core.strategy.positions.buffers import buffered_position, buffers
 from tradeflow_core.strategy.positions.sizing import Sizing
 
 
@@ -35,7 +36,7 @@ class Accounts:
     positions: Panel
     average_position: Panel
     sizing: Sizing
-    config: StrategyConfig
+    section: AccountSection
     rounded: bool = True
     delayed: bool = True
     roll_multiplier: float | None = None
@@ -63,7 +64,7 @@ class Accounts:
         """Base currency for one unit of each instrument's currency, (days, instruments)."""
         days = self.positions.index
         raw = self.sizing.raw_data
-        return np.column_stack([rate_at(raw.fx(code, self.config.base_currency), days) for code in self.codes])
+        return np.column_stack([rate_at(raw.fx(code, self.section.base_currency), days) for code in self.codes])
 
     @cached_property
     def gross(self) -> Panel:
@@ -82,7 +83,7 @@ class Accounts:
     @cached_property
     def costs_at_stamps(self) -> dict[str, pd.Series]:
         """Costs by instrument, negative, at the dates they are charged on: rolls may fall on weekends."""
-        costs_of = self._sr_costs if self.config.use_SR_costs and not self.known_then else self._cash_costs
+        costs_of = self._sr_costs if self.section.use_SR_costs and not self.known_then else self._cash_costs
         return {code: costs_of(place) for place, code in enumerate(self.codes)}
 
     @cached_property
@@ -135,19 +136,19 @@ class Accounts:
             price=self.price.array[own, place],
             charged=self._charged_price.array[own, place],
             instrument=instrument,
-            roll_multiplier=self.config.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
-            deflated=self.config.vol_normalise_currency_costs and not self.known_then,
+            roll_multiplier=self.section.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
+            deflated=self.section.vol_normalise_currency_costs and not self.known_then,
         )
         if self.known_then:
             costs = paid_on(costs, self.positions.index[own][raw.priced[own, place]])
         by_date = costs.groupby(level=0).sum()
-        return by_date * rate_at(raw.fx(code, self.config.base_currency), by_date.index)
+        return by_date * rate_at(raw.fx(code, self.section.base_currency), by_date.index)
 
     @cached_property
     def _charged_price(self) -> Panel:
         """The price that commissions in percent are of; corrected (COMMISSION_ON_HELD_PRICE), the last known one."""
         price = self.sizing.raw_data.commission_price.asof(self.positions.span)
-        return price.ffill() if self.config.corrects(Correction.COMMISSION_ON_HELD_PRICE) else price
+        return price.ffill() if self.section.corrects(Correction.COMMISSION_ON_HELD_PRICE) else price
 
     def _sr_costs(self, place: int) -> pd.Series:
         own = self._own(place)
@@ -162,3 +163,11 @@ class Accounts:
         per_year = per_trade * (self.turnovers.to_numpy(dtype=float) + 2 * rolls_per_year(instruments))
         points = daily_costs(per_year, self.average_position, raw.daily_returns_volatility, self.held)
         return np.asarray(points * self.sizing.point_sizes * self.fx, dtype=float)
+
+
+def subsystem_accounts(sizing: Sizing, trading: TradingSection) -> Accounts:
+    """P&L of each instrument traded with the whole capital, in whole contracts; rolls cost their full price here."""
+    position, average = sizing.subsystem_position, sizing.average_position
+    band = buffers(position, average.at(position.span).ffill(), trading)
+    held = buffered_position(position, band, trading, rounded=True)
+    return Accounts(held, average, sizing, trading, roll_multiplier=1.0, charged=position)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tradeflow_core.strategy.common.panel import Floats, Panel
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import BufferSection
 
 NARROW = 0.001
 
@@ -20,23 +20,23 @@ class Buffers:
     lower: Panel
 
 
-def buffers(wanted: Panel, average_position: Panel, config: StrategyConfig) -> Buffers:
+def buffers(wanted: Panel, average_position: Panel, section: BufferSection) -> Buffers:
     """The band of each day around the `wanted` position.
 
     Half its width is `buffer_size` of the average position (method `forecast`), of the wanted one (`position`), or
     next to nothing (`none`).
     """
-    if config.buffer_method == "forecast":
-        width = wanted.like(config.buffer_size * np.abs(average_position.at(wanted.span).ffill().array))
-    elif config.buffer_method == "position":
-        width = wanted.like(config.buffer_size * np.abs(wanted.array))
+    if section.buffer_method == "forecast":
+        width = wanted.like(section.buffer_size * np.abs(average_position.at(wanted.span).ffill().array))
+    elif section.buffer_method == "position":
+        width = wanted.like(section.buffer_size * np.abs(wanted.array))
     else:
         width = wanted.like(np.full(wanted.array.shape, NARROW))
     middle, half = wanted.ffill().array, width.ffill().array
     return Buffers(wanted.like(middle + half), wanted.like(middle - half))
 
 
-def buffered_position(wanted: Panel, band: Buffers, config: StrategyConfig, rounded: bool) -> Panel:
+def buffered_position(wanted: Panel, band: Buffers, section: BufferSection, rounded: bool) -> Panel:
     """The position held if one trades only when outside the band: to its edge, or to the wanted position.
 
     `rounded`: wanted position and edges are rounded first, so that whole contracts are held. Starts at the first wanted position.
@@ -44,9 +44,9 @@ def buffered_position(wanted: Panel, band: Buffers, config: StrategyConfig, roun
     target, upper, lower = (panel.ffill().array if rounded else panel.array for panel in (wanted, band.upper, band.lower))
     if rounded:
         target, upper, lower = np.round(target), np.round(upper), np.round(lower)
-    if config.buffer_method == "none":
+    if section.buffer_method == "none":
         return wanted.like(target)
-    return wanted.like(_simulated(target, upper, lower, wanted, config.buffer_trade_to_edge))
+    return wanted.like(_simulated(target, upper, lower, wanted, section.buffer_trade_to_edge))
 
 
 def _simulated(target: Floats, upper: Floats, lower: Floats, wanted: Panel, to_edge: bool) -> Floats:

@@ -10,7 +10,7 @@ import pandas as pd
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.common.panel import Floats, Panel, Span
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import DynamicSection
 from tradeflow_core.strategy.costs.cash_costs import deflator, fill_costs
 from tradeflow_core.strategy.inputs.data import rate_at
 from tradeflow_core.strategy.positions.dynamic import Constraints, OptimisedHistory, OptimiserInputs, optimise_over_time
@@ -22,8 +22,8 @@ NEVER_TRADE = 10_000.0
 class DynamicPositions:
     """Optimised positions of a strategy on every day of its portfolio; they begin with none."""
 
-    def __init__(self, portfolio: Portfolio, config: StrategyConfig) -> None:
-        self.portfolio, self.config = portfolio, config
+    def __init__(self, portfolio: Portfolio, section: DynamicSection) -> None:
+        self.portfolio, self.section = portfolio, section
         self.sizing = portfolio.sizing
         self.raw = portfolio.sizing.raw_data
         self.days = portfolio.days
@@ -33,7 +33,7 @@ class DynamicPositions:
         """Value of a contract as a share of capital: (days, instruments). The first one is also used for all days before it;
         corrected (NO_BACKFILL), those have none."""
         value = self.portfolio.risk.contract_value.values.iloc[self.days].ffill()
-        return (value if self.config.corrects(Correction.NO_BACKFILL) else value.bfill()).to_numpy()
+        return (value if self.section.corrects(Correction.NO_BACKFILL) else value.bfill()).to_numpy()
 
     @cached_property
     def costs(self) -> Floats:
@@ -42,8 +42,8 @@ class DynamicPositions:
         As the reference, it is today's, in proportion to the volatility of each day; corrected (COSTS_KNOWN_THEN), that of the
         prices of the day. Where nothing is known of a day it is so high that nobody trades.
         """
-        per_contract = self._cost_then() if self.config.corrects(Correction.COSTS_KNOWN_THEN) else self._cost_of_today()
-        return self.config.small_system.cost_multiplier * per_contract
+        per_contract = self._cost_then() if self.section.corrects(Correction.COSTS_KNOWN_THEN) else self._cost_of_today()
+        return self.section.small_system.cost_multiplier * per_contract
 
     def _cost_then(self) -> Floats:
         price = self.raw.daily_denominator_price.values.iloc[self.days].ffill().to_numpy()
@@ -51,9 +51,9 @@ class DynamicPositions:
             [fill_costs(np.ones(len(price)), price[:, place], instrument) for place, instrument in enumerate(self._instruments)]
         )
         days = self.raw.calendar.days[self.days]
-        fx = np.column_stack([rate_at(self.raw.fx(code, self.config.base_currency), days) for code in self.raw.codes])
+        fx = np.column_stack([rate_at(self.raw.fx(code, self.section.base_currency), days) for code in self.raw.codes])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(money * fx / np.abs(self.contract_value) / self.config.notional_trading_capital)
+            return np.asarray(money * fx / np.abs(self.contract_value) / self.section.notional_trading_capital)
 
     def _cost_of_today(self) -> Floats:
         columns = [self._cost_of(place) for place in range(len(self.raw.codes))]
@@ -72,11 +72,11 @@ class DynamicPositions:
         scale = pd.Series(deflator(np.asarray(known, dtype=np.float64)), index=own).reindex(days[self.days])
         money = fill_costs(np.ones(1), np.array([price.dropna().iloc[-1]]), self._instruments[place])[0] * self._last_fx(place)
         with np.errstate(divide="ignore", invalid="ignore"):
-            today = np.divide(money, value.iloc[-1]) / self.config.notional_trading_capital
+            today = np.divide(money, value.iloc[-1]) / self.section.notional_trading_capital
             return np.asarray(today * scale.ffill().fillna(NEVER_TRADE).to_numpy())
 
     def _last_fx(self, place: int) -> float:
-        rate = self.raw.fx(self.raw.codes[place], self.config.base_currency)
+        rate = self.raw.fx(self.raw.codes[place], self.section.base_currency)
         return 1.0 if rate is None else float(rate.iloc[-1]) if len(rate) else np.nan
 
     @cached_property
@@ -86,10 +86,10 @@ class DynamicPositions:
     @cached_property
     def constraints(self) -> Constraints:
         """Long only as the strategy says; instruments in bad markets or under trading restrictions are only reduced."""
-        codes, lists = self.raw.codes, self.config.exclude_instrument_lists
+        codes, lists = self.raw.codes, self.section.exclude_instrument_lists
         free = Constraints.none(len(codes))
         reduce_only = np.isin(codes, [*lists.bad_markets, *lists.trading_restrictions])
-        long_only = np.isin(codes, self.config.long_only_instruments_DO_ONLY)
+        long_only = np.isin(codes, self.section.long_only_instruments_DO_ONLY)
         return Constraints(free.no_trade, reduce_only, long_only, free.maximum)
 
     @cached_property
@@ -98,16 +98,16 @@ class DynamicPositions:
 
         Corrected (PAUSED_MARKETS), on a day without price those of the last day with one.
         """
-        corrected = self.config.corrects(Correction.CAREFUL_OPTIMISER)
+        corrected = self.section.corrects(Correction.CAREFUL_OPTIMISER)
         wanted = self.portfolio.notional_position if corrected else self.portfolio.position_before_overlay
-        if self.config.corrects(Correction.PAUSED_MARKETS):
+        if self.section.corrects(Correction.PAUSED_MARKETS):
             wanted = wanted.map(lambda contracts: contracts.where(self.raw.priced).ffill())
         return wanted
 
     @cached_property
     def history(self) -> OptimisedHistory:
         """Positions of every day, with tracking errors and what failed."""
-        settings = self.config.small_system
+        settings = self.section.small_system
         inputs = OptimiserInputs(
             names=tuple(self.raw.codes),
             optimal=self.wanted.values.iloc[self.days].ffill().to_numpy(),
@@ -118,7 +118,7 @@ class DynamicPositions:
             tracking_error_buffer=settings.tracking_error_buffer,
         )
         covariances = self.portfolio.risk.covariances(self.days, settings.shrink_instrument_returns_correlation)
-        return optimise_over_time(inputs, covariances, self.config.corrects(Correction.CAREFUL_OPTIMISER))
+        return optimise_over_time(inputs, covariances, self.section.corrects(Correction.CAREFUL_OPTIMISER))
 
     @cached_property
     def positions(self) -> Panel:
@@ -143,7 +143,7 @@ class DynamicPositions:
             "annual_volatility": self._volatility() if days else unknown,
             "trading_cost": self.costs[-1] if days else unknown,
         }
-        long_only = [*self.config.long_only_instruments_DO_ONLY, *self.config.long_only_instruments]
+        long_only = [*self.section.long_only_instruments_DO_ONLY, *self.section.long_only_instruments]
         return (
             pd.DataFrame(figures, index=pd.Index(self.raw.codes, name="instrument"))
             .replace([np.inf, -np.inf], np.nan)
@@ -156,14 +156,14 @@ class DynamicPositions:
     def _volatility(self) -> Floats:
         """Annual volatilities of the last day."""
         daily = self.raw.daily_returns_volatility.values.iloc[: self.days.stop].ffill().iloc[-1].to_numpy(float)
-        moving = daily > (self.config.volatility_calculation.vol_abs_min or 0.0)
+        moving = daily > (self.section.volatility_calculation.vol_abs_min or 0.0)
         return np.where(moving, self.portfolio.risk.volatilities[self.days.stop - 1], np.nan)
 
     def latest_covariance(self) -> pd.DataFrame:
         """Covariance of annual percentage returns on the last day, index and columns instrument; missing where it is not known."""
         codes = self.raw.codes
         last = slice(self.days.stop - 1, self.days.stop)
-        shrinkage = self.config.small_system.shrink_instrument_returns_correlation
+        shrinkage = self.section.small_system.shrink_instrument_returns_correlation
         found = list(self.portfolio.risk.covariances(last, shrinkage)) if self.days.stop > self.days.start else []
         values = found[0].copy() if found else np.full((len(codes), len(codes)), np.nan)
         unknown = self.latest()["annual_volatility"].isna().to_numpy()

@@ -12,13 +12,12 @@ import pandas as pd
 from tradeflow_core.strategy.common.grouping import grouped_weights, is_grouped
 from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.estimation.correlation import Correlation, correlations
+from tradeflow_core.strategy.config.sections import PortfolioSection
+from tradeflow_core.strategy.estimation.after_costs import cost_sharpe_ratios, net_returns, with_equal_means, without_zeros
+from tradeflow_core.strategy.estimation.correlation import Correlation, fitted_correlations
 from tradeflow_core.strategy.estimation.diversification import multiplier_over_time
-from tradeflow_core.strategy.estimation.net_returns import cost_sharpe_ratios, net_returns, with_equal_means, without_zeros
 from tradeflow_core.strategy.estimation.optimisers import Estimates
-from tradeflow_core.strategy.estimation.periods import FitPeriod, fit_periods
-from tradeflow_core.strategy.estimation.settings import CorrelationSettings, WeightSettings
+from tradeflow_core.strategy.estimation.periods import FitPeriod
 from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, returns_at, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
     estimated_weights,
@@ -36,19 +35,19 @@ class InstrumentWeights:
     """Weights and multiplier of `codes`; `without_weight` get none. `accounts` gives the P&L of each instrument traded alone."""
 
     def __init__(
-        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], config: StrategyConfig
+        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], section: PortfolioSection
     ) -> None:
-        self.codes, self.without_weight, self.accounts, self.config = codes, without_weight, accounts, config
+        self.codes, self.without_weight, self.accounts, self.section = codes, without_weight, accounts, section
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row for each day from which it is in force, a column for each instrument; rows need not sum to 1."""
         names = pd.Index(self.codes, name="instrument")
-        if not self.config.use_instrument_weight_estimates:
+        if not self.section.use_instrument_weight_estimates:
             return pd.DataFrame(self._given[None, :], index=ALWAYS, columns=names)
         if not self._trading:
             return pd.DataFrame(0.0, index=ALWAYS, columns=names)
-        known_then = self.config.corrects(Correction.COSTS_KNOWN_THEN)
+        known_then = self.section.corrects(Correction.COSTS_KNOWN_THEN)
         weights = self._with_costs_known_then() if known_then else self._with_costs_of_history()
         return weights.reindex(columns=names).fillna(dict.fromkeys(self.without_weight, 0.0))
 
@@ -58,55 +57,55 @@ class InstrumentWeights:
 
     def _with_costs_of_history(self) -> pd.DataFrame:
         """As the reference: each instrument's average cost of all its history, spread over the days with P&L."""
-        accounts, section = self.accounts(), self.config.instrument_weight_estimate
+        accounts, estimate = self.accounts(), self.section.instrument_weight_estimate
         gross, costs = accounts.gross.values[self._trading], accounts.costs[self._trading]
-        own_cost = cost_sharpe_ratios(gross, costs, over_all_days=self.config.corrects(Correction.COSTS_OVER_ALL_DAYS))
-        before_costs = with_equal_means([gross])[0] if section.equalise_gross else gross
-        net = net_returns(before_costs, own_cost * section.cost_multiplier)
-        weights = estimated_weights(self._weekly(net), self._settings, self.config.estimation_corrections, self.config.solver)
-        return with_cost_weights(weights, own_cost, self.config.solver) if section.apply_cost_weight else weights
+        own_cost = cost_sharpe_ratios(gross, costs, over_all_days=self.section.corrects(Correction.COSTS_OVER_ALL_DAYS))
+        before_costs = with_equal_means([gross])[0] if estimate.equalise_gross else gross
+        net = net_returns(before_costs, own_cost * estimate.cost_multiplier)
+        weights = estimated_weights(self._weekly(net), estimate, self.section.corrections, self.section.solver)
+        return with_cost_weights(weights, own_cost, self.section.solver) if estimate.apply_cost_weight else weights
 
     def _with_costs_known_then(self) -> pd.DataFrame:
         """Corrected: at each fit, mean returns before costs less the costs known then."""
-        accounts, section, corrections = self.accounts(), self.config.instrument_weight_estimate, self.config.estimation_corrections
+        accounts, estimate, corrections = self.accounts(), self.section.instrument_weight_estimate, self.section.corrections
         gross = accounts.gross.values[self._trading]
         returns = self._weekly(without_zeros(gross))
-        periods = weight_periods(returns, self._settings, corrections)
+        periods = weight_periods(returns, estimate, corrections)
         rows = [int(accounts.positions.index.searchsorted(period.fit_end)) for period in periods]
         costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.codes)[list(returns.columns)].to_numpy()
         known = [
-            replace(one, estimates=replace(one.estimates, mean=_less_costs(one.estimates, cost * section.cost_multiplier, section.equalise_gross)))
-            for one, cost in zip(period_estimates(returns, periods, self._settings, corrections), costs, strict=True)
+            replace(
+                one,
+                estimates=replace(
+                    one.estimates, mean=_less_costs(one.estimates, cost * estimate.cost_multiplier, estimate.equalise_gross)
+                ),
+            )
+            for one, cost in zip(period_estimates(returns, periods, estimate, corrections), costs, strict=True)
         ]
-        weights = weights_of(known, returns.columns, self._settings, corrections, self.config.solver)
-        if not section.apply_cost_weight:
+        weights = weights_of(known, returns.columns, estimate, corrections, self.section.solver)
+        if not estimate.apply_cost_weight:
             return weights
         by_row = [pd.Series(-cost, index=list(returns.columns)) for cost in costs]
-        return pd.concat([with_cost_weights(weights.iloc[[row]], cost, self.config.solver) for row, cost in enumerate(by_row)])
-
-    @property
-    def _settings(self) -> WeightSettings:
-        return WeightSettings.like(self.config.instrument_weight_estimate)
+        return pd.concat([with_cost_weights(weights.iloc[[row]], cost, self.section.solver) for row, cost in enumerate(by_row)])
 
     def _weekly(self, daily: pd.DataFrame) -> Stacked:
         """P&L by week. A week without any is 0, from the first day of any instrument on; corrected (MISSING_WEEKS), missing."""
-        frequency, missing = self.config.instrument_weight_estimate.frequency, self.config.corrects(Correction.MISSING_WEEKS)
+        frequency, missing = self.section.instrument_weight_estimate.frequency, self.section.corrects(Correction.MISSING_WEEKS)
         own = daily.iloc[_known_rows(self.accounts().gross.values)]
-        return stack([sums(own, frequency, missing_stays_missing=missing)], known_after=self._known_after(frequency))
-
-    def _known_after(self, frequency: str) -> int:
-        return after_label(frequency) if self.config.corrects(Correction.CALENDAR_FITS) else 0
+        return stack(
+            [sums(own, frequency, missing_stays_missing=missing)], known_after=after_label(frequency, self.section.corrections)
+        )
 
     @property
     def _given(self) -> Floats:
         """Fixed weights by instrument; equal where the strategy gives none."""
-        weights = self.config.instrument_weights
+        weights = self.section.instrument_weights
         if weights is None:
             trading = [code for code in self.codes if code not in self.without_weight]
             weights = dict.fromkeys(trading, 1.0 / max(len(trading), 1))
         elif is_grouped(weights):
-            ignored = frozenset(self.config.exclude_instrument_lists.ignore_instruments)
-            weights = grouped_weights(weights, ignored | self.config.duplicate_instruments.excluded)
+            ignored = frozenset(self.section.exclude_instrument_lists.ignore_instruments)
+            weights = grouped_weights(weights, ignored | self.section.duplicate_instruments.excluded)
         return np.array([0.0 if code in self.without_weight else float(weights[code]) for code in self.codes])
 
     @cached_property
@@ -115,30 +114,20 @@ class InstrumentWeights:
 
         Corrected (COSTS_KNOWN_THEN), of P&L before costs, which a later change of volatility does not change.
         """
-        section = self.config.instrument_correlation_estimate
-        corrections = self.config.estimation_corrections
+        estimate = self.section.instrument_correlation_estimate
         accounts = self.accounts()
-        daily = accounts.gross.values if self.config.corrects(Correction.COSTS_KNOWN_THEN) else accounts.net
+        daily = accounts.gross.values if self.section.corrects(Correction.COSTS_KNOWN_THEN) else accounts.net
         daily = daily.iloc[_known_rows(daily)]
-        returns = returns_at(daily, section.frequency, forward_fill=section.forward_fill_price_index)
-        data = stack([returns], known_after=self._known_after(section.frequency))
-        periods = fit_periods(
-            data.first,
-            data.last,
-            section.date_method,
-            section.rollyears,
-            section.interval_frequency,
-            calendar=corrections.calendar_fits,
-            in_years=corrections.rolling_window,
-        )
-        return list(correlations(data, periods, CorrelationSettings.like(section), corrections))
+        returns = returns_at(daily, estimate.frequency, forward_fill=estimate.forward_fill_price_index)
+        data = stack([returns], known_after=after_label(estimate.frequency, self.section.corrections))
+        return list(fitted_correlations(data, estimate, self.section.corrections))
 
     def multiplier(self, weights: pd.DataFrame) -> Floats:
         """The diversification multiplier on each day of the weights in use."""
-        if not self.config.use_instrument_div_mult_estimates:
-            return np.full(len(weights), self.config.instrument_div_multiplier)
-        settings = self.config.instrument_div_mult_estimate
-        current = self.config.corrects(Correction.CURRENT_WEIGHTS)
+        if not self.section.use_instrument_div_mult_estimates:
+            return np.full(len(weights), self.section.instrument_div_multiplier)
+        settings = self.section.instrument_div_mult_estimate
+        current = self.section.corrects(Correction.CURRENT_WEIGHTS)
         return multiplier_over_time(
             self.correlations, weights, settings.dm_max, settings.ewma_span, current_weights=current
         ).to_numpy()

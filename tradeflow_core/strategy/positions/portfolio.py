@@ -10,9 +10,8 @@ import pandas as pd
 from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.common.weight_smoothing import weights_at, weights_in_use
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.positions.accounts import Accounts
-from tradeflow_core.strategy.positions.buffers import buffered_position, buffers
+from tradeflow_core.strategy.config.sections import PortfolioSection, TradingSection
+from tradeflow_core.strategy.positions.accounts import Accounts, subsystem_accounts
 from tradeflow_core.strategy.positions.instrument_weights import InstrumentWeights
 from tradeflow_core.strategy.positions.portfolio_risk import RiskModel
 from tradeflow_core.strategy.positions.sizing import Sizing
@@ -21,23 +20,21 @@ from tradeflow_core.strategy.positions.sizing import Sizing
 class Portfolio:
     """Instrument weights, multiplier, risk and notional (unrounded) positions."""
 
-    def __init__(self, sizing: Sizing, codes: list[str], config: StrategyConfig) -> None:
-        self.sizing, self.codes, self.config = sizing, codes, config
-        self.risk = RiskModel(sizing, config)
+    def __init__(self, sizing: Sizing, section: PortfolioSection, trading: TradingSection | None = None) -> None:
+        """`trading`: how each instrument would be traded alone, which estimates of weights learn from."""
+        self.sizing, self.section, self.trading = sizing, section, trading
+        self.codes = sizing.raw_data.codes
+        self.risk = RiskModel(sizing, section)
 
     @cached_property
     def estimates(self) -> InstrumentWeights:
         """Where weights and multiplier come from."""
-        return InstrumentWeights(self.codes, self.without_weight, lambda: self.subsystem_accounts, self.config)
+        return InstrumentWeights(self.codes, self.without_weight, self._subsystem_accounts, self.section)
 
-    @cached_property
-    def subsystem_accounts(self) -> Accounts:
-        """P&L of each instrument traded with the whole capital, in whole contracts; rolls cost their full price here."""
-        position = self.sizing.subsystem_position
-        average = self.sizing.average_position
-        band = buffers(position, average.at(position.span).ffill(), self.config)
-        held = buffered_position(position, band, self.config, rounded=True)
-        return Accounts(held, average, self.sizing, self.config, roll_multiplier=1.0, charged=position)
+    def _subsystem_accounts(self) -> Accounts:
+        if self.trading is None:
+            raise ValueError("weights are estimated from profit and loss, which depends on buffers and costs: give `trading`")
+        return subsystem_accounts(self.sizing, self.trading)
 
     @cached_property
     def without_weight(self) -> frozenset[str]:
@@ -47,10 +44,10 @@ class Portfolio:
         trade are ignored.
         """
         position = self.sizing.subsystem_position.array
-        idle = (np.nan_to_num(position) == 0).all(axis=0) & (not self.config.corrects(Correction.STARTED_INSTRUMENTS))
-        named = set(self.config.allocate_zero_instrument_weights_to_these_instruments)
-        if self.config.corrects(Correction.RESTRICTED_UNTRADED):
-            lists = self.config.exclude_instrument_lists
+        idle = (np.nan_to_num(position) == 0).all(axis=0) & (not self.section.corrects(Correction.STARTED_INSTRUMENTS))
+        named = set(self.section.allocate_zero_instrument_weights_to_these_instruments)
+        if self.section.corrects(Correction.RESTRICTED_UNTRADED):
+            lists = self.section.exclude_instrument_lists
             named |= {*lists.bad_markets, *lists.trading_restrictions}
         return frozenset(code for place, code in enumerate(self.codes) if idle[place] or code in named)
 
@@ -69,13 +66,13 @@ class Portfolio:
         (STARTED_INSTRUMENTS), it has one from its first wish on, while any of its rules has a weight.
         """
         positions = self.sizing.subsystem_position.values.iloc[self.days]
-        if self.config.corrects(Correction.STARTED_INSTRUMENTS):
+        if self.section.corrects(Correction.STARTED_INSTRUMENTS):
             weighted = self.sizing.combined.weighted.values.iloc[self.days].ffill().to_numpy() > 0.0
             available = weighted & np.logical_or.accumulate(np.nan_to_num(positions.to_numpy()) != 0.0, axis=0)
         else:
             available = positions.ffill().notna().to_numpy()
         target = weights_at(self.estimates.table, pd.DatetimeIndex(positions.index))
-        weights = weights_in_use(target, available, self.config.instrument_weight_ewma_span)
+        weights = weights_in_use(target, available, self.section.instrument_weight_ewma_span)
         return pd.DataFrame(weights, index=positions.index, columns=positions.columns)
 
     @cached_property
@@ -104,7 +101,7 @@ class Portfolio:
     @property
     def risk_scalar(self) -> pd.Series:
         """The factor of the risk overlay on every day of the portfolio; 1 without an overlay."""
-        if self.config.risk_overlay is None:
+        if self.section.risk_overlay is None:
             return pd.Series(1.0, index=self.weights.index, name="risk_scalar")
         return self.risk_overlay["risk_scalar"]
 
@@ -120,7 +117,7 @@ class Portfolio:
     def notional_position(self) -> Panel:
         """Contracts that the strategy wants, unrounded and unbuffered."""
         position = self.position_before_overlay
-        return position if self.config.risk_overlay is None else position.like(position.array * self.scaling.array)
+        return position if self.section.risk_overlay is None else position.like(position.array * self.scaling.array)
 
     @cached_property
     def average_position(self) -> Panel:
@@ -129,6 +126,6 @@ class Portfolio:
         Corrected (OVERLAY_SCALES_BUFFERS), scaled by the risk overlay as the positions are.
         """
         average = self.sizing.average_position.at(self.share.span).ffill().array * self.share.array
-        if self.config.corrects(Correction.OVERLAY_SCALES_BUFFERS):
+        if self.section.corrects(Correction.OVERLAY_SCALES_BUFFERS):
             average = average * self.scaling.array
         return self.share.like(average)

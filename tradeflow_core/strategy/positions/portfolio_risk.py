@@ -10,10 +10,8 @@ import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, Panel
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.estimation.correlation import correlations
-from tradeflow_core.strategy.estimation.periods import fit_periods
-from tradeflow_core.strategy.estimation.settings import CorrelationSettings
+from tradeflow_core.strategy.config.sections import PortfolioSection
+from tradeflow_core.strategy.estimation.correlation import fitted_correlations
 from tradeflow_core.strategy.estimation.stacking import after_label, returns_at, stack
 from tradeflow_core.strategy.positions.risk import (
     PortfolioRisk,
@@ -32,9 +30,9 @@ from tradeflow_core.strategy.positions.sizing import Sizing
 class RiskModel:
     """Contract values, volatilities and correlations of the strategy's instruments; tables are (days, instruments)."""
 
-    def __init__(self, sizing: Sizing, config: StrategyConfig) -> None:
-        self.sizing, self.config, self.raw = sizing, config, sizing.raw_data
-        self.lone_asset = config.corrects(Correction.LONE_ASSET)
+    def __init__(self, sizing: Sizing, section: PortfolioSection) -> None:
+        self.sizing, self.section, self.raw = sizing, section, sizing.raw_data
+        self.lone_asset = section.corrects(Correction.LONE_ASSET)
 
     @cached_property
     def contract_value(self) -> Panel:
@@ -42,13 +40,13 @@ class RiskModel:
 
         Corrected (POINT_RISK), missing at a price of 0, of which no percentage says how much is at risk.
         """
-        price, capital = self.raw.daily_denominator_price, self.config.notional_trading_capital
+        price, capital = self.raw.daily_denominator_price, self.section.notional_trading_capital
         value = contract_values(price.array, self.sizing.fx.array, self.sizing.point_sizes, capital)
         return price.like(np.where(value == 0.0, np.nan, value) if self._not_at_zero else value)
 
     @property
     def _not_at_zero(self) -> bool:
-        return self.config.corrects(Correction.POINT_RISK)
+        return self.section.corrects(Correction.POINT_RISK)
 
     @cached_property
     def volatilities(self) -> Floats:
@@ -58,24 +56,14 @@ class RiskModel:
 
     def correlations(self) -> Iterator[tuple[pd.Timestamp, Floats]]:
         """Correlation matrices, each with the first day it holds for, in order; one at a time."""
-        section = self.config.instrument_returns_correlation
-        settings, corrections = CorrelationSettings.like(section), self.config.estimation_corrections
+        estimate, corrections = self.section.instrument_returns_correlation, self.section.corrections
         returns = self.raw.daily_percentage_returns
         frame = returns.values.iloc[np.flatnonzero(returns.rows.any(axis=1))]
-        known_after = after_label(section.frequency) if corrections.calendar_fits else 0
-        data = stack([returns_at(frame, section.frequency, forward_fill=section.forward_fill_price_index)], known_after=known_after)
-        periods = fit_periods(
-            data.first,
-            data.last,
-            section.date_method,
-            section.rollyears,
-            section.interval_frequency,
-            calendar=corrections.calendar_fits,
-            in_years=corrections.rolling_window,
-        )
+        level = returns_at(frame, estimate.frequency, forward_fill=estimate.forward_fill_price_index)
+        data = stack([level], known_after=after_label(estimate.frequency, corrections))
         order = [data.columns.index(code) for code in self.raw.codes]
-        for period, found in correlations(data, periods, settings, corrections):
-            yield period.period_start, found.values[np.ix_(order, order)]
+        for period, correlation in fitted_correlations(data, estimate, corrections):
+            yield period.period_start, correlation.values[np.ix_(order, order)]
 
     def of(self, positions: Panel, days: slice) -> PortfolioRisk:
         """Risk of wanted positions on some days of the calendar; a day without price has the weights of the day before."""
@@ -88,7 +76,7 @@ class RiskModel:
         return self._measured(held * value, days)
 
     def _measured(self, weights: Floats, days: slice) -> PortfolioRisk:
-        shocked = shocked_volatilities(self.volatilities, backfilled=not self.config.corrects(Correction.NO_BACKFILL))[days]
+        shocked = shocked_volatilities(self.volatilities, backfilled=not self.section.corrects(Correction.NO_BACKFILL))[days]
         index = self.raw.calendar.days[days]
         return portfolio_risk(index, weights, self.volatilities[days], shocked, self.correlations(), self.lone_asset)
 
@@ -106,7 +94,7 @@ class RiskModel:
             "sum_abs_risk": risk.sum_abs,
             "leverage": risk.leverage,
         }
-        limits = self.config.risk_overlay
+        limits = self.section.risk_overlay
         if limits is not None:
-            columns["risk_scalar"] = risk_scalar(risk, RiskLimits.of(limits, self.config.percentage_vol_target))
+            columns["risk_scalar"] = risk_scalar(risk, RiskLimits.of(limits, self.section.percentage_vol_target))
         return pd.DataFrame(columns, index=self.raw.calendar.days[days])

@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradeflow_core.strategy.common.panel import Floats, nanoseconds
+from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.estimates import RiskOverlay
 
 SHOCK_DAYS, SHOCK_QUANTILE, SHOCK_MIN_DAYS = 2560, 0.99, 3
-ROOT_DAYS = 16.0
 
 Correlations = Iterable[tuple[pd.Timestamp, Floats]]
 """Matrices (instruments, instruments), each with the first day it holds for, in order. Each must be an array of its own."""
@@ -36,7 +36,7 @@ def portfolio_weights(positions: Floats, values: Floats) -> Floats:
 
 def annual_volatilities(percentage_volatility: Floats) -> Floats:
     """Annual volatilities as shares of price, from daily ones in percent; the last known one is carried forward."""
-    return _carried(ROOT_DAYS * percentage_volatility / 100.0)
+    return _carried(ROOT_BUSINESS_DAYS_PER_YEAR * percentage_volatility / 100.0)
 
 
 def shocked_volatilities(volatilities: Floats, backfilled: bool) -> Floats:

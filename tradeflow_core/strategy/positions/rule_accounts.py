@@ -14,7 +14,6 @@ import pandas as pd
 
 from tradeflow_core.strategy.common.panel import Floats, Panel
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.costs.sr_costs import daily_costs
 from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
 from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
@@ -27,11 +26,10 @@ PARTS = ("gross", "costs", "net")
 class RuleAccounts:
     """P&L by rule and instrument in base currency; tables by instrument are made anew each time, since together they are large."""
 
-    def __init__(self, combined: CombinedForecast, portfolio: Portfolio, config: StrategyConfig) -> None:
-        self.combined, self.portfolio, self.config = combined, portfolio, config
+    def __init__(self, combined: CombinedForecast, portfolio: Portfolio, accounts: ForecastAccounts) -> None:
+        self.combined, self.portfolio, self.accounts = combined, portfolio, accounts
         self.forecasts = combined.forecasts
         self.raw = self.forecasts.raw_data
-        self.accounts = ForecastAccounts(self.forecasts, config)
 
     @property
     def rules(self) -> list[str]:
@@ -88,7 +86,7 @@ class RuleAccounts:
         what was decided is weighted.
         """
         weight = decided.like(self._normalised(rule, weighting, decided))
-        lagged_once = self.config.corrects(Correction.WEIGHTED_PANDL_LAGGED_ONCE)
+        lagged_once = self.accounts.section.corrects(Correction.WEIGHTED_PANDL_LAGGED_ONCE)
         before = decided if lagged_once else decided.map(lambda values: values.shift(1))
         held = before.like(before.array * weight.ffill().array).map(lambda values: values.shift(1))
         risk_weight = average.like(self._normalised(rule, weighting, average)).ffill()

@@ -8,7 +8,7 @@ import numpy as np
 
 from tradeflow_core.strategy.common.panel import Floats, Panel
 from tradeflow_core.strategy.config.compat import Correction
-from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.config.sections import SizingSection
 from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
 from tradeflow_core.strategy.inputs.data import rate_at
 from tradeflow_core.strategy.inputs.raw_data import RawData
@@ -17,8 +17,8 @@ from tradeflow_core.strategy.inputs.raw_data import RawData
 class Sizing:
     """Risk of one contract and positions at subsystem level. Money is in the instrument's currency until multiplied by FX."""
 
-    def __init__(self, raw_data: RawData, combined: CombinedForecast, config: StrategyConfig) -> None:
-        self.raw_data, self.combined, self.config = raw_data, combined, config
+    def __init__(self, raw_data: RawData, combined: CombinedForecast, section: SizingSection) -> None:
+        self.raw_data, self.combined, self.section = raw_data, combined, section
 
     @cached_property
     def point_sizes(self) -> Floats:
@@ -29,7 +29,7 @@ class Sizing:
     def fx(self) -> Panel:
         """Base currency for one unit of the instrument's currency: the latest rate known at the start of each day."""
         days = self.raw_data.calendar.days
-        columns = [rate_at(self.raw_data.fx(code, self.config.base_currency), days) for code in self.raw_data.codes]
+        columns = [rate_at(self.raw_data.fx(code, self.section.base_currency), days) for code in self.raw_data.codes]
         price = self.raw_data.daily_price
         return price.like(np.column_stack(columns), price.span | self.raw_data.daily_denominator_price.span)
 
@@ -60,21 +60,21 @@ class Sizing:
         (POINT_RISK), it is volatility x point size x FX, which is the same for positive prices and stays right for others;
         and a price that has not moved, whose volatility is at its floor, has no position instead of an endless one.
         """
-        if self.config.corrects(Correction.POINT_RISK):
+        if self.section.corrects(Correction.POINT_RISK):
             vol = self.raw_data.daily_returns_volatility
-            lowest = self.config.volatility_calculation.vol_abs_min or 0.0
+            lowest = self.section.volatility_calculation.vol_abs_min or 0.0
             moving = np.where(vol.array > lowest, vol.array, np.nan)
             risk = vol.like(moving * self.point_sizes * self.fx.array)
         else:
             risk = self.instrument_value_vol
         with np.errstate(divide="ignore"):
-            return risk.like(self.config.daily_cash_vol_target / risk.array)
+            return risk.like(self.section.daily_cash_vol_target / risk.array)
 
     @cached_property
     def subsystem_position(self) -> Panel:
         """Contracts for the combined forecast; instruments that may only be held long have no negative ones."""
         forecast = self.combined.combined
-        position = self.average_position.asof(forecast.span).array * forecast.array / self.config.average_absolute_forecast
-        long_only = np.isin(self.raw_data.codes, self.config.long_only_instruments)
+        position = self.average_position.asof(forecast.span).array * forecast.array / self.section.average_absolute_forecast
+        long_only = np.isin(self.raw_data.codes, self.section.long_only_instruments)
         position[:, long_only] = np.where(position[:, long_only] < 0, 0.0, position[:, long_only])
         return forecast.like(position)

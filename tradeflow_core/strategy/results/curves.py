@@ -16,6 +16,7 @@ import pandas as pd
 
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Panel, by_business_day, nanoseconds
+from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR, CALENDAR_DAYS_PER_YEAR
 from tradeflow_core.strategy.positions.accounts import Accounts
 
 Part = Literal["gross", "costs", "net"]
@@ -23,7 +24,12 @@ Unit = Literal["money", "percent"]
 Frequency = Literal["daily", "weekly", "monthly", "annual"]
 
 PARTS: tuple[Part, ...] = ("gross", "costs", "net")
-PERIODS_PER_YEAR: dict[Frequency, float] = {"daily": 256.0, "weekly": 365.25 / 7, "monthly": 12.0, "annual": 1.0}
+PERIODS_PER_YEAR: dict[Frequency, float] = {
+    "daily": BUSINESS_DAYS_PER_YEAR,
+    "weekly": CALENDAR_DAYS_PER_YEAR / 7,
+    "monthly": 12.0,
+    "annual": 1.0,
+}
 _BINS: dict[Frequency, str] = {"weekly": "W", "monthly": "ME", "annual": "YE"}
 
 
@@ -157,7 +163,7 @@ class CurveGroup(AccountCurve):
 
 def portfolio_curve(accounts: Accounts, capital: float | pd.Series | None = None) -> CurveGroup:
     """The curve of a portfolio with those of its instruments, in percent of `capital` (the strategy's notional capital)."""
-    of = accounts.config.notional_trading_capital if capital is None else capital
+    of = accounts.section.notional_trading_capital if capital is None else capital
     members = LazyMapping(accounts.codes, lambda code: _instrument_curve(accounts, code, of))
     costs = _total(list(accounts.costs_at_stamps.values()))
     return CurveGroup(members, accounts.total["gross"], costs, of, _first_true(accounts.held.values.notna().any(axis=1)))

@@ -55,7 +55,12 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     moves = np.flatnonzero(np.diff(prices))
     still = len(rows) - 1 - (int(moves[-1]) + 1 if len(moves) else 0)
     if still > STALE_DAYS:
-        found.append(("price stands still", f"Its last {still + 1:,} daily prices, since {_date(panel.index[rows[-1 - still]])}, are all the same."))
+        found.append(
+            (
+                "price stands still",
+                f"Its last {still + 1:,} daily prices, since {_date(panel.index[rows[-1 - still]])}, are all the same.",
+            )
+        )
     behind = len(panel.index) - 1 - int(rows[-1])
     if behind > STALE_DAYS:
         found.append(
@@ -93,7 +98,10 @@ def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     rate = backtest.accounts.fx[own, place]
     if np.isnan(rate).any():
         found.append(
-            ("no FX rate", f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.")
+            (
+                "no FX rate",
+                f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.",
+            )
         )
     series = backtest.raw_data.fx(code, backtest.config.base_currency)
     days = backtest.accounts.positions.index[own]

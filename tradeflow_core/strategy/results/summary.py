@@ -14,9 +14,9 @@ from rich.table import Table
 
 from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.config.compat import Correction
+from tradeflow_core.strategy.results.curve_statistics import statistics
 from tradeflow_core.strategy.results.curves import PARTS, AccountCurve, CurveGroup, Part, portfolio_curve
 from tradeflow_core.strategy.results.shortcomings import Shortcoming, shortcomings
-from tradeflow_core.strategy.results.statistics import statistics
 from tradeflow_core.strategy.results.turnovers import turnover_table
 
 IN_PERCENT = frozenset(

@@ -8,11 +8,11 @@ file may use, beside import paths of one's own functions (see `custom`); a keywo
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.model import nearest
 from tradeflow_core.strategy.rules.carry import carry, relative_carry
 from tradeflow_core.strategy.rules.constant import long_bias, short_bias
 from tradeflow_core.strategy.rules.custom import imported_rule, takes_whole_table, whole_table
@@ -47,10 +47,8 @@ def rule_function(name: str) -> Callable[..., Any]:
         return RULES[name]
     if "." in name:
         return imported_rule(name)
-    near = difflib.get_close_matches(name, RULES, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"rules are {', '.join(RULES)}"
-    own = "a function of your own is named by its import path, module.function"
-    raise ConfigError(f"{name} is not a trading rule; {hint} ({own})")
+    hint = nearest(name, RULES) or f"; rules are {', '.join(RULES)}"
+    raise ConfigError(f"{name} is not a trading rule{hint}; name a function of your own by its import path, module.function")
 
 
 __all__ = ["RULES", "rule_function", "takes_whole_table", "whole_table"]

@@ -8,12 +8,12 @@ table, which is much faster.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.model import nearest
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
@@ -41,8 +41,7 @@ def imported_rule(path: str) -> Callable[..., Any]:
         raise ConfigError(f"{path} cannot be imported: {type(error).__name__} in {module_name}: {error}") from error
     found = getattr(module, name, None)
     if not callable(found):
-        near = difflib.get_close_matches(name, [each for each, value in vars(module).items() if callable(value)], n=1)
-        hint = f"; did you mean {module_name}.{near[0]}?" if near else ""
+        hint = nearest(name, [each for each, value in vars(module).items() if callable(value)])
         what = f"{name} is not a function" if hasattr(module, name) else f"{module_name} has no function {name}"
         raise ConfigError(f"{path} cannot be used as a rule: {what}{hint}")
     return found  # type: ignore[no-any-return]

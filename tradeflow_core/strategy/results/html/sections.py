@@ -13,10 +13,8 @@ from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.results.curves import CurveGroup
-from tradeflow_core.strategy.results.shortcomings import Shortcoming
-from tradeflow_core.strategy.results.summary import IN_PERCENT, Summary, performance, sectors_of
-from tradeflow_core.strategy.results.tear_sheet import figures
-from tradeflow_core.strategy.results.tear_sheet.formats import (
+from tradeflow_core.strategy.results.html import figures
+from tradeflow_core.strategy.results.html.formats import (
     Column,
     day,
     figure,
@@ -31,7 +29,9 @@ from tradeflow_core.strategy.results.tear_sheet.formats import (
     text,
     whole,
 )
-from tradeflow_core.strategy.results.tear_sheet.packing import latest_positions
+from tradeflow_core.strategy.results.html.packing import latest_positions
+from tradeflow_core.strategy.results.shortcomings import Shortcoming
+from tradeflow_core.strategy.results.summary import IN_PERCENT, Summary, performance, sectors_of
 
 SHOWN_EACH_WAY = 12
 

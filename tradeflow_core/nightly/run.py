@@ -11,13 +11,13 @@ import pandas as pd
 from tradeflow_core.capital import strategy_capital
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
+from tradeflow_core.nightly.run_writer import prune, save_day
+from tradeflow_core.nightly.saved_runs import SavedRun, open_run
 from tradeflow_core.prices import stored_fx
 from tradeflow_core.strategy.backtest import Backtest, run_backtest
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.config_file import load_strategy, packaged_strategies
+from tradeflow_core.strategy.config.strategy_file import load_strategy, packaged_strategies
 from tradeflow_core.strategy.inputs.data import BacktestData
-from tradeflow_core.strategy.production.run_writer import prune, save_day
-from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from tradeflow_core import __version__
+from tradeflow_core.nightly.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 from tradeflow_core.store import Store
 from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.common.panel import business_day_numbers, business_days
-from tradeflow_core.strategy.production.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 
 BY_RULE = ("capped_forecast", "forecast_weights")
 OF_OVERLAY = ("position_before_overlay", "risk_overlay")
@@ -149,7 +149,7 @@ def _rule_tables(backtest: Backtest, since: pd.Timestamp) -> Iterator[pa.Table]:
     """A row for each rule that an instrument uses and each date, instrument by instrument."""
     codes, rules = backtest.instruments, backtest.forecasts.rules
     used = backtest.forecasts.rules_by_instrument
-    capped = {rule: backtest.forecasts.daily_capped(rule).values.loc[since:] for rule in {*chain(*used.values())}}
+    capped = {rule: backtest.forecasts.of(rule).capped.values.loc[since:] for rule in {*chain(*used.values())}}
     dates = backtest.raw_data.calendar.days
     dates = dates[dates >= since]
     for place, code in enumerate(codes):

@@ -13,7 +13,6 @@ writing leaves the former run of that day, or none.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.model import nearest
 from tradeflow_core.store import Store
 
 MANIFEST, CONFIG, OPTIMAL, COVARIANCE = "manifest.json", "config.json", "optimal.parquet", "covariance.parquet"
@@ -118,7 +118,7 @@ class SavedRun:
         """
         tables = {stage: table for table, stages in self.manifest.columns.items() for stage in stages}
         if name not in tables:
-            raise ConfigError(f"{self.name}: no stage {name} is kept{nearest(name, self.manifest.stages)}")
+            raise ConfigError(f"{self.name}: no stage {name} is kept{_nearest_or_all(name, self.manifest.stages)}")
         table = tables[name]
         keys, columns = KEYS[table], self.manifest.columns[table][name]
         known = {"instrument": self.manifest.instruments, "rule": self.manifest.rules}
@@ -129,7 +129,7 @@ class SavedRun:
             if key not in keys:
                 raise ConfigError(f"stage {name} is not by {key}; leave out --{key}")
             if wanted not in known[key]:
-                raise ConfigError(f"{self.name} has no {key} {wanted}{nearest(wanted, known[key])}")
+                raise ConfigError(f"{self.name} has no {key} {wanted}{_nearest_or_all(wanted, known[key])}")
             filters.append((key, "=", wanted))
         long = self._read(f"{table}.parquet", ["date", *keys, *columns], filters or None).to_pandas()
         return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, known)
@@ -187,7 +187,7 @@ def open_run(store: Store, strategy: str, day: date | None = None) -> SavedRun:
     days = saved_days(store, strategy)
     if not days:
         found = saved_strategies(store)
-        hint = nearest(strategy, found) if found else "; `tradeflow day` makes the first one"
+        hint = _nearest_or_all(strategy, found) if found else "; `tradeflow day` makes the first one"
         raise ConfigError(f"no run of strategy {strategy} is kept{hint}")
     wanted = day or days[-1]
     if wanted not in days:
@@ -198,14 +198,10 @@ def open_run(store: Store, strategy: str, day: date | None = None) -> SavedRun:
     return SavedRun.open(store.root / DATASET / strategy / wanted.isoformat())
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: the valid one that is nearest, and all if they are few."""
+def _nearest_or_all(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a wrong word: the nearest of the `known` ones, or where none is alike up to 40 of them."""
     valid = list(known)
-    folded = {each.lower(): each for each in valid}
-    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {folded[close[0]]}?"
-    return f"; there are {', '.join(valid[:40])}" + (" ..." if len(valid) > 40 else "") if valid else ""
+    return nearest(word, valid) or (f"; there are {', '.join(valid[:40])}{' ...' if len(valid) > 40 else ''}" if valid else "")
 
 
 def _day(text: str) -> date | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from tradeflow_core.strategy.results.html.formats import day, number, percent, spread, whole
+from tradeflow_core.strategy.results.html.packing import script_json
+from tradeflow_core.strategy.results.html.sections import Section
 from tradeflow_core.strategy.results.summary import Summary
-from tradeflow_core.strategy.results.tear_sheet.formats import day, number, percent, spread, whole
-from tradeflow_core.strategy.results.tear_sheet.packing import script_json
-from tradeflow_core.strategy.results.tear_sheet.sections import Section
 
-PACKAGE = resources.files("tradeflow_core.strategy.results.tear_sheet")
+PACKAGE = resources.files("tradeflow_core.strategy.results.html")
 
 
 def page(summary: Summary, sections: list[Section], data: dict[str, Any]) -> str:

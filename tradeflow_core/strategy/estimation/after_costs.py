@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-ROOT_DAYS = 16.0
+from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 
 
 def without_zeros(daily: pd.DataFrame) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def cost_sharpe_ratios(gross: pd.DataFrame, costs: pd.DataFrame, *, over_all_day
     """
     moving = without_zeros(gross)
     mean = costs.sum() / gross.notna().sum() if over_all_days else without_zeros(costs).mean()
-    return ROOT_DAYS * mean / moving.std()
+    return ROOT_BUSINESS_DAYS_PER_YEAR * mean / moving.std()
 
 
 def net_returns(gross: pd.DataFrame, cost_sharpe: pd.Series) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def net_returns(gross: pd.DataFrame, cost_sharpe: pd.Series) -> pd.DataFrame:
 def cost_units(gross: pd.DataFrame) -> pd.DataFrame:
     """What a Sharpe ratio of 1 a year comes to on each day that has a gross figure other than 0; missing on other days."""
     moving = without_zeros(gross)
-    return moving.mask(moving.notna(), 1.0) * (moving.std() / ROOT_DAYS)
+    return moving.mask(moving.notna(), 1.0) * (moving.std() / ROOT_BUSINESS_DAYS_PER_YEAR)
 
 
 def with_equal_means(gross: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:

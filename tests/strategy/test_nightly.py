@@ -16,11 +16,21 @@ from tests.conftest import REPO
 from tests.strategy.markets import market
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.nightly import (
+    SavedRun,
+    latest_optimal,
+    open_run,
+    prune,
+    run_strategy,
+    save_day,
+    save_folder,
+    save_run,
+    saved_days,
+    saved_strategies,
+)
+from tradeflow_core.nightly.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import Backtest, load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.nightly import latest_optimal, run_strategy, save_run
-from tradeflow_core.strategy.production.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY, prune, save_day, save_folder
-from tradeflow_core.strategy.production.saved_runs import SavedRun, open_run, saved_days, saved_strategies
 
 DAY, NOON = date(2012, 9, 10), datetime(2012, 9, 10, 12, 0, tzinfo=UTC)
 OVERLAY = {
@@ -80,11 +90,11 @@ def test_one_instrument_or_rule_can_be_asked_for(kept: SavedRun) -> None:
     [
         (
             {"name": "notional_positions"},
-            r"mine of 2012-09-10: no stage notional_positions is kept; did you mean notional_position\?",
+            r"mine of 2012-09-10: no stage notional_positions is kept \(nearest: notional_position\)",
         ),
-        ({"name": "fx", "instrument": "AA"}, r"has no instrument AA; did you mean A\?"),
+        ({"name": "fx", "instrument": "AA"}, r"has no instrument AA \(nearest: A\)"),
         ({"name": "fx", "rule": "carry"}, "stage fx is not by rule; leave out --rule"),
-        ({"name": "capped_forecast", "rule": "cary"}, r"has no rule cary; did you mean carry\?"),
+        ({"name": "capped_forecast", "rule": "cary"}, r"has no rule cary \(nearest: carry\)"),
         ({"name": "idm", "instrument": "A"}, "stage idm is not by instrument"),
     ],
 )
@@ -100,7 +110,7 @@ def test_days_and_strategies_without_a_run_are_named_with_the_nearest(backtest: 
     for days in (0, 3):
         save_day(store, backtest, "mine", DAY + timedelta(days=days), NOON)
     assert saved_strategies(store) == ["mine"] and saved_days(store, "mine") == [DAY, DAY + timedelta(days=3)]
-    with pytest.raises(ConfigError, match=r"no run of strategy mne is kept; did you mean mine\?"):
+    with pytest.raises(ConfigError, match=r"no run of strategy mne is kept \(nearest: mine\)"):
         open_run(store, "mne")
     with pytest.raises(ConfigError, match="of 2012-09-12 is kept: the nearest is of 2012-09-13"):
         open_run(store, "mine", DAY + timedelta(days=2))
@@ -156,8 +166,8 @@ from datetime import UTC, date, datetime
 from tests.strategy.markets import market
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import load_strategy, packaged_strategies, run_backtest
-from tradeflow_core.strategy.production.run_writer import save_day
-from tradeflow_core.strategy.production.saved_runs import open_run, saved_days
+from tradeflow_core.nightly.run_writer import save_day
+from tradeflow_core.nightly.saved_runs import open_run, saved_days
 
 path, day, time = packaged_strategies()["static_trend_carry"], date(2012, 9, 10), datetime(2012, 9, 10, tzinfo=UTC)
 old, new = (run_backtest(load_strategy(path, {{"notional_trading_capital": capital}}), market(days=300)) for capital in (1e6, 2e6))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Hashable
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.model import nearest
+from tradeflow_core.strategy.config.changes import Changes, changed
+from tradeflow_core.strategy.config.data_items import check_item_for_volatility
 from tradeflow_core.strategy.config.reference_names import (
     DATA_ITEMS,
     ESTIMATES,
@@ -21,10 +23,8 @@ from tradeflow_core.strategy.config.reference_names import (
     by_ending,
     rule_name,
 )
+from tradeflow_core.strategy.config.rule_checks import check_rule
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.config_changes import Changes, changed
-from tradeflow_core.strategy.forecasts.rule_calls import check_rule
-from tradeflow_core.strategy.inputs.raw_data import RawData
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
@@ -61,7 +61,9 @@ def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
         return tree, lines
     base = packaged_strategies().get(str(name)) or file.parent / str(name)
     if base.resolve() in (one.resolve() for one in (*above, file)):
-        raise ConfigError(f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two")
+        raise ConfigError(
+            f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two"
+        )
     return {**_read(base, (*above, file))[0], **tree}, lines
 
 
@@ -85,8 +87,7 @@ def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
     tree = _without_nulls(given)
     for key in tree:
         if not _is_known(key):
-            near = difflib.get_close_matches(str(key), _valid_keys(), n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else f"; valid keys are {', '.join(_valid_keys())}"
+            hint = nearest(str(key), _valid_keys()) or f"; valid keys are {', '.join(_valid_keys())}"
             raise ConfigError(f"{place(key)}: unknown key {key}{hint}")
     ours = {key: value for key, value in tree.items() if key in StrategyConfig.model_fields}
     defaults, _ = _parse((PACKAGE / "defaults.yaml").read_text(encoding="utf-8"), "defaults.yaml")
@@ -210,7 +211,7 @@ def _explained(error: Any, place: Place) -> str:
 
 def _check_items(config: StrategyConfig, place: Place) -> None:
     try:
-        RawData.check_item_for_volatility(config.volatility_calculation.name_returns_attr_in_rawdata)
+        check_item_for_volatility(config.volatility_calculation.name_returns_attr_in_rawdata)
     except ConfigError as error:
         key = "volatility_calculation.name_returns_attr_in_rawdata"
         raise ConfigError(f"{place(key)}: {key}: {error}") from None

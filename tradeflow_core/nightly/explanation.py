@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.nightly.saved_runs import SavedRun
+from tradeflow_core.strategy import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.production.saved_runs import SavedRun
 
 FACTORS = ("forecast", "volatility", "fx", "price", "capital", "instrument_weight", "diversification", "risk_overlay", "rest")
 """What a position is made of, in the order of the calculation."""
@@ -173,7 +174,7 @@ class _End:
 
     def _factors(self) -> Floats:
         capital = self.run.manifest.capital
-        risk = capital * self.run.config["percentage_vol_target"] / 100.0 / 16.0
+        risk = capital * self.run.config["percentage_vol_target"] / 100.0 / ROOT_BUSINESS_DAYS_PER_YEAR
         vol, fx = self.figure("daily_returns_volatility"), self.figure("fx")
         point_size = self.run.optimal["point_size"].reindex(self.codes).to_numpy(float)
         with np.errstate(divide="ignore", invalid="ignore"):

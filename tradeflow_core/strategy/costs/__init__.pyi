@@ -1,0 +1,1 @@
+from .sr_costs import turnover as turnover
