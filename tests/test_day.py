@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.days import run_until
+from tests.frames import table_of
 from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
@@ -21,7 +22,6 @@ from tradeflow_core.ledger import (
     recorded_steps,
     set_override,
     set_position_limit,
-    table_of,
 )
 from tradeflow_core.model import Override, OverrideKind
 from tradeflow_core.nightly import latest_optimal

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import make_home
+from tests.frames import contracts_of
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.orders import definitions as orders_definitions
 from tradeflow_assets.price_checks import MAX_MISSING_DAYS, expired_key_contracts, gaps
@@ -21,7 +22,7 @@ from tradeflow_assets.runner import backfill, execute_job, instance_for
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.instruments import RollRule
-from tradeflow_core.ledger import append_roll_events, contracts_of, current_roll, current_rolls
+from tradeflow_core.ledger import append_roll_events, current_roll, current_rolls
 
 CODE = "EUROSTX"
 CLOSED_US = datetime(2024, 1, 8, 23, 0, tzinfo=UTC)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.frames import table_of
 from tradeflow_core import business_day as day
 from tradeflow_core.brokers import Broker, BrokerUnavailable, OrderState, UnknownOrder
 from tradeflow_core.desk import Desk
@@ -28,7 +29,6 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     set_roll_state,
     stop_trading,
-    table_of,
     take_lease,
 )
 from tradeflow_core.ledger.schema import broker_orders

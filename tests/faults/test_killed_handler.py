@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+from tests.frames import table_of
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import fills, instrument_orders, positions_by_strategy, table_of
+from tradeflow_core.ledger import fills, instrument_orders, positions_by_strategy
 from tradeflow_core.reports import check_desk
 
 RUN = """

@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.frames import contracts_of
 from tests.replay.folders import CODES, write_folder
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import Home
 from tradeflow_core.importers import import_pysystemtrade
-from tradeflow_core.ledger import contracts_of, ledger_problems, roll_events_of
+from tradeflow_core.ledger import ledger_problems, roll_events_of
 from tradeflow_core.prices import contract_prices, stored_fx
 from tradeflow_core.replay import adopt
 from tradeflow_core.replay.adopt import UNDERWAY

@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
-from tradeflow_core.errors import DataError
-from tradeflow_core.series import cross_rate, daily_volume, hourly_prices, spike_units
-from tradeflow_core.series.bars import (
+from tests.reference.bars import (
     Merge,
     MergeStatus,
     append_only_merge,
@@ -23,6 +21,8 @@ from tradeflow_core.series.bars import (
     full_merge,
     merged_table,
 )
+from tradeflow_core.errors import DataError
+from tradeflow_core.series import cross_rate, daily_volume, hourly_prices, spike_units
 
 pytestmark = needs_shared("golden", "merge")
 

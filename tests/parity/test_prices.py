@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
+from tests.reference.multiple import forward_fill_across_rolls, roll_step, update_adjusted, update_multiple
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.series import (
@@ -28,9 +29,7 @@ from tradeflow_core.series import (
     plan_roll,
     rolls_not_into_forward,
 )
-from tradeflow_core.series.adjusted import forward_fill_across_rolls
-from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS, update_adjusted, update_multiple
-from tradeflow_core.series.roll_plan import roll_step
+from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS
 
 pytestmark = needs_shared("golden", "prices")
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tests.reference.multiple import forward_fill_across_rolls
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.series import back_adjust, rolls_not_into_forward
-from tradeflow_core.series.adjusted import forward_fill_across_rolls
 
 NAN = float("nan")
 MARCH, JUNE, SEPTEMBER, DECEMBER = 20240300, 20240600, 20240900, 20241200

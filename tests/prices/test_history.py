@@ -10,10 +10,17 @@ from hypothesis import given, settings, strategies as st
 from tradeflow_assets.price_checks import changed_history
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import current_roll, record_mark
-from tradeflow_core.prices import HISTORY_CHANGES, compare_history, stored_bars, update_instrument
+from tradeflow_core.prices import HISTORY_CHANGES, HistoryChange, stored_bars, update_instrument
+from tradeflow_core.prices.history import compare_prices
 from tradeflow_core.rolls import roll_prices
 
 CODE = "EUROSTX"
+
+
+def compare_history(before: pd.Series, after: pd.Series) -> HistoryChange | None:
+    """What is different in `after`, up to the last stamp of `before`."""
+    was_at, now_at = (pd.DatetimeIndex(prices.index).asi8 for prices in (before, after))
+    return compare_prices(was_at, before.to_numpy(), now_at, after.to_numpy())
 
 
 def series(values: dict[int, float]) -> pd.Series:

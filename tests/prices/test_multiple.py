@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
+from tests.reference.multiple import update_adjusted, update_multiple
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.series import (
@@ -21,7 +22,7 @@ from tradeflow_core.series import (
     contracts_without_prices,
     events_from_calendar,
 )
-from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS, update_adjusted, update_multiple
+from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS
 
 MARCH, JUNE, SEPTEMBER, DECEMBER = 20240300, 20240600, 20240900, 20241200
 DAYS = pd.date_range("2024-02-01 23:00", periods=6, name="date")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.frames import marked_bars
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import current_roll, locked_instruments, marks_of, rate_marks_of
@@ -15,7 +16,6 @@ from tradeflow_core.prices import (
     PriceDecision,
     contract_prices,
     decide_prices,
-    marked_bars,
     review_bars,
     review_rates,
     run_stages,

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.days import run_until
+from tests.frames import table_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.home import Home
@@ -21,7 +22,6 @@ from tradeflow_core.ledger import (
     record_mark,
     roll_events,
     roll_events_of,
-    table_of,
 )
 from tradeflow_core.prices import contract_prices, run_stages
 from tradeflow_core.rolls import apply_parameters, plan_parameters, roll_prices, roll_status

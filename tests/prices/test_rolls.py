@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.reference.multiple import roll_step
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.model import EVENT_CONTRACTS, RollState
@@ -15,7 +16,6 @@ from tradeflow_core.rolls import allowed_states
 from tradeflow_core.rolls.rules import AutoRollRules, relative_volume, smoothed_volume, suggest_state
 from tradeflow_core.series import back_adjust, back_out_events, build_from_events, plan_roll
 from tradeflow_core.series.multiple import PRICE_COLUMNS
-from tradeflow_core.series.roll_plan import roll_step
 
 NAN = float("nan")
 FEBRUARY, MARCH, JUNE, SEPTEMBER = 20240200, 20240300, 20240600, 20240900

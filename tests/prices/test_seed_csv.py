@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.days import run_until
+from tests.frames import contracts_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
-from tradeflow_core.ledger import contracts_of, open_instrument_orders, positions_by_contract, roll_events_of
+from tradeflow_core.ledger import open_instrument_orders, positions_by_contract, roll_events_of
 from tradeflow_core.prices import CsvColumns, PriceWindow, delete_prices, read_bars_csv, run_stages, seed_bars, stored_bars
 
 COLUMNS = CsvColumns("Time", "Last", "Open", "High", "Low", "Volume")

@@ -15,6 +15,7 @@ from sqlalchemy import insert
 from tests.commands import answer, run, said
 from tests.conftest import make_home
 from tests.days import run_until
+from tests.frames import table_of
 from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
@@ -27,7 +28,6 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     set_override,
     set_position_limit,
-    table_of,
     unlock_instrument,
 )
 from tradeflow_core.ledger.schema import strategy_positions

@@ -52,14 +52,6 @@ class RollRule:
         """The contract of the hold cycle before."""
         return adjacent_contract(contract, self.hold, -1, known)
 
-    def next_priced(self, contract: int, known: Sequence[int] | None = None) -> int:
-        """The next contract of the priced cycle."""
-        return adjacent_contract(contract, self.priced, 1, known)
-
-    def previous_priced(self, contract: int, known: Sequence[int] | None = None) -> int:
-        """The contract of the priced cycle before."""
-        return adjacent_contract(contract, self.priced, -1, known)
-
     def forward_of(self, contract: int, known: Sequence[int] | None = None) -> int:
         """The contract that a holder of `contract` rolls into."""
         return self.next_held(contract, known)

@@ -40,12 +40,10 @@ from .decisions import (
 from .frames import (
     account_value_history as account_value_history,
     capital_event_history as capital_event_history,
-    contracts_of as contracts_of,
     marks_of as marks_of,
     rate_marks_of as rate_marks_of,
     recorded_steps as recorded_steps,
     roll_events_of as roll_events_of,
-    table_of as table_of,
 )
 from .journal import (
     LAST_STEP as LAST_STEP,

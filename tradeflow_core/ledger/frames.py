@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
-from tradeflow_core.ledger.decisions import FX_CONTRACT, GENERATION_IN_FORCE, OF_INSTRUMENT, contract_facts, generation_of
+from tradeflow_core.ledger.decisions import FX_CONTRACT, GENERATION_IN_FORCE, OF_INSTRUMENT, generation_of
 from tradeflow_core.ledger.schema import account_values, capital_events, day_steps, price_marks, roll_events
 from tradeflow_core.model import EVENT_CONTRACTS
 
@@ -43,12 +43,6 @@ def _instants(times: Sequence[datetime | None]) -> pd.DatetimeIndex:
     """UTC instants as an index of microseconds."""
     plain = np.array([None if time is None else time.replace(tzinfo=None) for time in times], dtype="datetime64[us]")
     return pd.DatetimeIndex(plain, tz="UTC")
-
-
-def contracts_of(view: Connection, instrument: str) -> pd.DataFrame:
-    """`contract_facts` as a table: index contract, columns expiry (date) and sampling (bool)."""
-    rows = [(contract, *facts) for contract, facts in contract_facts(view, instrument).items()]
-    return pd.DataFrame(rows, columns=["contract", "expiry", "sampling"]).set_index("contract")
 
 
 def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
@@ -117,9 +111,3 @@ def recorded_steps(view: Connection) -> pd.DataFrame:
     """Every recorded step: day, step, started_at, finished_at, seconds, summary, in order."""
     rows = view.execute(select(day_steps).order_by(day_steps.c.day, day_steps.c.finished_at)).mappings().all()
     return pd.DataFrame(rows, columns=[column.name for column in day_steps.columns])
-
-
-def table_of(view: Connection, table: Table, *where: object) -> pd.DataFrame:
-    """Rows of a ledger table as a frame, in order of its key."""
-    rows = view.execute(select(table).where(*where).order_by(*table.primary_key.columns)).mappings().all()  # type: ignore[arg-type]
-    return pd.DataFrame(rows, columns=[column.name for column in table.columns])

@@ -6,7 +6,6 @@ from .bar_store import (
     bar_ends as bar_ends,
     contract_prices as contract_prices,
     contract_volume as contract_volume,
-    marked_bars as marked_bars,
     stored_bars as stored_bars,
     stored_closes as stored_closes,
 )
@@ -19,7 +18,6 @@ from .handed_on import (
 from .history import (
     HISTORY_CHANGES as HISTORY_CHANGES,
     HistoryChange as HistoryChange,
-    compare_history as compare_history,
 )
 from .pipeline import (
     STAGES as STAGES,

@@ -14,16 +14,12 @@ from .calendars import (
     back_out_calendar as back_out_calendar,
     build_roll_calendar as build_roll_calendar,
     check_roll_calendar as check_roll_calendar,
-    repair_roll_calendar as repair_roll_calendar,
 )
 from .contract_table import (
     ContractTable as ContractTable,
     StampForm as StampForm,
 )
-from .fx import (
-    convert as convert,
-    cross_rate as cross_rate,
-)
+from .fx import cross_rate as cross_rate
 from .marks import (
     MANUAL as MANUAL,
     bar_times as bar_times,

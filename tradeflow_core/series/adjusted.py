@@ -73,15 +73,6 @@ def rolls_not_into_forward(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     return table[(table["expected"] != table["rolled_into"]).fillna(True).to_numpy(dtype=bool)]
 
 
-def forward_fill_across_rolls(multiple_prices: pd.DataFrame) -> pd.DataFrame:
-    """Every column filled forward over the whole table, across rolls, as the system that this one replaces does.
-
-    A new contract without a price in its first rows takes the old contract's price. For comparisons with
-    figures of that system only; `back_adjust(..., forward_fill=True)` fills within a contract.
-    """
-    return multiple_prices.ffill()
-
-
 def _checked_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
     index = pd.DatetimeIndex(multiple_prices.index)
     if not len(index):

@@ -27,14 +27,12 @@ from tradeflow_core.series.contract_table import (
 )
 
 CALENDAR_COLUMNS = ("current_contract", "next_contract", "carry_contract")
-PHANTOM_DAYS = 5
-"""How far beyond now an open last contract is dated, where a calendar must have a row for it."""
 
 _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
+class RollCalendar:
     """A roll calendar as arrays: `dates` in the unit of the prices, ids as integers."""
 
     dates: Ints
@@ -47,9 +45,9 @@ class Calendar:
         columns = zip(CALENDAR_COLUMNS, (self.current, self.next, self.carry), strict=True)
         return pd.DataFrame({name: decode_contracts(ids, as_text) for name, ids in columns}, index=form.index(self.dates))
 
-    def rows(self, keep: slice | Ints) -> Calendar:
+    def rows(self, keep: slice | Ints) -> RollCalendar:
         """Some of the rows."""
-        return Calendar(self.dates[keep], self.current[keep], self.next[keep], self.carry[keep])
+        return RollCalendar(self.dates[keep], self.current[keep], self.next[keep], self.carry[keep])
 
 
 def approximate_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) -> pd.DataFrame:
@@ -73,7 +71,7 @@ def build_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) -> pd.
     The dates may fail to increase: see `check_roll_calendar`. Raises DataError as above, and where no row is left.
     """
     table = read_contract_prices(contract_prices)
-    return _align(_approximate(table, roll_rule), table).frame(table.form, table.as_text)
+    return align_dates(_approximate(table, roll_rule), table).frame(table.form, table.as_text)
 
 
 def check_roll_calendar(calendar: pd.DataFrame, contract_prices: PricesLike) -> pd.DataFrame:
@@ -98,29 +96,6 @@ def check_roll_calendar(calendar: pd.DataFrame, contract_prices: PricesLike) -> 
     return calendar.iloc[[j for j, _ in problems]].assign(problem=pd.array([text for _, text in problems], dtype="str"))
 
 
-def append_phantom_row(
-    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, now: pd.Timestamp
-) -> pd.DataFrame:
-    """The calendar with a row five days after `now`, so that the contract rolled into last has an end.
-
-    Unchanged where the last date is after `now`, or the last next contract has no prices. `now` naive or aware, like the stamps.
-    """
-    table = read_contract_prices(contract_prices)
-    return _with_phantom(read_calendar(calendar, table), table, roll_rule, now).frame(table.form, table.as_text)
-
-
-def repair_roll_calendar(
-    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, now: pd.Timestamp
-) -> pd.DataFrame:
-    """A given calendar (say from a CSV file) with its dates moved to stamps at which there are prices, and open at its end.
-
-    Arguments and errors as for `build_roll_calendar` and `append_phantom_row`.
-    """
-    table = read_contract_prices(contract_prices)
-    given = _with_phantom(read_calendar(calendar, table), table, roll_rule, now)
-    return _with_phantom(_align(given, table), table, roll_rule, now).frame(table.form, table.as_text)
-
-
 def back_out_calendar(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     """The calendar that multiple prices imply, as the system that this one replaces reads it.
 
@@ -136,7 +111,7 @@ def back_out_calendar(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     forward, _ = encode_contracts(kept["FORWARD_CONTRACT"])
     carry, _ = encode_contracts(kept["CARRY_CONTRACT"])
     rolls = np.flatnonzero((price[1:] > price[:-1]) & (price[:-1] != MISSING)) + 1
-    calendar = Calendar(
+    calendar = RollCalendar(
         np.append(index.asi8[rolls], index.asi8[-1]),
         np.append(price[rolls - 1], price[-1]),
         np.append(price[rolls], forward[-1]),
@@ -145,15 +120,15 @@ def back_out_calendar(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     return calendar.frame(StampForm.of(index), as_text)
 
 
-def read_calendar(calendar: pd.DataFrame, table: ContractTable) -> Calendar:
+def read_calendar(calendar: pd.DataFrame, table: ContractTable) -> RollCalendar:
     """A calendar frame as arrays, its dates in the unit of the prices. Raises DataError for absent columns."""
     if absent := set(CALENDAR_COLUMNS) - set(calendar.columns):
         raise DataError(f"roll calendar lacks the columns {sorted(absent)}")
     ids = [encode_contracts(calendar[name])[0] for name in CALENDAR_COLUMNS]
-    return Calendar(table.form.integers(pd.DatetimeIndex(calendar.index), "roll calendar"), *ids)
+    return RollCalendar(table.form.integers(pd.DatetimeIndex(calendar.index), "roll calendar"), *ids)
 
 
-def _approximate(table: ContractTable, rule: RollRule) -> Calendar:
+def _approximate(table: ContractTable, rule: RollRule) -> RollCalendar:
     known = [int(contract) for contract in table.ids]
     rows: list[tuple[int, int, int, int]] = []
     current = _first_contract(table, rule, known)
@@ -177,7 +152,7 @@ def _approximate(table: ContractTable, rule: RollRule) -> Calendar:
         current = following
     if not rows:
         raise DataError(f"contract {contract_label(current)} has none to roll into: a roll calendar needs two contracts with prices")
-    return Calendar(*np.array(rows, dtype=np.int64).T)
+    return RollCalendar(*np.array(rows, dtype=np.int64).T)
 
 
 def _first_contract(table: ContractTable, rule: RollRule, known: list[int]) -> int:
@@ -209,7 +184,7 @@ def _available(table: ContractTable, known: list[int], contract: int, cycle: str
     return None
 
 
-def _align(approximate: Calendar, table: ContractTable) -> Calendar:
+def align_dates(approximate: RollCalendar, table: ContractTable) -> RollCalendar:
     stamps: dict[int, Ints | None] = {}
     for contract in np.unique(np.concatenate((approximate.current, approximate.next, approximate.carry))):
         stamps[int(contract)] = table.priced_stamps(int(contract))
@@ -227,10 +202,10 @@ def _align(approximate: Calendar, table: ContractTable) -> Calendar:
             "empty roll calendar: at no roll do the two contracts have prices at the same moment, or there is one roll only"
         )
     kept = approximate.rows(slice(first, first + len(dates)))
-    return Calendar(np.array(dates, dtype=np.int64), kept.current, kept.next, kept.carry)
+    return RollCalendar(np.array(dates, dtype=np.int64), kept.current, kept.next, kept.carry)
 
 
-def _aligned_date(approximate: Calendar, i: int, stamps: dict[int, Ints | None], day: int) -> int | None:
+def _aligned_date(approximate: RollCalendar, i: int, stamps: dict[int, Ints | None], day: int) -> int | None:
     """The stamp nearest to approximate date `i` at which all contracts concerned have prices, or None.
 
     The limit is the approximate date before, not the aligned one. Carry contracts only count where both exist, and not where
@@ -261,21 +236,3 @@ def _contains(stamps: Ints, wanted: Ints) -> np.ndarray:
         return np.zeros(len(wanted), dtype=bool)
     places = np.searchsorted(stamps, wanted)
     return stamps[np.minimum(places, len(stamps) - 1)] == wanted
-
-
-def _with_phantom(calendar: Calendar, table: ContractTable, rule: RollRule, now: pd.Timestamp) -> Calendar:
-    moment = int(table.form.integers(pd.DatetimeIndex([now]), "the moment now")[0])
-    if not len(calendar.dates):
-        raise DataError("roll calendar is empty")
-    contract = int(calendar.next[-1])
-    if moment < calendar.dates[-1] or contract not in table.places:
-        return calendar
-    known = [int(k) for k in table.ids] if contract % 100 else None
-    row = (
-        moment + table.form.ticks(PHANTOM_DAYS * _DAY),
-        contract,
-        rule.forward_of(contract, known),
-        rule.carry_of(contract, known),
-    )
-    columns = (calendar.dates, calendar.current, calendar.next, calendar.carry)
-    return Calendar(*(np.append(column, value) for column, value in zip(columns, row, strict=True)))

@@ -44,22 +44,6 @@ def cross_rate(series_by_code: Mapping[str, pd.Series], code: str, today: date |
     return (numerator / denominator).rename(code)
 
 
-def convert(amount: float, source: str, target: str, series_by_code: Mapping[str, pd.Series]) -> float:
-    """`amount` of currency `source` in currency `target`, at the last rate known.
-
-    Zero stays zero and the same currency stays as it is, without looking up a rate. Raises ConfigError for an empty
-    currency and DataError where there is no rate.
-    """
-    if not source or not target:
-        raise ConfigError(f"cannot convert {amount} from {source!r} to {target!r}: a currency is empty")
-    if amount == 0 or source == target:
-        return float(amount)
-    rates = cross_rate(series_by_code, source + target).dropna()
-    if not len(rates):
-        raise DataError(f"no FX rate {source}{target}: fetch or import {source}{BASE} and {target}{BASE}")
-    return float(amount * rates.iloc[-1])
-
-
 def _ones(series_by_code: Mapping[str, pd.Series], today: date | None) -> pd.Series:
     ends = [series.index.max() for series in series_by_code.values() if len(series)]
     if today is None and not ends:

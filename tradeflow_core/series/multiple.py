@@ -138,7 +138,7 @@ def back_out_events(multiple_prices: pd.DataFrame) -> pd.DataFrame:
 
     Columns after (NaT first), price_contract, forward_contract, carry_contract. Stamps must increase strictly.
     """
-    index = _increasing_index(multiple_prices)
+    index = increasing_index(multiple_prices)
     coded = [encode_contracts(multiple_prices[name]) for name in LABEL_COLUMNS]
     changed = np.zeros(len(index), dtype=bool)
     changed[0] = True
@@ -155,7 +155,7 @@ def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     Of several values for one contract and stamp the first wins, in the order PRICE, FORWARD, CARRY: so adjusted prices
     stay as they are, whatever CARRY says.
     """
-    index = _increasing_index(multiple_prices)
+    index = increasing_index(multiple_prices)
     coded = [encode_contracts(multiple_prices[name]) for name in LABEL_COLUMNS]
     unique = np.unique(np.concatenate([pd.unique(ids) for ids, _ in coded]))
     keys, prices = [], []
@@ -207,63 +207,6 @@ def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd
         parts.append(pd.DataFrame(columns)[ids[0] != ids[1]])
     parts = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(parts).sort_values(["date", "column"], kind="stable", ignore_index=True)
-
-
-def update_multiple(multiple_prices: pd.DataFrame, new_prices: pd.DataFrame) -> pd.DataFrame:
-    """Multiple prices extended by new prices of their current contracts, as the system that this one replaces does daily.
-
-    `new_prices`: columns column (PRICE, FORWARD or CARRY), contract, date, price; the contract must be the one that the
-    last row names in that column, otherwise DataError. In each column old values stay, gaps in the last unbroken run of
-    the contract are filled and later stamps added, from the first old stamp on that the new series has reached; a series
-    that begins after the end waits. Rebuilding from events is the rule here; this is for moving in and for comparison.
-    """
-    index = _increasing_index(multiple_prices)
-    added: dict[str, pd.Series] = {}
-    for column, label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True):
-        new = new_prices[new_prices["column"] == column]
-        ids, _ = encode_contracts(multiple_prices[label])
-        if strangers := sorted(set(encode_contracts(new["contract"])[0].tolist()) - {int(ids[-1])}):
-            raise DataError(
-                f"new {column} prices are of contract {strangers[0]}, but {label} is {ids[-1]} since {index[-1]}: roll first"
-            )
-        if len(new):
-            series = pd.Series(new["price"].to_numpy(dtype=float), index=pd.DatetimeIndex(new["date"])).sort_index()
-            run_start = index[int(np.max(np.flatnonzero(ids != ids[-1]), initial=-1)) + 1]
-            place = index.searchsorted(max(run_start, series.index[0]))
-            if place < len(index):
-                added[column] = series[series.index >= index[place]]
-    stamps = index
-    for series in added.values():
-        stamps = stamps.union(pd.DatetimeIndex(series.index)).sort_values()
-    columns = {name: multiple_prices[name].reindex(stamps) for name in PRICE_COLUMNS}
-    for column, series in added.items():
-        columns[column] = columns[column].fillna(series)
-    columns |= {label: multiple_prices[label].reindex(stamps, method="ffill") for label in LABEL_COLUMNS}
-    result = pd.DataFrame(columns, index=stamps)
-    result.index.name = index.name
-    return result
-
-
-def update_adjusted(adjusted: pd.Series, multiple_prices: pd.DataFrame) -> pd.Series:
-    """Adjusted prices extended by the PRICE of updated multiple prices, from the last adjusted stamp on; old values stay.
-
-    Raises DataError where PRICE_CONTRACT changes from that stamp on: then a roll happened that is not registered.
-    """
-    index = _increasing_index(multiple_prices)
-    last = adjusted.index[-1]
-    ids, _ = encode_contracts(multiple_prices["PRICE_CONTRACT"])
-    before = int(index.searchsorted(last, side="right")) - 1
-    if before < 0:
-        raise DataError(f"multiple prices begin at {index[0]}, after the last adjusted price at {last}: rebuild adjusted prices")
-    later = np.flatnonzero((index >= last) & (ids != ids[before]))
-    if len(later):
-        raise DataError(
-            f"a roll happened that is not registered: PRICE_CONTRACT is {ids[before]} at {last} and {ids[later[0]]} at "
-            f"{index[later[0]]}; record the roll and rebuild adjusted prices"
-        )
-    result = adjusted.combine_first(multiple_prices["PRICE"][index >= last].dropna()).sort_index()
-    result.name = adjusted.name
-    return result
 
 
 def _value_kinds(before: pd.DataFrame, column: str, label: str, now: Floats) -> np.ndarray:
@@ -330,7 +273,7 @@ def _events_frame(after: pd.DatetimeIndex, labels: Sequence[Ints], as_text: bool
     return pd.DataFrame({"after": pd.Series(after), **columns})
 
 
-def _increasing_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
+def increasing_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
     index = pd.DatetimeIndex(multiple_prices.index)
     if not len(index):
         raise DataError("multiple prices are empty")

@@ -15,7 +15,7 @@ import pandas as pd
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.model import EVENT_CONTRACTS
-from tradeflow_core.series.adjusted import Method, back_adjust, fill_within_runs, forward_fill_across_rolls, label_changes
+from tradeflow_core.series.adjusted import Method, back_adjust, fill_within_runs, label_changes
 from tradeflow_core.series.contract_table import (
     ContractTable,
     PricesLike,
@@ -81,7 +81,7 @@ def plan_roll(
     """
     table = read_contract_prices(contract_prices)
     filled = _filled_within_contracts(multiple_prices) if forward_fill else multiple_prices
-    last = _last_row(filled)
+    last = last_priced_row(filled)
     ids = [int(encode_contracts(multiple_prices[label].iloc[[last.row]])[0][0]) for label in LABEL_COLUMNS]
     stamp = pd.DatetimeIndex(multiple_prices.index)[last.row]
     marks: list[tuple[int, pd.Timestamp, float, str]] = []
@@ -93,8 +93,8 @@ def plan_roll(
             if np.isnan(multiple_prices[column].iloc[last.row]):
                 marks.append((contract, stamp, price, "last known"))
     after = stamp + _SECOND if last.inferred else stamp
-    contracts = (ids[1], *_following(ids[1], roll_rule, table))
-    values = [last.forward, *(_value_at(table, contract, stamp) for contract in contracts[1:])]
+    contracts = (ids[1], *contracts_following(ids[1], roll_rule, table))
+    values = [last.forward, *(value_at(table, contract, stamp) for contract in contracts[1:])]
     marks += [(contract, after + _SECOND, price, "first row") for contract, price in zip(contracts, values, strict=True)]
     marked = pd.DataFrame(marks, columns=["contract", "date", "price", "why"]).dropna(subset=["price"])
     marked = marked.drop_duplicates(["contract", "date"], ignore_index=True)
@@ -102,41 +102,13 @@ def plan_roll(
     return RollPlan(after, *contracts, marked, preview, back_adjust(preview, method=method))
 
 
-def roll_step(
-    multiple_prices: pd.DataFrame, roll_rule: RollRule, contract_prices: PricesLike, forward_fill: bool = False
-) -> pd.DataFrame:
-    """Multiple prices with the one or two rows that a roll appends, as the system that this one replaces writes them.
-
-    `forward_fill` fills every column of the whole table across rolls first. For comparison and moving in: `plan_roll` is
-    the rule here. Raises DataError where PRICE or FORWARD can neither be had nor inferred.
-    """
-    table = read_contract_prices(contract_prices)
-    rows = multiple_prices.sort_index(kind="stable")
-    rows = forward_fill_across_rolls(rows) if forward_fill else rows
-    last = _last_row(rows)
-    rows = rows.iloc[: last.row + 1]
-    stamp = rows.index[-1]
-    old = rows[list(LABEL_COLUMNS)].iloc[-1].tolist()
-    priced = int(encode_contracts(rows["FORWARD_CONTRACT"].iloc[[-1]])[0][0])
-    forward, carry = _following(priced, roll_rule, table)
-    _, as_text = encode_contracts(rows["PRICE_CONTRACT"].iloc[[-1]])
-    new = decode_contracts(np.array([priced, forward, carry], dtype=np.int64), as_text).tolist()
-    added = [(last.price, last.forward, np.nan, *old)] if last.inferred else []
-    added.append((last.forward, _value_at(table, forward, stamp), _value_at(table, carry, stamp), *new))
-    index = pd.DatetimeIndex([stamp + _SECOND * (j + 1) for j in range(len(added))], name=rows.index.name)
-    extra = pd.DataFrame(added, columns=[*PRICE_COLUMNS, *LABEL_COLUMNS], index=index).astype(
-        {c: rows[c].dtype for c in rows.columns}
-    )
-    return pd.concat([rows, extra[rows.columns]])
-
-
-def _following(priced: int, rule: RollRule, table: ContractTable) -> tuple[int, int]:
+def contracts_following(priced: int, rule: RollRule, table: ContractTable) -> tuple[int, int]:
     """Forward and carry contract of the new priced one: by the rule alone, or among the known ids where they carry days."""
     known = [int(contract) for contract in table.ids]
     return rule.forward_of(priced, known), rule.carry_of(priced, known)
 
 
-def _last_row(rows: pd.DataFrame) -> _LastRow:
+def last_priced_row(rows: pd.DataFrame) -> _LastRow:
     prices = {column: rows[column].to_numpy(dtype=float) for column in PRICE_COLUMNS}
     quoted = np.flatnonzero(~np.all([np.isnan(values) for values in prices.values()], axis=0))
     if not len(quoted):
@@ -180,7 +152,7 @@ def _filled_within_contracts(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     return multiple_prices.assign(**filled)
 
 
-def _value_at(table: ContractTable, contract: int, stamp: pd.Timestamp) -> float:
+def value_at(table: ContractTable, contract: int, stamp: pd.Timestamp) -> float:
     series = table.series(contract)
     if series is None:
         return float("nan")
