@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from functools import cached_property
@@ -12,7 +10,16 @@ from typing import Any
 
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
-from tradeflow_core.home.settings import SETTINGS_FILE, Settings, environment_home, load_settings, validate_settings
+from tradeflow_core.home.settings import (
+    FIRST_VERSION,
+    SETTINGS_FILE,
+    Settings,
+    environment_home,
+    load_settings,
+    read_settings,
+    validate_settings,
+)
+from tradeflow_core.home.upgrades import HOME_VERSION, upgrade_home, write_settings
 from tradeflow_core.instruments import Instrument, Sessions, load_fx_table, load_instruments, load_sessions
 
 
@@ -33,7 +40,11 @@ class Home:
         path = (path or environment_home()).absolute()
         if not (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
-        return cls(path, load_settings(path / SETTINGS_FILE))
+        home = cls(path, load_settings(path / SETTINGS_FILE))
+        version = read_settings(path / SETTINGS_FILE).get("home_version", FIRST_VERSION)
+        if version < HOME_VERSION:
+            upgrade_home(path / SETTINGS_FILE, version, home.data_url)
+        return home
 
     @classmethod
     def create(cls, path: Path, values: dict[str, Any], start: datetime | None = None) -> Home:
@@ -45,7 +56,7 @@ class Home:
         path = path.absolute()
         if (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is a home already; open it, or choose another folder")
-        settings = validate_settings(values, {}, str(path / SETTINGS_FILE))
+        settings = validate_settings(values, str(path / SETTINGS_FILE))
         known = load_instruments(*([path / "config"] if (path / "config").exists() else []))
         for code in settings.universe:
             if code not in known:
@@ -57,9 +68,7 @@ class Home:
                 if start is None:
                     raise StateError("a simulated or replayed home needs the instant at which its clock starts")
                 SimulatedClock(path / "clock.json", start)
-            temporary = path / f".{SETTINGS_FILE}.{os.getpid()}"
-            temporary.write_text(to_toml(values), encoding="utf-8")
-            os.replace(temporary, path / SETTINGS_FILE)
+            write_settings(path / SETTINGS_FILE, {"home_version": HOME_VERSION, **values})
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home"
@@ -123,25 +132,3 @@ class Home:
         settings = self.settings
         now = self.clock.now().astimezone(settings.zone)
         return f"{settings.market} market, account {settings.account}, home {self.path}, {now:%a %Y-%m-%d %H:%M} {settings.time_zone}"
-
-
-def to_toml(values: dict[str, Any], section: str = "") -> str:
-    """Nested plain values as TOML: scalars and lists first, then one table a mapping."""
-    lines = [
-        f"{key} = {_toml_value(value)}" for key, value in values.items() if not isinstance(value, dict) and value is not None
-    ]
-    for key, value in values.items():
-        if isinstance(value, dict):
-            name = f"{section}.{key}" if section else key
-            lines += ["", f"[{name}]", to_toml(value, name)]
-    return "\n".join(lines) + ("\n" if not section else "")
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return json.dumps(str(value))

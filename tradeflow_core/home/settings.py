@@ -5,7 +5,6 @@ Nothing else in the code reads the environment. A nested key is named with two u
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -16,14 +15,19 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.home.upgrades import HOME_VERSION
+from tradeflow_core.model import nearest
 
 SETTINGS_FILE = "tradeflow.toml"
-HOME_VERSION = 1
-"""Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
+FIRST_VERSION = 1
+"""The version of a home that does not say one."""
 
-NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_SHARED", "TRADEFLOW_HOME_VERSION"}
+PREFIX = "TRADEFLOW_"
+NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
+"""Variables with the prefix that are no settings of a home: where it is, what it says itself, and where tests find reference data."""
 
 
 class _Model(BaseModel):
@@ -201,62 +205,80 @@ class Settings(_Model):
         return self.market in ("simulated", "replay")
 
 
-def load_settings(path: Path) -> Settings:
-    """Settings of the file at `path`, overlaid by TRADEFLOW_* variables. Raises ConfigError naming file and key."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """What the file at `path` says. Raises ConfigError where it is missing, no TOML, or of a newer version."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; make a home with `tradeflow init`") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from error
-    version = values.get("home_version", HOME_VERSION)
+    version = values.get("home_version", FIRST_VERSION)
     if isinstance(version, int) and version > HOME_VERSION:
         raise ConfigError(
             f"{path.parent} was made by a newer tradeflow (home version {version}, this one knows {HOME_VERSION}); upgrade tradeflow"
         )
-    return validate_settings(values, os.environ, str(path))
+    return values
 
 
-def validate_settings(values: Mapping[str, Any], environment: Mapping[str, str], source: str) -> Settings:
-    """A `Settings` of nested `values` under those of `environment`. Raises ConfigError naming `source` and the key."""
-    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
-    for name, text in environment.items():
-        if name.startswith("TRADEFLOW_") and name not in NOT_SETTINGS:
-            _put(merged, name.removeprefix("TRADEFLOW_").lower().split("__"), text, name)
+def load_settings(path: Path) -> Settings:
+    """Settings of the file at `path`, overlaid by TRADEFLOW_* variables. Raises ConfigError naming file or variable, and key."""
+    return validate_settings(_overlaid(read_settings(path), _from_environment()), str(path))
+
+
+def validate_settings(values: Mapping[str, Any], source: str) -> Settings:
+    """A `Settings` of nested `values`. Raises ConfigError naming `source`, or the variable that said it, and the key."""
     try:
-        return Settings.model_validate(merged)
+        return Settings.model_validate(values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem, source) for problem in error.errors())) from None
 
 
-def _put(values: dict[str, Any], keys: list[str], text: str, variable: str) -> None:
-    if keys[0] not in Settings.model_fields:
-        raise ConfigError(f"environment variable {variable}: no such setting{_nearest(keys[0], Settings.model_fields)}; unset it")
-    for key in keys[:-1]:
-        inner = values.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"environment variable {variable}: {key} is a single value; unset the variable")
-        values = inner
-    values[keys[-1]] = text
+def _from_environment() -> dict[str, Any]:
+    """The settings that TRADEFLOW_* variables make, nested. Raises ConfigError for a variable that names none."""
+    names = [name for name in os.environ if name.startswith(PREFIX) and name not in NOT_SETTINGS]
+    for name in names:
+        if (key := name.removeprefix(PREFIX).lower().split("__")[0]) not in Settings.model_fields:
+            raise ConfigError(f"environment variable {name}: no such setting{nearest(key, Settings.model_fields)}; unset it")
+    if not names:
+        return {}
+    # It loads asyncio and more, which costs a command a tenth of a second: only where a variable is set.
+    from pydantic_settings import EnvSettingsSource
+
+    class Plain(EnvSettingsSource):
+        """Takes the text as it is; the validators of `Settings` know lists by their commas."""
+
+        def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+            return value
+
+    values = Plain(Settings, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False)()  # type: ignore[arg-type]
+    return {key: value for key, value in values.items() if key != "home_version"}
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, with what `above` says in place of what `below` says; sections are merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _overlaid(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return merged
 
 
 def _explain(problem: Any, source: str) -> str:
     where = ".".join(str(part) for part in problem["loc"])
+    variable = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
+    if variable in os.environ:
+        source = f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
         model: Any = Settings
         for part in problem["loc"][:-1]:
             field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
             model = field.annotation if field else model
         known = getattr(model, "model_fields", {})
-        return f"{source}: unknown key {where}{_nearest(str(problem['loc'][-1]), known)}; correct or remove it"
+        return f"{source}: unknown key {where}{nearest(str(problem['loc'][-1]), known)}; correct or remove it"
     message = problem["msg"].removeprefix("Value error, ")
     shown = f" (it is {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
     return f"{source}: {where + ': ' if where else ''}{message}{shown}"
-
-
-def _nearest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (nearest: {close[0]})" if close else ""
 
 
 def environment_home() -> Path:
