@@ -12,10 +12,11 @@ from tests.assets.conftest import THREE
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.decisions import observe
 from tradeflow_assets.housekeeping import newest_runs, prune_runs
+from tradeflow_assets.instance import instance_for
 from tradeflow_assets.partitions import range_tags
 from tradeflow_assets.prices import PriceWindowConfig, after_rolls
 from tradeflow_assets.resources import universe_of
-from tradeflow_assets.runner import backfill, execute_job, instance_for
+from tradeflow_assets.runner import backfill, execute_job
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Home, SimulatedClock

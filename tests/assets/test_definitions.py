@@ -10,8 +10,8 @@ import pytest
 from tests.assets.conftest import THREE
 from tests.conftest import REPO
 from tradeflow_assets.assembly import assemble
+from tradeflow_assets.instance import INSTANCE_SETTINGS, write_dagster_home
 from tradeflow_assets.resources import DeskResource, home_to_show
-from tradeflow_assets.runner import INSTANCE_SETTINGS, write_dagster_home
 from tradeflow_core.business_day import JOBS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError

@@ -14,11 +14,12 @@ import pytest
 from tests.conftest import make_home
 from tests.frames import contracts_of
 from tradeflow_assets.assembly import assemble
+from tradeflow_assets.instance import instance_for
 from tradeflow_assets.orders import definitions as orders_definitions
 from tradeflow_assets.price_checks import MAX_MISSING_DAYS, expired_key_contracts, gaps
 from tradeflow_assets.prices import REGION_TAG
 from tradeflow_assets.resources import DeskResource, universe_of
-from tradeflow_assets.runner import backfill, execute_job, instance_for
+from tradeflow_assets.runner import backfill, execute_job
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.instruments import RollRule

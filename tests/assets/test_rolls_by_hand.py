@@ -10,7 +10,8 @@ from dagster import DagsterInstance
 
 from tests.assets.conftest import THREE
 from tradeflow_assets.assembly import assemble
-from tradeflow_assets.runner import backfill, instance_for
+from tradeflow_assets.instance import instance_for
+from tradeflow_assets.runner import backfill
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import contract_facts, current_roll, positions_by_contract, roll_events_of, roll_state
 from tradeflow_core.model import contract_label

@@ -13,7 +13,8 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from tests.assets.conftest import THREE, with_broken
 from tests.conftest import make_home
 from tradeflow_assets.assembly import assemble
-from tradeflow_assets.runner import backfill, execute_job, instance_for
+from tradeflow_assets.instance import instance_for
+from tradeflow_assets.runner import backfill, execute_job
 from tradeflow_core import business_day as day
 from tradeflow_core.business_day import JOBS, run_day
 from tradeflow_core.desk import Desk

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.commands import answer
-from tradeflow_assets.runner import execute_job, write_dagster_home
+from tradeflow_assets.instance import write_dagster_home
+from tradeflow_assets.runner import execute_job
 from tradeflow_core.business_day import days_to_run, run_day, run_job
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import SETTINGS_FILE, Home
@@ -80,6 +82,7 @@ def test_an_interrupted_upgrade_is_done_again(old_home: Path) -> None:
 
 
 def test_its_dagster_settings_stay_as_they_are(old_home: Path) -> None:
-    before = (old_home / "dagster" / "dagster.yaml").read_text()
+    file = old_home / "dagster" / "dagster.yaml"
+    before = yaml.safe_load(file.read_text())
     write_dagster_home(Home.open(old_home))
-    assert (old_home / "dagster" / "dagster.yaml").read_text() == before
+    assert yaml.safe_load(file.read_text()) == before
