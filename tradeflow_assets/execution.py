@@ -8,7 +8,7 @@ import time
 
 import dagster as dg
 
-from tradeflow_assets.decisions import observe, told_time, why_not_handler, why_not_restart
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_handler, why_not_restart
 from tradeflow_assets.metadata import bullets, rows, table
 from tradeflow_assets.orders import instrument_orders
 from tradeflow_core.business_day import stack_handler_step
@@ -145,7 +145,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
     def stack_handler_watchdog(
         context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]
     ) -> dg.RunRequest | dg.SkipReason:
-        reason = told_time(desk.settings.market)
+        reason = why_not_by_itself(desk.settings.market)
         situation = None if reason else observe(desk, context.instance)
         if situation is not None:
             reason = why_not_restart(situation)

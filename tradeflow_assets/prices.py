@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, told_time, why_not_prices
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_prices
 from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_assets.partitions import instrument_partitions, range_tags, why_outdated
 from tradeflow_assets.resources import universe_of
@@ -182,7 +182,7 @@ def region_schedule(region: str, partitions: Sequence[str]) -> dg.ScheduleDefini
         description=f"Updates the prices of the instruments in {region} after their close, ahead of the next day's run over everything.",
     )
     def after_close(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        if reason := told_time(desk.settings.market) or outdated(desk, partitions):
+        if reason := why_not_by_itself(desk.settings.market) or outdated(desk, partitions):
             return dg.SkipReason(reason)
         codes = [code for code in universe_of(desk.home) if desk.instrument(code).region == region]
         if not codes:

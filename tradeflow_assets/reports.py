@@ -66,9 +66,9 @@ def overview(home: Home) -> dg.AssetsDefinition:
         "Make one with `tradeflow init` (or `make run`), then reload the code location."
     )
     asks = (
-        "Time here moves only when it is told to: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
-        if settings.is_simulated
-        else "Here the schedule `start_of_day` begins each business day, and sensors start one job after the other."
+        "Here the schedule `start_of_day` begins each business day, and sensors start one job after the other."
+        if settings.time_is_real
+        else "Time here moves only by command: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
     )
 
     @dg.asset(

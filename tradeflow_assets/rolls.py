@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, told_time, why_not_start_day
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_start_day
 from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_core.business_day import roll_step
 from tradeflow_core.desk import Desk
@@ -221,7 +221,7 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
     )
     def start_of_day(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
         # The question about simulated time comes first, so that a tick there needs no ledger.
-        reason = told_time(desk.settings.market) or why_not_start_day(observe(desk))
+        reason = why_not_by_itself(desk.settings.market) or why_not_start_day(observe(desk))
         return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"rolls-{context.scheduled_execution_time.date()}")
 
     return start_of_day

@@ -46,7 +46,7 @@ def execute_job(desk: Desk, job: str) -> None:
         )
         if not result.success and not _partial(desk, job):
             raise StateError(f"{job}: {_why(result)}")
-        if job == "reports" and desk.settings.is_simulated:
+        if job == "reports" and not desk.settings.time_is_real:
             prune_runs(instance, WallClock().now() - timedelta(days=desk.settings.keep_runs_days))
 
 

@@ -18,7 +18,7 @@ from tradeflow_core.capital import poll_account, update_strategy_capital, update
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.execution import Pass, StackHandler
-from tradeflow_core.home import Home, SimulatedClock, next_business_day
+from tradeflow_core.home import Home, next_business_day
 from tradeflow_core.ledger import (
     LAST_STEP,
     active_stop,
@@ -251,8 +251,7 @@ def run_day(
     `execute` runs one job: directly, or through Dagster. Raises StateError for a day that has passed, in a home whose time is real, and while
     trading is stopped.
     """
-    clock = desk.clock
-    if not isinstance(clock, SimulatedClock):
+    if desk.settings.time_is_real:
         raise StateError(
             "days are run by hand only in a simulated or replayed home; here the schedules and sensors of Dagster run them (`make ui`)"
         )
@@ -263,7 +262,7 @@ def run_day(
             raise StateError(
                 f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
             )
-    clock.advance_to(desk.home.at(day, desk.settings.day.start))
+    desk.clock.advance_to(desk.home.at(day, desk.settings.day.start))
     for job, names in JOBS.items():
         with desk.ledger.read() as view:
             done = all(step_done(view, day, name) for name in names)

@@ -51,7 +51,7 @@ def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, inst
         context = dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": three})
         tick = schedule.evaluate_tick(context)
         assert not tick.run_requests
-        assert "moves only when it is told to" in (tick.skip_message or "")
+        assert "moves only by command" in (tick.skip_message or "")
 
 
 def test_the_day_starts_by_schedule_where_time_is_real(paper: Desk, instance: DagsterInstance) -> None:

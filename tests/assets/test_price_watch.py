@@ -214,4 +214,4 @@ def test_spreads_are_sampled_every_hour_where_time_is_real_and_nowhere_else(mixe
     schedule = schedule_of(desk, "hourly_spreads")
     assert (schedule.cron_schedule, schedule.default_status) == ("0 * * * *", dg.DefaultScheduleStatus.RUNNING)
     assert len(tick(desk, "hourly_spreads").run_requests or []) == 1
-    assert "moves only when it is told to" in (tick(mixed, "hourly_spreads").skip_message or "")
+    assert "moves only by command" in (tick(mixed, "hourly_spreads").skip_message or "")

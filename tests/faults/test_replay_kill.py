@@ -128,7 +128,7 @@ def test_a_left_over_position_is_closed_once_in_whichever_transaction_its_closin
         monkeypatch.setenv(name, value)
     home = seed(tmp_path / "home", tape)
     run_replay(home, end=date(2023, 8, 16))
-    home.clock.advance_to(home.at(date(2023, 8, 17), time(0, 5)))  # type: ignore[attr-defined]
+    home.clock.advance_to(home.at(date(2023, 8, 17), time(0, 5)))
     desk = Desk(home)
     before, held = fills_of(desk), positions_of(desk)[("GAMMA", 20230800)]
     desk.close()

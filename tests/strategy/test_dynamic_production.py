@@ -140,7 +140,7 @@ def test_a_dry_run_shows_the_same_orders_and_writes_nothing(desk: Desk) -> None:
 
 def test_orders_are_not_made_by_hand_from_the_positions_of_another_day(desk: Desk) -> None:
     today = desk.business_day()
-    desk.clock.advance_to(desk.home.at(next_business_day(today), desk.settings.day.start))  # type: ignore[attr-defined]
+    desk.clock.advance_to(desk.home.at(next_business_day(today), desk.settings.day.start))
     result = run(desk.home.path, "orders")
     assert result.exit_code == 1
     with desk.ledger.read() as view:
@@ -247,7 +247,7 @@ def test_where_there_is_no_solution_nothing_is_traded_and_a_person_hears_of_it(d
 
 def test_positions_are_not_optimised_with_the_covariance_of_another_run(desk: Desk) -> None:
     optimal = latest_optimal(desk, NAME)
-    desk.clock.advance_to(desk.home.at(desk.business_day(), desk.settings.day.session_end))  # type: ignore[attr-defined]
+    desk.clock.advance_to(desk.home.at(desk.business_day(), desk.settings.day.session_end))
     save_run(desk, run_strategy(desk, NAME), desk.business_day())
     with pytest.raises(StateError, match="not those of the run that is kept"):
         generate_orders(desk, NAME, optimal, desk.business_day())

@@ -170,15 +170,13 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
     """A record for each day, with a figure for each column; columns of two levels are nested."""
     records: list[dict[str, object]] = []
     for stamp, row in zip(_stamps(table), table.to_numpy(float), strict=True):
-        record: dict[str, object] = {"date": stamp}
+        figures: dict[str, Any] = {"date": stamp}
         for name, value in zip(table.columns, row, strict=True):
             if isinstance(name, tuple):
-                inner = record.setdefault(str(name[0]), {})
-                assert isinstance(inner, dict)
-                inner[str(name[1])] = value
+                figures.setdefault(str(name[0]), {})[str(name[1])] = value
             else:
-                record[str(name)] = value
-        records.append(record)
+                figures[str(name)] = value
+        records.append(figures)
     return records
 
 

@@ -66,7 +66,7 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState, fills: list[Fill]
 def _not_found(desk: Desk, order: BrokerOrder) -> None:
     now = desk.now()
     # The paper exchange takes an order at once or never, and simulated time stands still while a killed desk is started again.
-    if order.status is BrokerOrderStatus.SENDING and not desk.clock.is_simulated and now - order.sent_at < LOST_AFTER:
+    if order.status is BrokerOrderStatus.SENDING and desk.settings.time_is_real and now - order.sent_at < LOST_AFTER:
         return
     why = "the broker does not know it: it never arrived"
     with desk.ledger.begin() as tx:

@@ -25,7 +25,7 @@ from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import generate_roll_orders
 from tradeflow_core.execution.send import send_orders
 from tradeflow_core.execution.spawn import spawn_contract_orders
-from tradeflow_core.home import SimulatedClock, WallClock
+from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
     active_stop,
     close_all_orders,
@@ -169,10 +169,10 @@ class StackHandler:
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
-        if isinstance(clock, SimulatedClock):
-            clock.advance_to(until)
-        else:
+        if self.desk.settings.time_is_real:
             clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
+        else:
+            clock.advance_to(until)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from .clock import (
 from .folder import Home as Home
 from .settings import (
     SETTINGS_FILE as SETTINGS_FILE,
+    SIMULATED_MARKETS as SIMULATED_MARKETS,
     PriceSettings as PriceSettings,
     ReplaySettings as ReplaySettings,
     Settings as Settings,

@@ -14,14 +14,16 @@ from tradeflow_core.errors import StateError
 
 
 class Clock(Protocol):
-    """Tells the time, in timezone-aware UTC, and lets it pass: a wall clock by waiting, a simulated one by moving."""
+    """Tells the time, in timezone-aware UTC, and lets it pass: a wall clock by waiting, a simulated one by moving.
 
-    @property
-    def is_simulated(self) -> bool: ...
+    Which of the two a home has, `Settings.time_is_real` says.
+    """
 
     def now(self) -> datetime: ...
 
     def wait(self, seconds: float) -> None: ...
+
+    def advance_to(self, instant: datetime) -> None: ...
 
 
 def as_utc(instant: datetime) -> datetime:
@@ -39,14 +41,16 @@ def next_business_day(day: date) -> date:
 class WallClock:
     """The time of the machine."""
 
-    is_simulated = False
-
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def wait(self, seconds: float) -> None:
         """Let that much time pass."""
         time.sleep(seconds)
+
+    def advance_to(self, instant: datetime) -> None:
+        """Refused: real time cannot be moved."""
+        raise StateError(f"real time cannot be moved to {instant:%Y-%m-%d %H:%M}; only a simulated or replayed home's can")
 
 
 class SimulatedClock:
@@ -55,8 +59,6 @@ class SimulatedClock:
     Its time lies in a file of the home, so that every process of the desk reads the same instant, and a process that
     was killed goes on where the time stood.
     """
-
-    is_simulated = True
 
     def __init__(self, path: Path, start: datetime | None = None) -> None:
         self._path = path

@@ -64,7 +64,7 @@ class Home:
         try:
             for name in ("config", "data", "market", "dagster", "logs", "reports"):
                 (path / name).mkdir(parents=True, exist_ok=True)
-            if settings.is_simulated:
+            if not settings.time_is_real:
                 if start is None:
                     raise StateError("a simulated or replayed home needs the instant at which its clock starts")
                 SimulatedClock(path / "clock.json", start)
@@ -77,7 +77,7 @@ class Home:
 
     @cached_property
     def clock(self) -> Clock:
-        return SimulatedClock(self.path / "clock.json") if self.settings.is_simulated else WallClock()
+        return WallClock() if self.settings.time_is_real else SimulatedClock(self.path / "clock.json")
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:

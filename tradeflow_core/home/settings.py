@@ -25,6 +25,9 @@ SETTINGS_FILE = "tradeflow.toml"
 FIRST_VERSION = 1
 """The version of a home that does not say one."""
 
+SIMULATED_MARKETS = ("simulated", "replay")
+"""Markets whose time is simulated."""
+
 PREFIX = "TRADEFLOW_"
 NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
 """Variables with the prefix that are no settings of a home: where it is, what it says itself, and where tests find reference data."""
@@ -210,9 +213,9 @@ class Settings(_Model):
         return ZoneInfo(self.time_zone)
 
     @property
-    def is_simulated(self) -> bool:
-        """Whether time in this home moves only when it is told to."""
-        return self.market in ("simulated", "replay")
+    def time_is_real(self) -> bool:
+        """Whether time in this home passes by itself. Elsewhere it moves only when a command moves it."""
+        return self.market not in SIMULATED_MARKETS
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -64,7 +64,6 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     with desk.ledger.read() as view:
         current, known = current_roll(view, code), contract_facts(view, code)
-    assert current is not None
     keys = roles_of(current)
     listed = None
     if any(contract % 100 for contract in keys.values()):  # ids with days: which exist only the broker and our own table know

@@ -61,7 +61,6 @@ def plan_parameters(desk: Desk, code: str, rule: RollRule) -> ParameterChange:
     prices = contract_prices(desk, code, rolls=False)
     with desk.ledger.read() as view:
         present, recorded = current_roll(view, code), roll_events_of(view, code)
-    assert present is not None
     events = history_events(code, prices, rule, desk.today())
     frame = pd.DataFrame([[getattr(event, name) for name in _EVENT] for event in events], columns=_EVENT)
     frame["after"] = pd.to_datetime(frame["after"], utc=True).astype("datetime64[us, UTC]")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tradeflow_core.brokers.paper.broker import PaperBroker
-from tradeflow_core.brokers.paper.tape_market import Tape, TapeMarket
+from tradeflow_core.brokers.paper.tape_market import TapeMarket
 from tradeflow_core.home import Clock
+from tradeflow_core.store import Tape
 
 
 class ReplayBroker(PaperBroker):

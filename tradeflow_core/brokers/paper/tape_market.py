@@ -17,11 +17,9 @@ filled in by rules, each of them stated here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,31 +28,11 @@ from tradeflow_core.brokers.base import BAR_COLUMNS, ContractSpec, NoData, NoQuo
 from tradeflow_core.brokers.paper.market import check_frequency, has_expired, micros, quote_around, tick_size
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.home import as_utc
-from tradeflow_core.instruments import Instrument
 from tradeflow_core.model import month_number
+from tradeflow_core.store import Tape
 
 STALE = timedelta(hours=2)
 QUOTED_SIZE = 20
-
-
-class Tape(Protocol):
-    """A recorded past: bars and rates as the `Broker` gives them.
-
-    Where only closing prices are known, OPEN = HIGH = LOW = FINAL and VOLUME is NaN.
-    """
-
-    @property
-    def instruments(self) -> Mapping[str, Instrument]:
-        """What is traded, by code."""
-
-    def bars(self, instrument: str) -> pd.DataFrame:
-        """All bars (`BAR_COLUMNS`) of all contracts of an instrument, sorted by end."""
-
-    def fx(self, currency: str) -> pd.Series:
-        """US dollars for one unit of `currency` by instant (UTC), sorted."""
-
-    def contracts(self, instrument: str) -> Iterable[int]:
-        """The contract ids that the tape knows."""
 
 
 @dataclass(frozen=True, slots=True)
