@@ -17,7 +17,6 @@ from .optimisers import optimal_weights as optimal_weights
 from .periods import FitPeriod as FitPeriod
 from .periods import fit_periods as fit_periods
 from .shared_costs import SharedReturns as SharedReturns
-from .shared_costs import weights_by_member as weights_by_member
 from .sharpe_multiplier import adjusted_for_sharpe as adjusted_for_sharpe
 from .sharpe_multiplier import sharpe_multipliers as sharpe_multipliers
 from .stacking import Stacked as Stacked

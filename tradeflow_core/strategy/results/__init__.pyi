@@ -7,9 +7,9 @@ from .curves import PARTS as PARTS
 from .curves import AccountCurve as AccountCurve
 from .curves import CurveGroup as CurveGroup
 from .curves import portfolio_curve as portfolio_curve
-from .html import tear_sheet as tear_sheet
 from .order_simulators import simulated_curve as simulated_curve
 from .order_simulators import simulated_curves as simulated_curves
+from .sheet import tear_sheet as tear_sheet
 from .summary import Summary as Summary
 from .summary import summarise as summarise
 from .summary import summary_tables as summary_tables
