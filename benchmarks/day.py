@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tradeflow_assets.runner import execute_job
-from tradeflow_core import day
+from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
-from tradeflow_core.ledger import journal
+from tradeflow_core.ledger import recorded_steps
 
 
 def figures() -> list[tuple[str, float, float]]:
@@ -31,7 +31,7 @@ def figures() -> list[tuple[str, float, float]]:
 
             day.run_day(desk, each, timed)
             with desk.ledger.read() as view:
-                steps = journal(view)
+                steps = recorded_steps(view)
             own = steps[steps["day"] == each].set_index("step")["seconds"]
             rows += [(f"{each} {job}", wall, float(own[list(day.JOBS[job])].sum())) for job, wall in spent.items()]
         desk.close()

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmarks.measure import Figure, measure
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import load_instruments
-from tradeflow_core.prices import back_adjust, back_out_events, build_from_events, build_roll_calendar, contract_series
+from tradeflow_core.series import back_adjust, back_out_events, build_from_events, build_roll_calendar, contract_series
 
 SHARED = Path(os.environ.get("TRADEFLOW_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
 

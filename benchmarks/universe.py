@@ -22,15 +22,14 @@ import pandas as pd
 
 from benchmarks.measure import peak_memory
 from benchmarks.prices import SHARED
-from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
-from tradeflow_core.importers.adopt import copy_history, copy_tables, record_past
-from tradeflow_core.importers.pysystemtrade import make_bars
+from tradeflow_core.home import Home, SimulatedClock
+from tradeflow_core.importers import make_bars
 from tradeflow_core.instruments import Instrument, load_instruments
-from tradeflow_core.prices import back_out_events, contract_series
-from tradeflow_core.prices.pipeline import STAGES, update_instrument
-from tradeflow_core.store.tape import MANIFEST, Tape
+from tradeflow_core.prices import STAGES, run_stages
+from tradeflow_core.replay import copy_history, copy_tables, record_past
+from tradeflow_core.series import back_out_events, contract_series
+from tradeflow_core.store import MANIFEST, Tape
 
 HELD_BACK = datetime(2023, 8, 29, 0, 5, tzinfo=UTC)
 """The home is made with what had happened by then."""
@@ -107,7 +106,7 @@ def make_home(folder: Path) -> Home:
         recording.store.write("bars", file.stem, recent)
     advance(desk, IN_USE)
     for code in desk.universe:
-        list(update_instrument(desk, code))
+        run_stages(desk, code)
     desk.close()
     return home
 
@@ -135,7 +134,7 @@ def run(home_path: Path, work: str, step: int) -> UniverseFigure:
         execute_job(desk, "prices")
     else:
         for code in codes:
-            list(update_instrument(desk, code, STAGES[2:] if work == REBUILD else STAGES))
+            run_stages(desk, code, STAGES[2:] if work == REBUILD else STAGES)
     cpu, wall, peak = time.process_time() - cpu, time.perf_counter() - wall, peak_memory()
     rows = sum(len(desk.store.read("multiple_prices", code, ())) for code in codes)
     desk.close()

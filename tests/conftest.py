@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tradeflow_core import day
+from tests.days import run_until
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 
@@ -59,7 +59,7 @@ def desk(home: Home) -> Iterator[Desk]:
 def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small home whose first Monday was prepared up to the orders, but not traded. To be copied, not changed."""
     desk = Desk(make_home(tmp_path_factory.mktemp("seeded") / "home"))
-    day.run_until(desk, "instrument_orders")
+    run_until(desk, "instrument_orders")
     desk.close()
     return desk.home.path
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tradeflow_core.alerts import Alerts
-from tradeflow_core.settings import AlertSettings
+from tradeflow_core.home import Alerts
+from tradeflow_core.home.settings import AlertSettings
 
 NOW = datetime(2024, 1, 8, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("block", [1, 7, 100, 2**16])
 def test_the_newest_alerts_are_read_whatever_the_size_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr("tradeflow_core.alerts.BLOCK_BYTES", block)
+    monkeypatch.setattr("tradeflow_core.home.alerts.BLOCK_BYTES", block)
     alerts = Alerts(tmp_path / "logs", AlertSettings())
     assert alerts.read() == []
     for n in range(30):

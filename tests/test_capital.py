@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tradeflow_core.capital import CapitalJump, allocate, fold_capital
 from tradeflow_core.errors import DataError

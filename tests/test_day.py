@@ -7,21 +7,23 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from tradeflow_core import day
+from tests.days import run_until
+from tests.frames import table_of
+from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.ledger import (
     ANY,
-    Override,
-    journal,
+    fills,
+    instrument_orders,
     lock_instrument,
     open_instrument_orders,
     positions_by_strategy,
+    recorded_steps,
     set_override,
     set_position_limit,
-    table_of,
 )
-from tradeflow_core.ledger.schema import fills, instrument_orders
+from tradeflow_core.model import Override, OverrideKind
 from tradeflow_core.nightly import latest_optimal
 from tradeflow_core.orders import generate_orders
 from tradeflow_core.reports import check_desk, freshness, positions_against_optimal, profit_of_day
@@ -29,11 +31,11 @@ from tradeflow_core.reports import check_desk, freshness, positions_against_opti
 
 def test_a_day_that_is_done_stays_as_it_is(trading_desk: Desk) -> None:
     desk = trading_desk
-    today = day.business_day(desk)
+    today = desk.business_day()
     day.run_day(desk, today)
     with desk.ledger.read() as view:
         before = [table_of(view, table) for table in (instrument_orders, fills)]
-        steps = journal(view)
+        steps = recorded_steps(view)
     assert set(steps["step"]) == set(day.STEPS)
     day.run_day(desk, today)
     with desk.ledger.read() as view:
@@ -48,7 +50,7 @@ def test_days_follow_each_other_over_the_weekend(trading_desk: Desk) -> None:
     assert day.days_to_run(desk, 5) == [date(2024, 1, d) for d in (8, 9, 10, 11, 12, 15)]
     for each in day.days_to_run(desk, 5):
         day.run_day(desk, each)
-    assert day.last_done_day(desk) == date(2024, 1, 15)
+    assert desk.last_done_day() == date(2024, 1, 15)
     assert day.days_to_run(desk, 1) == [date(2024, 1, 16)]
     assert check_desk(desk) == []
     assert freshness(desk)["age"].max() <= 1
@@ -72,7 +74,7 @@ def wanted(desk: Desk) -> pd.DataFrame:
     """Fresh decisions with an empty stack."""
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("delete from instrument_orders")
-    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day.business_day(desk)).set_index("instrument")
+    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), desk.business_day()).set_index("instrument")
 
 
 def test_every_instrument_gets_a_reason(trading_desk: Desk) -> None:
@@ -101,7 +103,7 @@ def test_limits_and_overrides_cut_orders_and_are_named(trading_desk: Desk) -> No
     limited = wanted(desk).loc[code]
     assert abs(limited["quantity"]) == 1 and limited["reason"] == "position limit"
     with desk.ledger.begin() as tx:
-        set_override(tx, ANY, code, Override("no_trading", 0.0, "restricted"), desk.now(), "me")
+        set_override(tx, ANY, code, Override(OverrideKind.NO_TRADING, 0.0, "restricted"), desk.now(), "me")
     forbidden = wanted(desk).loc[code]
     assert forbidden["quantity"] == 0 and "no_trading (restricted)" in forbidden["reason"]
 
@@ -111,26 +113,26 @@ def test_orders_are_net_of_what_is_on_the_stack(trading_desk: Desk) -> None:
     with desk.ledger.read() as view:
         order = open_instrument_orders(view)[0]
     with desk.ledger.begin() as tx:
-        tx.exec_driver_sql("update instrument_orders set quantity = quantity - 2 where id = ?", (order["id"],))
-    decisions = generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day.business_day(desk)).set_index("instrument")
-    assert decisions.loc[str(order["instrument"]), "quantity"] == 2
+        tx.exec_driver_sql("update instrument_orders set quantity = quantity - 2 where id = ?", (order.id,))
+    decisions = generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), desk.business_day()).set_index("instrument")
+    assert decisions.loc[order.instrument, "quantity"] == 2
 
 
 def test_an_instrument_that_is_held_but_no_longer_wanted_is_closed(trading_desk: Desk) -> None:
     desk = trading_desk
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         (_, code), held = next(iter(positions_by_strategy(view).items()))
     optimal = latest_optimal(desk, "trend_carry").drop(index=code)
-    decisions = generate_orders(desk, "trend_carry", optimal, day.business_day(desk)).set_index("instrument")
+    decisions = generate_orders(desk, "trend_carry", optimal, desk.business_day()).set_index("instrument")
     assert decisions.loc[code, "quantity"] == -held
 
 
 def test_the_profit_of_a_day_is_the_change_of_the_account(trading_desk: Desk) -> None:
     desk = trading_desk
-    assert profit_of_day(desk, day.business_day(desk)) is None
-    day.run_day(desk, day.business_day(desk))
-    profit = profit_of_day(desk, day.business_day(desk))
+    assert profit_of_day(desk, desk.business_day()) is None
+    day.run_day(desk, desk.business_day())
+    profit = profit_of_day(desk, desk.business_day())
     values = desk.store.read("total_capital", "total")["broker"]
     assert profit == pytest.approx(values.iloc[-1] - values.iloc[0])
     assert not positions_against_optimal(desk).empty

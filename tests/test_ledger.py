@@ -9,15 +9,25 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from tradeflow_core import ledger as books
 from tradeflow_core.errors import StateError
-from tradeflow_core.ledger import Fill, Ledger, Override, RollEvent
+from tradeflow_core.ledger import Ledger
 from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
 from tradeflow_core.ledger.schema import metadata
+from tradeflow_core.model import (
+    ROLLS,
+    BrokerOrderStatus,
+    Fill,
+    Leg,
+    OrderIntent,
+    OrderType,
+    Override,
+    OverrideKind,
+    RollEvent,
+)
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
 MARCH, JUNE = 20240300, 20240600
@@ -28,14 +38,28 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
 
 
+def instrument_order(tx: Connection, strategy: str, quantity: int, order_type: OrderType) -> int:
+    return books.add_instrument_order(
+        tx, strategy=strategy, instrument="GOLD", quantity=quantity, order_type=order_type, day=date(2024, 1, 8), now=NOW
+    )
+
+
+def contract_order(tx: Connection, parent: int, *legs: Leg, order_type: OrderType = OrderType.MARKET) -> int:
+    return books.add_contract_order(tx, parent, instrument="GOLD", order_type=order_type, legs=legs, now=NOW)
+
+
+def broker_order(tx: Connection, parent: int, reference: str, *legs: Leg) -> int:
+    return books.add_broker_order(tx, parent, OrderIntent(reference, "A", "GOLD", legs), now=NOW)
+
+
 def order(tx: Connection, quantity: int, reference: str = "ref", strategy: str = "trend", contract: int = MARCH) -> tuple[int, int]:
-    parent = books.add_instrument_order(tx, strategy, "GOLD", quantity, "best", date(2024, 1, 8), NOW)
-    child = books.add_contract_order(tx, parent, "GOLD", "best", [(contract, quantity)], NOW)
-    return child, books.add_broker_order(tx, child, reference, "A", "GOLD", "market", [(contract, quantity)], NOW)
+    parent = instrument_order(tx, strategy, quantity, OrderType.BEST)
+    child = contract_order(tx, parent, Leg(contract, quantity), order_type=OrderType.BEST)
+    return child, broker_order(tx, child, reference, Leg(contract, quantity))
 
 
 def fill(execution: str, quantity: int, reference: str = "ref", contract: int = MARCH, price: float = 100.0) -> Fill:
-    return Fill(execution, reference, contract, quantity, price, NOW, Decimal("1.25"), "USD")
+    return Fill(execution, reference, "A", "GOLD", contract, quantity, price, NOW, Decimal("1.25"), "USD")
 
 
 def test_a_fill_moves_all_three_orders_and_both_positions(ledger: Ledger) -> None:
@@ -44,7 +68,7 @@ def test_a_fill_moves_all_three_orders_and_both_positions(ledger: Ledger) -> Non
         assert books.book_fill(tx, fill("e1", 3), NOW)
         assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 3}
         assert books.positions_by_strategy(tx) == {("trend", "GOLD"): 3}
-        assert books.open_instrument_orders(tx)[0]["filled"] == 3
+        assert books.open_instrument_orders(tx)[0].filled == 3
         assert books.open_contract_orders(tx)[0].legs[0].remaining == 2
         assert books.ledger_problems(tx) == []
 
@@ -82,7 +106,7 @@ def test_a_stranger_s_fill_is_not_booked(ledger: Ledger) -> None:
 def test_a_contract_order_has_one_broker_order_at_work_at_a_time(ledger: Ledger) -> None:
     with pytest.raises(StateError, match="could double the trade"), ledger.begin() as tx:
         child, _ = order(tx, 5)
-        books.add_broker_order(tx, child, "second", "A", "GOLD", "market", [(MARCH, 5)], NOW)
+        broker_order(tx, child, "second", Leg(MARCH, 5))
 
 
 def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
@@ -90,11 +114,11 @@ def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         child, first = order(tx, 5)
         books.book_fill(tx, fill("e1", 3), NOW)
-        books.set_broker_status(tx, first, "cancelled", NOW)
+        books.set_broker_status(tx, first, BrokerOrderStatus.CANCELLED, now=NOW)
         assert books.complete_orders(tx, NOW) == 0
-        second = books.add_broker_order(tx, child, "again", "A", "GOLD", "market", [(MARCH, 2)], NOW)
+        second = broker_order(tx, child, "again", Leg(MARCH, 2))
         books.book_fill(tx, fill("e2", 2, "again"), NOW)
-        books.set_broker_status(tx, second, "filled", NOW)
+        books.set_broker_status(tx, second, BrokerOrderStatus.FILLED, now=NOW)
         assert books.complete_orders(tx, NOW) == 1
         assert books.open_instrument_orders(tx) == []
         assert books.ledger_problems(tx) == []
@@ -102,18 +126,18 @@ def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
 
 def test_legs_are_sorted_together_with_their_quantities(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        parent = books.add_instrument_order(tx, books.ROLLS, "GOLD", 0, "roll", date(2024, 1, 8), NOW)
-        books.add_contract_order(tx, parent, "GOLD", "market", [(JUNE, 1), (MARCH, -1)], NOW)
+        parent = instrument_order(tx, ROLLS, 0, OrderType.ROLL)
+        contract_order(tx, parent, Leg(JUNE, 1), Leg(MARCH, -1))
         assert [(leg.contract, leg.quantity) for leg in books.open_contract_orders(tx)[0].legs] == [(MARCH, -1), (JUNE, 1)]
 
 
 def test_a_half_done_roll_belongs_to_the_roll_strategy_only(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        parent = books.add_instrument_order(tx, books.ROLLS, "GOLD", 0, "roll", date(2024, 1, 8), NOW)
-        child = books.add_contract_order(tx, parent, "GOLD", "market", [(MARCH, -2), (JUNE, 2)], NOW)
-        books.add_broker_order(tx, child, "ref", "A", "GOLD", "market", [(MARCH, -2), (JUNE, 2)], NOW)
+        parent = instrument_order(tx, ROLLS, 0, OrderType.ROLL)
+        child = contract_order(tx, parent, Leg(MARCH, -2), Leg(JUNE, 2))
+        broker_order(tx, child, "ref", Leg(MARCH, -2), Leg(JUNE, 2))
         books.book_fill(tx, fill("e1", -2), NOW)
-        assert books.positions_by_strategy(tx) == {(books.ROLLS, "GOLD"): -2}
+        assert books.positions_by_strategy(tx) == {(ROLLS, "GOLD"): -2}
         assert books.ledger_problems(tx) == []
         books.book_fill(tx, fill("e2", 2, contract=JUNE), NOW)
         assert books.positions_by_strategy(tx) == {}
@@ -201,12 +225,12 @@ def test_a_trade_limit_counts_what_was_filled_in_its_period(ledger: Ledger) -> N
 
 def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        books.set_override(tx, "trend", books.ANY, Override("fraction", 0.5), NOW, "me")
-        books.set_override(tx, books.ANY, "GOLD", Override("fraction", 0.5), NOW, "me")
+        books.set_override(tx, "trend", books.ANY, Override(OverrideKind.FRACTION, 0.5), NOW, "me")
+        books.set_override(tx, books.ANY, "GOLD", Override(OverrideKind.FRACTION, 0.5), NOW, "me")
         assert books.override_for(tx, "trend", "GOLD").fraction == 0.25
-        books.set_override(tx, books.ANY, "GOLD", Override("reduce_only"), NOW, "me")
+        books.set_override(tx, books.ANY, "GOLD", Override(OverrideKind.REDUCE_ONLY), NOW, "me")
         assert books.override_for(tx, "trend", "GOLD").kind == "reduce_only"
-        books.set_override(tx, "trend", "GOLD", Override("no_trading"), NOW, "me")
+        books.set_override(tx, "trend", "GOLD", Override(OverrideKind.NO_TRADING), NOW, "me")
         assert books.override_for(tx, "trend", "GOLD").kind == "no_trading"
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import make_home
-from tradeflow_core import day
+from tests.days import run_until
+from tradeflow_core import business_day as day
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
@@ -22,19 +23,12 @@ from tradeflow_core.ledger import (
     roll_state,
     set_roll_state,
 )
-from tradeflow_core.prices import (
-    PriceWindow,
-    back_adjust,
-    contract_prices,
-    decide_rolls,
-    preview_roll,
-    roll_prices,
-    stored_bars,
-    update_instrument,
-)
-from tradeflow_core.prices.bar_store import stored_closes
+from tradeflow_core.model import RollState
+from tradeflow_core.prices import PriceWindow, contract_prices, run_stages, stored_bars, stored_closes
 from tradeflow_core.prices.collect import Collected, store_bars
 from tradeflow_core.prices.incoming import check_bars, typed_bars
+from tradeflow_core.rolls import decide_rolls, preview_roll, roll_prices
+from tradeflow_core.series import back_adjust
 
 NOW = datetime(2024, 1, 8, tzinfo=UTC)
 
@@ -87,7 +81,7 @@ def test_a_new_instrument_is_seeded_with_its_history_and_rolls(trading_desk: Des
 
 def test_collecting_again_at_the_same_instant_changes_nothing(trading_desk: Desk) -> None:
     before = stored_bars(trading_desk, "CORN")
-    list(update_instrument(trading_desk, "CORN"))
+    run_stages(trading_desk, "CORN")
     pd.testing.assert_frame_equal(before, stored_bars(trading_desk, "CORN"))
 
 
@@ -96,7 +90,7 @@ def test_a_full_refresh_keeps_what_is_there_and_adds_what_is_missing(trading_des
     before = stored_bars(desk, "CORN")
     gone = before.sample(40, random_state=1).index
     desk.store.write("contract_prices", "CORN", before.drop(gone).reset_index(drop=True))
-    list(update_instrument(desk, "CORN", window=PriceWindow(full_refresh=True)))
+    run_stages(desk, "CORN", window=PriceWindow(full_refresh=True))
     after = stored_bars(desk, "CORN")
     merged = after.merge(before, on=BAR_COLUMNS, how="inner")
     assert len(merged) == len(before)
@@ -107,7 +101,7 @@ def test_prices_rebuilt_from_their_sources_are_the_stored_ones(trading_desk: Des
     stored = desk.store.read("adjusted_prices", "GOLD_micro")
     for dataset in ("multiple_prices", "adjusted_prices"):
         desk.store.delete(dataset, "GOLD_micro")
-    list(update_instrument(desk, "GOLD_micro", stages=("multiple_prices", "adjusted_prices")))
+    run_stages(desk, "GOLD_micro", stages=("multiple_prices", "adjusted_prices"))
     pd.testing.assert_frame_equal(stored, desk.store.read("adjusted_prices", "GOLD_micro"))
 
 
@@ -126,10 +120,10 @@ def test_a_lock_for_bad_prices_goes_when_prices_are_good_again(trading_desk: Des
     bad = stored_bars(desk, "CORN")
     desk.store.path("multiple_prices", "CORN").write_bytes(b"garbage")
     with pytest.raises(StateError, match="not a readable Parquet file"):
-        list(update_instrument(desk, "CORN", stages=("adjusted_prices",)))
+        run_stages(desk, "CORN", stages=("adjusted_prices",))
     with desk.ledger.read() as view:
         assert "CORN" in locked_instruments(view)
-    list(update_instrument(desk, "CORN"))
+    run_stages(desk, "CORN")
     with desk.ledger.read() as view:
         assert "CORN" not in locked_instruments(view)
     assert len(stored_bars(desk, "CORN")) == len(bad)
@@ -155,7 +149,7 @@ def test_a_roll_is_one_appended_event_and_the_rebuild_shows_what_the_preview_sho
         old = current_roll(view, "EUROSTX")
     plan = preview_roll(desk, "EUROSTX")
     roll_prices(desk, "EUROSTX", "person", "me", "I say so")
-    list(update_instrument(desk, "EUROSTX", stages=("multiple_prices", "adjusted_prices")))
+    run_stages(desk, "EUROSTX", stages=("multiple_prices", "adjusted_prices"))
     after = desk.store.read("multiple_prices", "EUROSTX")
     assert old is not None and after["PRICE_CONTRACT"].iloc[-1] == old.forward_contract
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
@@ -166,7 +160,7 @@ def test_a_roll_is_one_appended_event_and_the_rebuild_shows_what_the_preview_sho
 
 def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) -> None:
     desk = trading_desk
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         (_, code), _ = next(iter(positions_by_strategy(view).items()))
         events = len(roll_events_of(view, code))
@@ -179,7 +173,7 @@ def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) ->
 def test_a_forced_state_goes_back_to_passive_when_nothing_is_held(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, "US10", "Force", desk.now(), "me", "x")
+        set_roll_state(tx, "US10", RollState.FORCE, desk.now(), "me", "x")
     decide_rolls(desk, ["US10"])
     with desk.ledger.read() as view:
         assert roll_state(view, "US10") in ("Passive", "No_Roll", "No_Open")
@@ -189,7 +183,7 @@ def test_stale_prices_are_refused_and_lock(trading_desk: Desk) -> None:
     desk = trading_desk
     desk.clock.wait(8 * 86400)
     with pytest.raises(DataError, match="business days ago"):
-        list(update_instrument(desk, "CORN", stages=("adjusted_prices",)))
+        run_stages(desk, "CORN", stages=("adjusted_prices",))
     with desk.ledger.read() as view:
         assert "CORN" in locked_instruments(view)
 
@@ -205,7 +199,7 @@ def test_a_price_between_two_hours_does_not_make_the_last_bar_come_twice(trading
     short["start"] = short["end"] = moment
     store_bars(desk, "CORN", short, Collected(stored_closes(desk, "CORN")), check=False)
     desk.clock.wait(3 * 3600)
-    list(update_instrument(desk, "CORN"))
+    run_stages(desk, "CORN")
     after = stored_bars(desk, "CORN")
     assert not after.duplicated(["contract", "frequency", "start"]).any()
     assert len(after[(after["contract"] == last["contract"]) & (after["start"] == last["start"]) & (after["frequency"] == "H")]) == 1
@@ -214,7 +208,7 @@ def test_a_price_between_two_hours_does_not_make_the_last_bar_come_twice(trading
 def test_a_home_may_stitch_by_ratio(trading_desk: Desk) -> None:
     home = make_home(trading_desk.home.path.parent / "ratio", prices={"stitching": "ratio"}, universe=("EUROSTX",))
     desk = Desk(home)
-    list(update_instrument(desk, "EUROSTX"))
+    run_stages(desk, "EUROSTX")
     multiple, adjusted = desk.store.read("multiple_prices", "EUROSTX"), desk.store.read("adjusted_prices", "EUROSTX")["price"]
     pd.testing.assert_series_equal(adjusted, back_adjust(multiple, method="ratio"), check_names=False)
     assert not np.allclose(adjusted.dropna(), back_adjust(multiple).dropna())

@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import make_home
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import Home
-from tradeflow_core.settings import SETTINGS_FILE, load_settings, validate_settings
+from tradeflow_core.home import SETTINGS_FILE, Home
+from tradeflow_core.home.settings import load_settings
 
 
 def settings_file(tmp_path: Path, text: str) -> Path:
@@ -51,14 +51,31 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         load_settings(settings_file(tmp_path, "home_version = 99\n"))
 
 
-def test_the_environment_lies_over_the_file() -> None:
-    settings = validate_settings({"capital": "5"}, {"TRADEFLOW_CAPITAL": "7", "TRADEFLOW_DAY__TICK_MINUTES": "15", "PATH": "/bin"}, "test")
-    assert (settings.capital, settings.day.tick_minutes) == (7, 15)
+def test_the_environment_lies_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'capital = "5"\n[day]\nstart = 01:00:00\n[strategies.slow]\nweight = 1.0\n'
+    monkeypatch.setenv("TRADEFLOW_CAPITAL", "7")
+    monkeypatch.setenv("TRADEFLOW_DAY__TICK_MINUTES", "15")
+    monkeypatch.setenv("TRADEFLOW_UNIVERSE", "US10,CORN")
+    monkeypatch.setenv("TRADEFLOW_STRATEGIES__SLOW__WEIGHT", "0.5")
+    settings = load_settings(settings_file(tmp_path, text))
+    assert (settings.capital, settings.day.tick_minutes, settings.day.start.hour) == (7, 15, 1)
+    assert settings.universe == ("CORN", "US10") and settings.strategies["slow"].weight == 0.5
 
 
-def test_a_variable_that_is_no_setting_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"TRADEFLOW_CAPITEL: no such setting \(nearest: capital\)"):
-        validate_settings({}, {"TRADEFLOW_CAPITEL": "7"}, "test")
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("TRADEFLOW_CAPITEL", "7", r"TRADEFLOW_CAPITEL: no such setting \(nearest: capital\); unset it"),
+        ("TRADEFLOW_CAPITAL", "much", r"environment variable TRADEFLOW_CAPITAL: capital: .*\(it is 'much'\)"),
+        ("TRADEFLOW_DAY__TIK_MINUTES", "7", r"environment variable TRADEFLOW_DAY__TIK_MINUTES: unknown key day.tik_minutes \(nearest"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigError, match=words):
+        load_settings(settings_file(tmp_path, ""))
 
 
 def test_an_unknown_instrument_in_the_universe_is_refused(tmp_path: Path) -> None:
@@ -92,11 +109,11 @@ def test_no_home_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_simulated_clock_never_moves_back(home: Home) -> None:
     later = datetime(2024, 1, 9, tzinfo=UTC)
-    home.clock.advance_to(later)  # type: ignore[attr-defined]
-    home.clock.advance_to(datetime(2024, 1, 8, tzinfo=UTC))  # type: ignore[attr-defined]
+    home.clock.advance_to(later)
+    home.clock.advance_to(datetime(2024, 1, 8, tzinfo=UTC))
     assert Home.open(home.path).clock.now() == later
 
 
 def test_an_instant_without_a_zone_is_refused(home: Home) -> None:
     with pytest.raises(StateError, match="no time zone"):
-        home.clock.advance_to(datetime(2024, 1, 9))  # type: ignore[attr-defined]
+        home.clock.advance_to(datetime(2024, 1, 9))

@@ -9,6 +9,8 @@ from tradeflow_assets.resources import DeskResource
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 
+EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+
 
 def assemble(home: Home, desk: DeskResource | Desk, codes: Sequence[str] = ()) -> dg.Definitions:
     """All definitions for a home, with `desk` as their resource; partitions in the order of `codes` where given."""
@@ -24,5 +26,5 @@ def assemble(home: Home, desk: DeskResource | Desk, codes: Sequence[str] = ()) -
         reports.definitions(home),
         alerts.definitions(),
         housekeeping.definitions(home),
-        dg.Definitions(resources={"desk": desk}, executor=dg.in_process_executor),
+        dg.Definitions(resources={"desk": desk}, executor=EXECUTORS[home.settings.dagster.executor]),
     )

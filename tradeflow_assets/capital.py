@@ -4,7 +4,7 @@ import dagster as dg
 
 from tradeflow_assets.fx import spot_fx
 from tradeflow_assets.metadata import rows, sparkline, table
-from tradeflow_core.day import account_step, strategy_capital_step, total_capital_step
+from tradeflow_core.business_day import account_step, strategy_capital_step, total_capital_step
 from tradeflow_core.desk import Desk
 
 

@@ -8,9 +8,10 @@ from datetime import date
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from tradeflow_core.day import JOBS, business_day, require_good_prices
+from tradeflow_core.business_day import JOBS, require_good_prices
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
+from tradeflow_core.home import SIMULATED_MARKETS
 from tradeflow_core.ledger import active_stop, step_done
 
 ACTIVE = [
@@ -38,17 +39,13 @@ class Situation:
     handler_ended: str = ""
     handler_crashes: int = 0
 
-    @property
-    def is_simulated(self) -> bool:
-        return self.market in ("simulated", "replay")
-
     def has_done(self, job: str) -> bool:
         return self.done.issuperset(JOBS[job])
 
 
 def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
     """The present situation of a desk; what Dagster knows of the stack handler's runs comes from `instance`."""
-    day, settings = business_day(desk), desk.settings
+    day, settings = desk.business_day(), desk.settings
     with desk.ledger.read() as view:
         stop = active_stop(view)
         done = frozenset(step for steps in JOBS.values() for step in steps if step_done(view, day, step))
@@ -72,26 +69,26 @@ def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
     )
 
 
-def told_time(market: str) -> str | None:
-    """Why nothing starts by itself in a home whose time is not real."""
-    if market in ("simulated", "replay"):
-        return f"time in a home with market {market} moves only when it is told to: `make run` or `tradeflow day` runs its business days"
+def why_not_by_itself(market: str) -> str | None:
+    """Why nothing starts by itself in a home whose time is simulated."""
+    if market in SIMULATED_MARKETS:
+        return f"time in a home with market {market} moves only by command: `make run` or `tradeflow day` runs its business days"
     return None
 
 
 def why_not_start_day(now: Situation) -> str | None:
     """Why the day's first job, the rolls, does not start."""
-    return told_time(now.market) or (f"the rolls of {now.day} are done" if now.has_done("rolls") else None)
+    return why_not_by_itself(now.market) or (f"the rolls of {now.day} are done" if now.has_done("rolls") else None)
 
 
 def why_not_prices(now: Situation) -> str | None:
     """Why the prices do not start after the rolls."""
-    return told_time(now.market) or (f"the prices of {now.day} are done" if now.has_done("prices") else None)
+    return why_not_by_itself(now.market) or (f"the prices of {now.day} are done" if now.has_done("prices") else None)
 
 
 def why_not_portfolio(now: Situation) -> str | None:
     """Why positions are not computed after the prices: the data-quality gate."""
-    if reason := told_time(now.market):
+    if reason := why_not_by_itself(now.market):
         return reason
     if not now.has_done("prices"):
         return f"the prices of {now.day} are not complete: only a run over every instrument opens the gate"
@@ -104,7 +101,7 @@ def why_not_portfolio(now: Situation) -> str | None:
 
 def why_not_handler(now: Situation) -> str | None:
     """Why the stack handler does not start after new instrument orders."""
-    if reason := told_time(now.market):
+    if reason := why_not_by_itself(now.market):
         return reason
     if now.handler_active:
         return "a stack handler is at work or queued already; it takes the new orders up"
@@ -132,7 +129,7 @@ def why_not_restart(now: Situation) -> str | None:
 
 def why_not_reports(now: Situation) -> str | None:
     """Why the reports are not written after the session."""
-    if reason := told_time(now.market):
+    if reason := why_not_by_itself(now.market):
         return reason
     if not now.has_done("stack_handler"):
         return f"the session of {now.day} is not over"

@@ -6,6 +6,7 @@ lets SQLite synchronise at checkpoints only (write-ahead log, synchronous=NORMAL
 for people, and nothing else; it cannot harm the file. The files are those of the packaged log. What the desk owns lies in the ledger.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ class QuickEventLog(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._columns: dict[str, bool] = {}
         super().__init__(base_dir, inst_data)
+        # What is logged while a file is opened for the first time may be an event to store itself, if the user's `dagster.yaml` captures
+        # Python's loggers: with a plain lock that would wait for itself for ever (dagster issue 32217).
+        self._db_lock = threading.RLock()  # type: ignore[assignment]
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "QuickEventLog":
@@ -43,7 +47,10 @@ class QuickEventLog(SqliteEventLogStorage):
             engine = create_engine(self.conn_string_for_shard(shard), pool_size=1, connect_args={"timeout": BUSY_SECONDS})
             event.listen(engine, "connect", _synchronise_at_checkpoints)
             self._initdb(engine)
-            self._engines[shard] = engine
+            if shard in self._engines:  # opened meanwhile by an event that opening it logged
+                engine.dispose()
+            else:
+                self._engines[shard] = engine
             if len(self._engines) > OPEN_FILES:
                 self._engines.popitem(last=False)[1].dispose()
         self._engines.move_to_end(shard)

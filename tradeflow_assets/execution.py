@@ -8,10 +8,10 @@ import time
 
 import dagster as dg
 
-from tradeflow_assets.decisions import observe, told_time, why_not_handler, why_not_restart
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_handler, why_not_restart
 from tradeflow_assets.metadata import bullets, rows, table
 from tradeflow_assets.orders import instrument_orders
-from tradeflow_core.day import business_day, stack_handler_step
+from tradeflow_core.business_day import stack_handler_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import Pass, position_breaks
 from tradeflow_core.home import Home
@@ -46,7 +46,7 @@ positions = dg.AssetSpec(
 
 def show(context: dg.OpExecutionContext, desk: Desk) -> None:
     """Record the present trades and positions as materializations."""
-    day = business_day(desk)
+    day = desk.business_day()
     orders, fills, held = orders_of_day(desk, day), fills_of_day(desk, day), contract_positions(desk)
     columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency"]
     context.log_event(
@@ -145,7 +145,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
     def stack_handler_watchdog(
         context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]
     ) -> dg.RunRequest | dg.SkipReason:
-        reason = told_time(desk.settings.market)
+        reason = why_not_by_itself(desk.settings.market)
         situation = None if reason else observe(desk, context.instance)
         if situation is not None:
             reason = why_not_restart(situation)

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from tradeflow_assets.metadata import rows, table
-from tradeflow_core.day import fx_step
+from tradeflow_core.business_day import fx_step
 from tradeflow_core.desk import Desk
 
 

@@ -10,10 +10,9 @@ import dagster as dg
 from dagster import DagsterInstance
 from pydantic import Field
 
-from tradeflow_assets.decisions import told_time
-from tradeflow_core.clock import WallClock
+from tradeflow_assets.decisions import why_not_by_itself
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, WallClock
 from tradeflow_core.ledger import lift_stop, stop_trading
 
 
@@ -101,7 +100,7 @@ def nightly_prune(home: Home) -> dg.ScheduleDefinition:
         description="Deletes old runs from Dagster's own log every night.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        reason = told_time(desk.settings.market)
+        reason = why_not_by_itself(desk.settings.market)
         return dg.SkipReason(reason) if reason else dg.RunRequest()
 
     return schedule

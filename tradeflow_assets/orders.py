@@ -8,7 +8,7 @@ from tradeflow_assets.fx import spot_fx
 from tradeflow_assets.metadata import bullets, rows, table
 from tradeflow_assets.prices import REGION_TAG, prices_job
 from tradeflow_assets.strategy import OPTIMAL
-from tradeflow_core.day import instrument_orders_step
+from tradeflow_core.business_day import instrument_orders_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import ledger_problems
 

@@ -6,7 +6,9 @@ A date range is not a partition but run configuration (`start`, `end`, `full_ref
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Tags by which Dagster runs a range of partitions at once; it has no public name for them."""
 
 
 def instrument_partitions(codes: Sequence[str]) -> dg.StaticPartitionsDefinition:
@@ -16,7 +18,7 @@ def instrument_partitions(codes: Sequence[str]) -> dg.StaticPartitionsDefinition
 
 def range_tags(codes: Sequence[str]) -> Mapping[str, str]:
     """Tags of a run over all partitions from the first to the last of `codes`, which must lie side by side in the definition."""
-    return {ASSET_PARTITION_RANGE_START_TAG: codes[0], ASSET_PARTITION_RANGE_END_TAG: codes[-1]}
+    return {RANGE_START: codes[0], RANGE_END: codes[-1]}
 
 
 def why_outdated(made_for: Sequence[str], universe: Sequence[str]) -> str | None:

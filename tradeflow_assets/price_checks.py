@@ -10,10 +10,11 @@ import pandas as pd
 from tradeflow_assets.metadata import bullets, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments import display
-from tradeflow_core.ledger import contract_facts, current_rolls, locked_instruments
-from tradeflow_core.prices import HISTORY_CHANGES, LOCK_OWNER, bar_ends, rolls_not_into_forward
+from tradeflow_core.ledger import contract_facts, current_rolls, instruments_locked_by, locked_instruments
+from tradeflow_core.model import LockOwner, contract_label
+from tradeflow_core.prices import HISTORY_CHANGES, bar_ends
 from tradeflow_core.reports import freshness, store_problems
+from tradeflow_core.series import rolls_not_into_forward
 
 GAP_WINDOW_DAYS = 60
 MAX_MISSING_DAYS = 4
@@ -23,11 +24,8 @@ MAX_MISSING_DAYS = 4
 def refused_prices(desk: Desk) -> dg.AssetCheckResult:
     """No instrument is locked because its prices were refused: a jump beyond belief, unusable bars, a failed download."""
     with desk.ledger.read() as view:
-        locked = locked_instruments(view)
-    bad = pd.DataFrame(
-        [(code, why) for code, why in locked.items() if f"{LOCK_OWNER}: " in why and code in desk.universe],
-        columns=["instrument", "why"],
-    )
+        locked, refused = locked_instruments(view), instruments_locked_by(view, LockOwner.PRICES)
+    bad = pd.DataFrame([(code, locked[code]) for code in refused if code in desk.universe], columns=["instrument", "why"])
     return dg.AssetCheckResult(passed=bad.empty, metadata={"n_refused": len(bad), "refused": table(bad)})
 
 
@@ -84,7 +82,7 @@ def gaps(desk: Desk) -> dg.AssetCheckResult:
     missing = {code: missing_days(desk, code, roll.price_contract) for code, roll in rolls.items()}
     bad = pd.DataFrame(
         [
-            (code, display(rolls[code].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
+            (code, contract_label(rolls[code].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
             for code, days in missing.items()
             if len(days) > MAX_MISSING_DAYS
         ],
@@ -127,7 +125,7 @@ def expired_key_contracts(desk: Desk) -> dg.AssetCheckResult:
             for role, contract in contracts.items():
                 expiry = known[contract][0] if contract in known else rule.approximate_expiry(contract) if rule else None
                 if expiry is not None and expiry < desk.today():
-                    found.append((code, role, display(contract), expiry.isoformat()))
+                    found.append((code, role, contract_label(contract), expiry.isoformat()))
     expired = pd.DataFrame(found, columns=["instrument", "role", "contract", "expiry"])
     priced = (expired["role"] == "priced").any()
     return dg.AssetCheckResult(

@@ -5,7 +5,6 @@ instrument failed: so the good ones count, and the bad ones, and only they, show
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +13,16 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, told_time, why_not_prices
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_prices
 from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_assets.partitions import instrument_partitions, range_tags, why_outdated
 from tradeflow_assets.resources import universe_of
 from tradeflow_assets.rolls import rolls_job
-from tradeflow_core.day import PriceOutcome, StepNote, price_summary, step
+from tradeflow_core.business_day import price_step
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import ConfigError, TradeflowError
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Home
-from tradeflow_core.prices import STAGES, PriceWindow, StageResult, update_instrument
+from tradeflow_core.prices import STAGES, PriceOutcome, PriceWindow, StageResult, price_summary
 
 DESCRIPTIONS = {
     "sampled_contracts": """**Which contracts of each instrument are followed**: from a little behind the one traded now to one beyond
@@ -91,30 +90,25 @@ def price_chain(codes: Sequence[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: PriceWindowConfig, desk: dg.ResourceParam[Desk]
     ) -> Iterator[dg.AssetMaterialization]:
         selected = {key.path[-1] for key in context.selected_asset_keys}
-        stages = [stage for stage in STAGES if stage in selected]
-        window = config.window(desk)
-        outcomes = []
-        # Only a run over everything is the step of the day; a run over some instruments mends those and leaves the day's journal alone.
-        whole = stages == list(STAGES) and set(context.partition_keys) == set(desk.universe)
-        with step(desk, "prices") if whole else nullcontext(StepNote()) as note:
-            for code in context.partition_keys:
-                outcome = PriceOutcome(code, [])
-                outcomes.append(outcome)
-                try:
-                    for result in update_instrument(desk, code, stages, window):
-                        outcome.results.append(result)
-                        yield dg.AssetMaterialization(result.stage, partition=code, metadata=stage_metadata(result))
-                except TradeflowError as error:
-                    outcome.error = str(error)
-                    desk.alerts.send(f"prices of {code}", outcome.error, desk.now())
-                    context.log.error(f"{code}: {error}")
-            note.summary = price_summary(outcomes)
+        outcomes = price_step(
+            desk,
+            context.partition_keys,
+            [stage for stage in STAGES if stage in selected],
+            window=config.window(desk),
+            on_stage=lambda result: context.log_event(
+                dg.AssetMaterialization(result.stage, partition=result.instrument, metadata=stage_metadata(result))
+            ),
+        )
         # The checks of these assets look at every instrument, and are needed most when some failed: so they are part of this op.
         for evaluation in price_checks.evaluate_all(desk):
             context.log_event(evaluation)
-        context.log.info(note.summary)
+        context.log.info(price_summary(outcomes))
         if failed := [outcome for outcome in outcomes if outcome.error]:
+            for outcome in failed:
+                context.log.error(f"{outcome.instrument}: {outcome.error}")
             raise failure(failed, len(outcomes))
+        # Every stage was logged when it was made; Dagster asks for a generator where there are several outputs.
+        yield from ()
 
     return chain
 
@@ -188,7 +182,7 @@ def region_schedule(region: str, partitions: Sequence[str]) -> dg.ScheduleDefini
         description=f"Updates the prices of the instruments in {region} after their close, ahead of the next day's run over everything.",
     )
     def after_close(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        if reason := told_time(desk.settings.market) or outdated(desk, partitions):
+        if reason := why_not_by_itself(desk.settings.market) or outdated(desk, partitions):
             return dg.SkipReason(reason)
         codes = [code for code in universe_of(desk.home) if desk.instrument(code).region == region]
         if not codes:

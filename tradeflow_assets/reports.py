@@ -6,7 +6,7 @@ from tradeflow_assets.decisions import observe, why_not_reports
 from tradeflow_assets.execution import positions, positions_are_right, stack_handler_job, trades
 from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_assets.resources import is_made, universe_of
-from tradeflow_core.day import business_day, last_done_day, report_step
+from tradeflow_core.business_day import report_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.reports import capital_history, contract_positions, fills_of_day, orders_of_day, profit_of_day
@@ -18,7 +18,7 @@ def daily_report(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
 
     The account is valued once more after the session. The text lies in the home's `reports` folder.
     """
-    day = business_day(desk)
+    day = desk.business_day()
     report_step(desk)
     orders, fills, capital, profit = (
         orders_of_day(desk, day),
@@ -66,9 +66,9 @@ def overview(home: Home) -> dg.AssetsDefinition:
         "Make one with `tradeflow init` (or `make run`), then reload the code location."
     )
     asks = (
-        "Time here moves only when it is told to: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
-        if settings.is_simulated
-        else "Here the schedule `start_of_day` begins each business day, and sensors start one job after the other."
+        "Here the schedule `start_of_day` begins each business day, and sensors start one job after the other."
+        if settings.time_is_real
+        else "Time here moves only by command: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
     )
 
     @dg.asset(
@@ -79,12 +79,12 @@ def overview(home: Home) -> dg.AssetsDefinition:
         "rolls, prices, rates and capital, backtest, optimal positions, orders, trades, positions, report.",
     )
     def desk_asset(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
-        now, last = desk.now().astimezone(desk.settings.zone), last_done_day(desk)
+        now, last = desk.now().astimezone(desk.settings.zone), desk.last_done_day()
         return dg.MaterializeResult(
             metadata={
                 **facts_of(desk.home),
                 "clock": f"{now:%A %Y-%m-%d %H:%M} {desk.settings.time_zone}",
-                "business_day": business_day(desk).isoformat(),
+                "business_day": desk.business_day().isoformat(),
                 "last_day_done": last.isoformat() if last else "none",
             }
         )

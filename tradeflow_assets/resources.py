@@ -8,10 +8,8 @@ import dagster as dg
 from dagster import InitResourceContext
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
-from tradeflow_core.instruments import load_instruments
-from tradeflow_core.instruments.tables import REGIONS
-from tradeflow_core.settings import SETTINGS_FILE, Settings, environment_home
+from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
+from tradeflow_core.instruments import REGIONS, load_instruments
 
 
 class DeskResource(dg.ConfigurableResource[Desk]):

@@ -14,16 +14,14 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, told_time, why_not_start_day
+from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_start_day
 from tradeflow_assets.metadata import bullets, rows, sparkline, table
-from tradeflow_core.day import roll_step
+from tradeflow_core.business_day import roll_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import TradeflowError
 from tradeflow_core.home import Home
-from tradeflow_core.instruments import display
-from tradeflow_core.prices import (
-    RollPlan,
-    RollState,
+from tradeflow_core.model import RollState, contract_label
+from tradeflow_core.rolls import (
     RollStatus,
     parse_state,
     preview_roll,
@@ -33,6 +31,7 @@ from tradeflow_core.prices import (
     roll_statuses,
     set_state,
 )
+from tradeflow_core.series import RollPlan
 
 roll_status = dg.AssetSpec(
     "roll_status",
@@ -57,7 +56,7 @@ def roll_metadata(statuses: list[RollStatus]) -> Mapping[str, Any]:
     """The table of roll states, the most urgent first, and how many were decided."""
     frame = pd.DataFrame([asdict(status) for status in statuses], columns=list(RollStatus.__slots__))
     for role in ("priced", "forward"):
-        frame[role] = [display(int(contract)) for contract in frame[role]]
+        frame[role] = [contract_label(int(contract)) for contract in frame[role]]
     decided = frame[frame["decision"] != ""]
     return {
         "n_decisions": len(decided),
@@ -164,7 +163,7 @@ def show_roll(context: dg.OpExecutionContext, config: RollOf, desk: dg.ResourceP
 
 def plan_metadata(desk: Desk, code: str, plan: RollPlan) -> dict[str, Any]:
     """The contracts of a planned roll, and the last rows of multiple and adjusted prices before and after it."""
-    contracts = {role: display(int(getattr(plan.event, f"{role}_contract"))) for role in ("price", "forward", "carry")}
+    contracts = {role: contract_label(int(getattr(plan, f"{role}_contract"))) for role in ("price", "forward", "carry")}
     # Rows of a roll are a second apart: so their times are shown in full.
     tables = {
         name: table(frame.reset_index(names="time").astype({"time": str}))
@@ -222,7 +221,7 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
     )
     def start_of_day(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
         # The question about simulated time comes first, so that a tick there needs no ledger.
-        reason = told_time(desk.settings.market) or why_not_start_day(observe(desk))
+        reason = why_not_by_itself(desk.settings.market) or why_not_start_day(observe(desk))
         return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"rolls-{context.scheduled_execution_time.date()}")
 
     return start_of_day

@@ -5,21 +5,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
-from dagster import DagsterInstance
 
 from tradeflow_assets.alerts import reasons
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
+from tradeflow_assets.instance import instance_for
 from tradeflow_assets.partitions import range_tags
 from tradeflow_assets.resources import universe_of
-from tradeflow_core.clock import WallClock
-from tradeflow_core.day import JOBS, business_day
+from tradeflow_core.business_day import JOBS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import Home
+from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import locked_instruments, step_done
 
 # Failures are raised and reported by the caller in one line; without this Dagster prints their tracebacks as well.
@@ -27,42 +25,6 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 STEP_ASSETS = {"optimal_positions": ["backtest", "optimal_positions"], "report": ["daily_report", "desk"]}
 """Assets of the steps that do not make exactly the asset of their own name."""
-
-INSTANCE_SETTINGS = """\
-# Dagster's own settings. Paths are {where}.
-telemetry: {{enabled: false}}
-nux: {{enabled: false}}
-run_storage: {{module: dagster._core.storage.runs, class: SqliteRunStorage, config: {{base_dir: {base}/history}}}}
-event_log_storage: {{module: tradeflow_assets.event_log, class: QuickEventLog, config: {{base_dir: {base}/history/runs}}}}
-schedule_storage: {{module: dagster._core.storage.schedules, class: SqliteScheduleStorage, config: {{base_dir: {base}/schedules}}}}
-local_artifact_storage: {{module: dagster.core.storage.root, class: LocalArtifactStorage, config: {{base_dir: {base}}}}}
-compute_logs: {{module: dagster.core.storage.local_compute_log_manager, class: LocalComputeLogManager, config: {{base_dir: {base}/compute_logs}}}}
-concurrency:
-  runs: {{max_concurrent_runs: 4, tag_concurrency_limits: [{{key: singleton, value: {{applyLimitPerUniqueValue: true}}, limit: 1}}]}}
-  pools: {{default_limit: 1, granularity: run}}
-run_monitoring: {{enabled: true, poll_interval_seconds: 15}}
-retention: {{schedule: {{purge_after_days: 90}}, sensor: {{purge_after_days: {{skipped: 7, failure: 30, success: -1}}}}}}
-"""
-
-
-def write_dagster_home(home: Home) -> Path:
-    """Write `dagster/dagster.yaml` of the home and return that folder, to be given as DAGSTER_HOME.
-
-    It names the same storage as the `dagster.yaml` of the repository does for the default home `./var`.
-    """
-    folder = home.path / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = INSTANCE_SETTINGS.format(where="absolute, below this home", base=f'"{folder}"' if " " in str(folder) else folder)
-    path = folder / "dagster.yaml"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-    return folder
-
-
-def instance_for(home_path: Path) -> DagsterInstance:
-    """The Dagster instance of the home in that folder; the caller disposes of it."""
-    return DagsterInstance.from_config(str(write_dagster_home(Home.open(home_path))))
-
 
 def execute_job(desk: Desk, job: str) -> None:
     """Run the steps of a job of `day.JOBS` that are not done yet for the present business day, as one Dagster run in this process.
@@ -72,8 +34,8 @@ def execute_job(desk: Desk, job: str) -> None:
     """
     definitions, config = assemble(desk.home, desk), QUIET
     with desk.ledger.read() as view:
-        missing = [name for name in JOBS[job] if not step_done(view, business_day(desk), name)]
-    selection, tags = None, {"day": business_day(desk).isoformat()}
+        missing = [name for name in JOBS[job] if not step_done(view, desk.business_day(), name)]
+    selection, tags = None, {"day": desk.business_day().isoformat()}
     if job == "prices":
         tags |= range_tags(universe_of(desk.home))
     elif job == "portfolio":
@@ -84,13 +46,13 @@ def execute_job(desk: Desk, job: str) -> None:
         )
         if not result.success and not _partial(desk, job):
             raise StateError(f"{job}: {_why(result)}")
-        if job == "reports" and desk.settings.is_simulated:
+        if job == "reports" and not desk.settings.time_is_real:
             prune_runs(instance, WallClock().now() - timedelta(days=desk.settings.keep_runs_days))
 
 
 def _partial(desk: Desk, job: str) -> bool:
     with desk.ledger.read() as view:
-        return job == "prices" and step_done(view, business_day(desk), "prices")
+        return job == "prices" and step_done(view, desk.business_day(), "prices")
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
@@ -124,11 +86,10 @@ def backfill(
     config = {**QUIET, "ops": {"price_chain": {"config": window}}}
     with instance_for(desk.home.path) as instance:
         result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(wanted))
-    made = {
-        event.partition
-        for event in result.get_asset_materialization_events()
-        if event.asset_key == dg.AssetKey("adjusted_prices")
-    }
+        # Asked of the log: the result of a run that failed lacks what its op had logged before.
+        logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
+    made = {event.partition for event in events if event.asset_key == dg.AssetKey("adjusted_prices")}
     if result.success:
         return dict.fromkeys(wanted, "ok")
     with desk.ledger.read() as view:

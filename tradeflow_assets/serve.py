@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 
-from tradeflow_assets.runner import write_dagster_home
+from tradeflow_assets.instance import write_dagster_home
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home
 

@@ -5,11 +5,11 @@ from dataclasses import asdict
 import dagster as dg
 import pandas as pd
 
-from tradeflow_assets.decisions import told_time
+from tradeflow_assets.decisions import why_not_by_itself
 from tradeflow_assets.metadata import rows, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
-from tradeflow_core.instruments import display
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices import SpreadSample, sample_spreads
 
 spreads = dg.AssetSpec(
@@ -33,7 +33,7 @@ def quote_spreads(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) 
 def spread_metadata(samples: list[SpreadSample]) -> dict[str, dg.TableMetadataValue | int]:
     """The samples as a table, and how many instruments had a spread."""
     frame = pd.DataFrame([asdict(sample) for sample in samples], columns=list(SpreadSample.__slots__))
-    frame["contract"] = ["" if sample.contract is None else display(sample.contract) for sample in samples]
+    frame["contract"] = ["" if sample.contract is None else contract_label(sample.contract) for sample in samples]
     frame["spread"] = frame["spread"].astype("float64")
     sampled = int(frame["spread"].notna().sum())
     return {"n_sampled": sampled, "n_left_out": len(frame) - sampled, "spreads": table(frame), **rows(sampled)}
@@ -46,7 +46,7 @@ def sample_spreads_job() -> None:
 
 def hourly_spreads(home: Home) -> dg.ScheduleDefinition:
     """Samples at every full hour of a home whose time is real."""
-    running = dg.DefaultScheduleStatus.STOPPED if home.settings.is_simulated else dg.DefaultScheduleStatus.RUNNING
+    running = dg.DefaultScheduleStatus.RUNNING if home.settings.time_is_real else dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
         name="hourly_spreads",
@@ -57,7 +57,7 @@ def hourly_spreads(home: Home) -> dg.ScheduleDefinition:
         description="Samples spreads every hour; markets that are closed are left out.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        reason = told_time(desk.settings.market)
+        reason = why_not_by_itself(desk.settings.market)
         return (
             dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"spreads-{context.scheduled_execution_time.isoformat()}")
         )

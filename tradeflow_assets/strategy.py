@@ -10,9 +10,9 @@ from tradeflow_assets.capital import strategy_capital
 from tradeflow_assets.charts import bar_chart, line_chart, small_bars
 from tradeflow_assets.fx import spot_fx
 from tradeflow_assets.metadata import rows, sparkline, table
-from tradeflow_core.day import optimal_positions_step
+from tradeflow_core.business_day import optimal_positions_step
 from tradeflow_core.desk import Desk
-from tradeflow_core.instruments import display
+from tradeflow_core.model import contract_label
 from tradeflow_core.nightly import StrategyRun, latest_optimal
 from tradeflow_core.reports import positions_against_optimal
 from tradeflow_core.strategy import ROOT_BUSINESS_DAYS_PER_YEAR, Correction
@@ -137,7 +137,7 @@ def optimal_table(desk: Desk, strategy: str) -> pd.DataFrame:
             "lower": bands["lower"],
             "upper": bands["upper"],
             "price": stored["reference_price"],
-            "contract": [_unbroken(display(each)) if each else "" for each in contracts],
+            "contract": [_unbroken(contract_label(each)) if each else "" for each in contracts],
             "day": [_unbroken(f"{day:%d %b}") if pd.notna(day) else "" for day in stored["reference_date"]],
         }
     )

@@ -7,17 +7,15 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tradeflow_core.alerts import Alerts
 from tradeflow_core.brokers import Broker, ReplayBroker, SimulatedBroker
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Alerts, Home, Settings, next_business_day
 from tradeflow_core.instruments import Instrument, find_instrument, load_simulated_fx, load_simulated_market
-from tradeflow_core.ledger import Ledger
-from tradeflow_core.settings import Settings
+from tradeflow_core.ledger import Ledger, last_done_day
 from tradeflow_core.store import Store
 
 if TYPE_CHECKING:
-    from tradeflow_core.clock import Clock
+    from tradeflow_core.home import Clock, next_business_day
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,16 @@ class Desk:
         """The present date in the desk's time zone."""
         return self.home.local_day(self.now())
 
+    def business_day(self) -> date:
+        """The business day that it is now: today in the desk's time zone, on a weekend the coming Monday."""
+        today = self.today()
+        return next_business_day(today) if today.weekday() >= 5 else today
+
+    def last_done_day(self) -> date | None:
+        """The latest business day that is done; None if there is none."""
+        with self.ledger.read() as view:
+            return last_done_day(view)
+
     def instrument(self, code: str) -> Instrument:
         """The instrument of that code. Raises ConfigError, naming the nearest, for an unknown one."""
         return find_instrument(self.home.instruments, code)
@@ -103,7 +111,7 @@ def open_broker(home: Home) -> Broker:
             broken=settings.simulated.broken,
         )
     if settings.market == "replay" and settings.replay is not None:
-        from tradeflow_core.store.tape import Tape
+        from tradeflow_core.store import Tape
 
         return ReplayBroker(
             tape=Tape.open(settings.replay.tape),

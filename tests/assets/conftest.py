@@ -9,10 +9,9 @@ import pytest
 from dagster import DagsterInstance
 
 from tests.conftest import make_home
-from tradeflow_assets.runner import instance_for
+from tradeflow_assets.instance import instance_for
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
-from tradeflow_core.settings import SETTINGS_FILE
+from tradeflow_core.home import SETTINGS_FILE, Home
 
 THREE = ("CORN", "GOLD_micro", "US10")
 

@@ -12,14 +12,14 @@ from tests.assets.conftest import THREE
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.decisions import observe
 from tradeflow_assets.housekeeping import newest_runs, prune_runs
+from tradeflow_assets.instance import instance_for
 from tradeflow_assets.partitions import range_tags
 from tradeflow_assets.prices import PriceWindowConfig, after_rolls
 from tradeflow_assets.resources import universe_of
-from tradeflow_assets.runner import backfill, execute_job, instance_for
-from tradeflow_core.clock import SimulatedClock
+from tradeflow_assets.runner import backfill, execute_job
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.ledger import lock_instrument
 
 MORNING = datetime(2024, 1, 8, 5, 5, tzinfo=UTC)
@@ -51,7 +51,7 @@ def test_every_schedule_of_a_simulated_home_skips_and_says_why(three: Desk, inst
         context = dg.build_schedule_context(instance, scheduled_execution_time=MORNING, resources={"desk": three})
         tick = schedule.evaluate_tick(context)
         assert not tick.run_requests
-        assert "moves only when it is told to" in (tick.skip_message or "")
+        assert "moves only by command" in (tick.skip_message or "")
 
 
 def test_the_day_starts_by_schedule_where_time_is_real(paper: Desk, instance: DagsterInstance) -> None:

@@ -11,16 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from dagster import MarkdownMetadataValue, PathMetadataValue, TableMetadataValue
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tradeflow_assets.charts import HEIGHT, bar_chart, line_chart, small_bars
 from tradeflow_assets.strategy import backtest_metadata, position_risk
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
+from tradeflow_core.home import SETTINGS_FILE, Home
 from tradeflow_core.nightly import latest_optimal, run_strategy, save_run
-from tradeflow_core.settings import SETTINGS_FILE
 
 SVG = "{http://www.w3.org/2000/svg}"
 VALUES = st.floats(-1e9, 1e9) | st.just(math.nan)

@@ -18,7 +18,7 @@ from tradeflow_assets.decisions import (
     why_not_restart,
     why_not_start_day,
 )
-from tradeflow_core.day import JOBS
+from tradeflow_core.business_day import JOBS
 
 MORNING = Situation(market="ib_paper", day=date(2024, 1, 8), done=frozenset())
 
@@ -46,7 +46,7 @@ def test_nothing_that_is_done_is_done_again_on_the_same_day() -> None:
 def test_where_time_is_told_nothing_starts_by_itself(market: str) -> None:
     told = replace(after("rolls", "prices"), market=market)
     for decide in (why_not_start_day, why_not_prices, why_not_portfolio, why_not_handler, why_not_restart, why_not_reports):
-        assert "moves only when it is told to" in (decide(told) or "")
+        assert "moves only by command" in (decide(told) or "")
 
 
 def test_positions_wait_for_prices_of_the_whole_universe() -> None:

@@ -10,13 +10,12 @@ import pytest
 from tests.assets.conftest import THREE
 from tests.conftest import REPO
 from tradeflow_assets.assembly import assemble
+from tradeflow_assets.instance import INSTANCE_SETTINGS, write_dagster_home
 from tradeflow_assets.resources import DeskResource, home_to_show
-from tradeflow_assets.runner import INSTANCE_SETTINGS, write_dagster_home
-from tradeflow_core.day import JOBS
+from tradeflow_core.business_day import JOBS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
-from tradeflow_core.settings import SETTINGS_FILE
+from tradeflow_core.home import SETTINGS_FILE, Home
 
 GRAPH = {
     "desk": ("desk", set()),

@@ -11,7 +11,7 @@ from dagster import DagsterInstance
 
 from tradeflow_assets import event_log
 from tradeflow_assets.event_log import QuickEventLog
-from tradeflow_assets.runner import instance_for, write_dagster_home
+from tradeflow_assets.instance import instance_for, write_dagster_home
 from tradeflow_core.desk import Desk
 
 
@@ -64,8 +64,29 @@ def test_threads_of_the_web_server_may_share_the_log(three: Desk) -> None:
     assert len(counts) == 8 and len(set(counts)) == 1
 
 
-def test_the_settings_of_a_home_are_written_once_and_kept(three: Desk) -> None:
-    file = write_dagster_home(three.home) / "dagster.yaml"
-    written = file.stat().st_mtime_ns
-    write_dagster_home(three.home)
-    assert file.stat().st_mtime_ns == written
+def test_an_event_that_is_logged_while_a_file_is_opened_is_stored_too(three: Desk) -> None:
+    """Dagster's own log once waited for itself for ever (dagster issue 32217)."""
+    settings = write_dagster_home(three.home) / "dagster.yaml"
+    settings.write_text(settings.read_text() + "python_logs: {managed_python_loggers: [root], python_log_level: INFO}\n")
+    runs: list[str] = []
+
+    def run() -> None:
+        with instance_for(three.home.path) as instance:
+            run_id = dg.materialize([note], instance=instance).run_id
+            runs.append(run_id)
+            assert instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout=60)
+    assert runs, "it hangs"
+
+
+def test_the_lock_of_the_log_may_be_taken_again_by_who_holds_it(three: Desk) -> None:
+    with instance_for(three.home.path) as instance:
+        log = instance.event_log_storage
+        assert isinstance(log, QuickEventLog)
+        dg.materialize([note], instance=instance)
+        with log._db_lock:
+            assert log._db_lock.acquire(timeout=1), "a plain lock"
+            log._db_lock.release()

@@ -6,8 +6,7 @@ import base64
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tradeflow_assets.metadata import sparkline, table

@@ -12,17 +12,18 @@ import pandas as pd
 import pytest
 
 from tests.conftest import make_home
+from tests.frames import contracts_of
 from tradeflow_assets.assembly import assemble
+from tradeflow_assets.instance import instance_for
 from tradeflow_assets.orders import definitions as orders_definitions
 from tradeflow_assets.price_checks import MAX_MISSING_DAYS, expired_key_contracts, gaps
 from tradeflow_assets.prices import REGION_TAG
 from tradeflow_assets.resources import DeskResource, universe_of
-from tradeflow_assets.runner import backfill, execute_job, instance_for
-from tradeflow_core.clock import SimulatedClock
+from tradeflow_assets.runner import backfill, execute_job
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.instruments import RollRule
-from tradeflow_core.ledger import append_roll_events, contracts_of, current_roll, current_rolls
+from tradeflow_core.ledger import append_roll_events, current_roll, current_rolls
 
 CODE = "EUROSTX"
 CLOSED_US = datetime(2024, 1, 8, 23, 0, tzinfo=UTC)
@@ -213,4 +214,4 @@ def test_spreads_are_sampled_every_hour_where_time_is_real_and_nowhere_else(mixe
     schedule = schedule_of(desk, "hourly_spreads")
     assert (schedule.cron_schedule, schedule.default_status) == ("0 * * * *", dg.DefaultScheduleStatus.RUNNING)
     assert len(tick(desk, "hourly_spreads").run_requests or []) == 1
-    assert "moves only when it is told to" in (tick(mixed, "hourly_spreads").skip_message or "")
+    assert "moves only by command" in (tick(mixed, "hourly_spreads").skip_message or "")

@@ -10,10 +10,11 @@ from dagster import DagsterInstance
 
 from tests.assets.conftest import THREE
 from tradeflow_assets.assembly import assemble
-from tradeflow_assets.runner import backfill, instance_for
+from tradeflow_assets.instance import instance_for
+from tradeflow_assets.runner import backfill
 from tradeflow_core.desk import Desk
-from tradeflow_core.instruments import display
 from tradeflow_core.ledger import contract_facts, current_roll, positions_by_contract, roll_events_of, roll_state
+from tradeflow_core.model import contract_label
 
 CODE = "CORN"
 TABLES = ("multiple_before", "multiple_after", "adjusted_before", "adjusted_after")
@@ -82,7 +83,7 @@ def test_a_roll_by_hand_makes_the_forward_contract_the_priced_one_and_the_graph_
     assert shown.partition is None
     metadata = shown.materialization.metadata
     assert (metadata["state_before"].value, metadata["state_after"].value, metadata["who"].value) == ("No_Open", "No_Roll", "me")
-    assert metadata["price_after_roll"].value == display(old.forward_contract)
+    assert metadata["price_after_roll"].value == contract_label(old.forward_contract)
     assert len(records_of(metadata["rolls"])) == len(THREE), "the other instruments are still in the table"
     stored = priced.store.read("adjusted_prices", CODE)["price"].tail(6)
     assert [record["price"] for record in records_of(metadata["adjusted_after"])] == pytest.approx(stored.tolist(), rel=1e-5)

@@ -13,12 +13,13 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from tests.assets.conftest import THREE, with_broken
 from tests.conftest import make_home
 from tradeflow_assets.assembly import assemble
-from tradeflow_assets.runner import backfill, execute_job, instance_for
-from tradeflow_core import day
-from tradeflow_core.day import JOBS, business_day, run_day
+from tradeflow_assets.instance import instance_for
+from tradeflow_assets.runner import backfill, execute_job
+from tradeflow_core import business_day as day
+from tradeflow_core.business_day import JOBS, run_day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.ledger import active_stop, journal, locked_instruments, step_done, stop_trading
+from tradeflow_core.ledger import active_stop, locked_instruments, recorded_steps, step_done, stop_trading
 from tradeflow_core.prices import STAGES
 from tradeflow_core.reports import check_desk, fills_of_day
 
@@ -54,7 +55,7 @@ def files_of(desk: Desk) -> dict[str, bytes]:
 
 def test_a_whole_day_through_dagster_and_again_changes_nothing(tmp_path: Path) -> None:
     desk = Desk(make_home(tmp_path / "home", simulated={"history_years": 1}))
-    today = business_day(desk)
+    today = desk.business_day()
     done: list[tuple[str, bool]] = []
     run_day(desk, today, execute_job, lambda job: done.append((job.job, job.ran)))
     assert done == [(job, True) for job in JOBS]
@@ -69,13 +70,13 @@ def test_a_whole_day_through_dagster_and_again_changes_nothing(tmp_path: Path) -
         runs = instance.get_runs()
         assert len(runs) == len(JOBS) and all(run.is_success and run.tags["day"] == today.isoformat() for run in runs)
     with desk.ledger.read() as view:
-        before = journal(view)
+        before = recorded_steps(view)
     files = files_of(desk)
     done.clear()
     run_day(desk, today, execute_job, lambda job: done.append((job.job, job.ran)))
     assert done == [(job, False) for job in JOBS]
     with desk.ledger.read() as view:
-        pd.testing.assert_frame_equal(before, journal(view))
+        pd.testing.assert_frame_equal(before, recorded_steps(view))
     assert files_of(desk) == files
     desk.close()
 
@@ -85,8 +86,8 @@ def test_the_same_day_with_and_without_dagster_makes_the_same_trades(tmp_path: P
     held = []
     for name, execute in (("with", execute_job), ("without", day.run_job)):
         desk = Desk(make_home(tmp_path / name, universe=THREE, simulated={"history_years": 1}))
-        run_day(desk, business_day(desk), execute)
-        held.append(fills_of_day(desk, business_day(desk)))
+        run_day(desk, desk.business_day(), execute)
+        held.append(fills_of_day(desk, desk.business_day()))
         desk.close()
     assert len(held[0])
     pd.testing.assert_frame_equal(held[0], held[1])
@@ -121,7 +122,7 @@ def test_a_backfill_of_two_ends_of_the_universe_is_one_run_and_leaves_the_rest_a
         assert partitions_of(instance, "adjusted_prices") == {"US10", "CORN"}
     assert three.store.names("adjusted_prices") == ["CORN", "US10"]
     with three.ledger.read() as view:
-        assert not step_done(view, business_day(three), "prices"), "a run over some instruments is not the step of the day"
+        assert not step_done(view, three.business_day(), "prices"), "a run over some instruments is not the step of the day"
 
 
 def test_a_backfill_of_an_unknown_instrument_says_so(three: Desk) -> None:
@@ -131,7 +132,7 @@ def test_a_backfill_of_an_unknown_instrument_says_so(three: Desk) -> None:
 
 def test_a_day_goes_on_when_one_instrument_has_bad_prices(three: Desk) -> None:
     desk = with_broken(three, BROKEN)
-    run_day(desk, business_day(desk), execute_job)
+    run_day(desk, desk.business_day(), execute_job)
     with desk.ledger.read() as view:
         assert set(locked_instruments(view)) == {BROKEN}
     assert any(BROKEN in alert["subject"] for alert in desk.alerts.read())
@@ -175,4 +176,4 @@ def test_trading_can_be_stopped_from_the_ui(three: Desk, instance: DagsterInstan
         stop = active_stop(view)
     assert stop is not None and (stop.who, stop.why) == ("me", "enough")
     with pytest.raises(StateError, match="enough"):
-        run_day(three, business_day(three), execute_job)
+        run_day(three, three.business_day(), execute_job)

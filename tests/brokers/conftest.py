@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tradeflow_core.brokers.simulated import SimulatedBroker
-from tradeflow_core.brokers.synthetic import SyntheticMarket
-from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.brokers import SimulatedBroker
+from tradeflow_core.brokers.paper.synthetic import SyntheticMarket
+from tradeflow_core.home import SimulatedClock
 from tradeflow_core.instruments import (
     Instrument,
     Sessions,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.conftest import ACCOUNT, OPEN, open_desk
-from tradeflow_core.brokers.base import BrokerOrderStatus, Leg, OrderIntent, UnknownOrder
+from tradeflow_core.brokers import UnknownOrder
+from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent
 
 REPO = Path(__file__).resolve().parents[2]
 MARCH = 20240300

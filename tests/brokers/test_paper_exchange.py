@@ -7,21 +7,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.brokers.conftest import ACCOUNT, CAPITAL, OPEN, Desk, open_desk
-from tradeflow_core.brokers.base import (
-    BrokerError,
-    BrokerOrderStatus,
-    Execution,
-    Leg,
-    NoQuote,
-    OrderIntent,
-    OrderRejected,
-    UnknownOrder,
-)
+from tradeflow_core.brokers import BrokerError, NoQuote, OrderRejected, UnknownOrder
 from tradeflow_core.errors import StateError
+from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent, OrderType
 
 MARCH, JUNE = 20240300, 20240600
 NIGHT = datetime(2024, 1, 13, 3, 0, tzinfo=UTC)
@@ -36,7 +27,7 @@ def spread(ref: str, quantity: int, code: str = "CRUDE_W_mini", near: int = 2024
     return OrderIntent(ref, ACCOUNT, code, (Leg(near, -quantity), Leg(far, quantity)), **more)
 
 
-def fills(desk: Desk, ref: str) -> list[Execution]:
+def fills(desk: Desk, ref: str) -> list[Fill]:
     return desk.broker.executions(ACCOUNT, [ref])
 
 
@@ -128,11 +119,11 @@ def test_a_closed_market_leaves_the_order_working_until_it_opens(new_desk: Calla
 
 def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
     quote = desk.broker.quote("SP500_micro", MARCH)
-    assert desk.broker.submit(order("high", 1, order_type="limit", limit_price=quote.ask + 5)).status == BrokerOrderStatus.FILLED
+    assert desk.broker.submit(order("high", 1, order_type=OrderType.LIMIT, limit_price=quote.ask + 5)).status == BrokerOrderStatus.FILLED
     assert fills(desk, "high")[0].price == quote.ask
     limits = {"low": (1, quote.bid - 2), "top": (-1, quote.ask + 2)}
     for ref, (side, limit) in limits.items():
-        assert desk.broker.submit(order(ref, side, order_type="limit", limit_price=limit)).status == BrokerOrderStatus.WORKING
+        assert desk.broker.submit(order(ref, side, order_type=OrderType.LIMIT, limit_price=limit)).status == BrokerOrderStatus.WORKING
     filled: set[str] = set()
     while not filled:
         wait(desk, minutes=15)
@@ -148,9 +139,9 @@ def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
 def test_a_limit_on_a_spread_is_on_the_difference_of_its_legs(desk):
     near, far = (desk.broker.quote("CRUDE_W_mini", contract) for contract in (20240300, 20240400))
     sells_at = round(near.bid - far.ask, 6)
-    too_much = spread("no", 1, order_type="limit", limit_price=sells_at + 0.5)
+    too_much = spread("no", 1, order_type=OrderType.LIMIT, limit_price=sells_at + 0.5)
     assert desk.broker.submit(too_much).status == BrokerOrderStatus.WORKING
-    assert desk.broker.submit(spread("yes", 1, order_type="limit", limit_price=sells_at)).status == BrokerOrderStatus.FILLED
+    assert desk.broker.submit(spread("yes", 1, order_type=OrderType.LIMIT, limit_price=sells_at)).status == BrokerOrderStatus.FILLED
     first, second = fills(desk, "yes")
     assert first.price - second.price == pytest.approx(sells_at)
 
@@ -182,8 +173,8 @@ def test_a_filled_order_cannot_be_cancelled_any_more(desk):
         (OrderIntent("a", "DU2", "SP500_micro", (Leg(MARCH, 1),)), "DU2"),
         (OrderIntent("a", ACCOUNT, "SP500_micro", ()), "quantity"),
         (OrderIntent("a", ACCOUNT, "SP500_micro", (Leg(MARCH, 1), Leg(MARCH, -1))), "same contract"),
-        (order("a", 1, order_type="stop"), "stop"),
-        (order("a", 1, order_type="limit"), "limit price"),
+        (order("a", 1, order_type=OrderType.BEST), "orders of type best are not taken here"),
+        (order("a", 1, order_type=OrderType.LIMIT), "limit price"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_rejected_for_good_and_stays_on_record(desk, intent, why):
@@ -280,7 +271,7 @@ def test_the_capital_of_a_book_is_that_with_which_it_began_and_its_account_does_
     assert value(open_desk(tmp_path, capital=Decimal(5))) == value(desk)
     broker = type(desk.broker)
     assert broker.name == "simulated"
-    from tradeflow_core.brokers.exchange import Exchange
+    from tradeflow_core.brokers.paper.exchange import Exchange
 
     with pytest.raises(StateError, match="DU1"):
         Exchange(desk.broker._market, f"sqlite:///{tmp_path / 'book.db'}", account="DU2", base_currency="USD", capital=CAPITAL)

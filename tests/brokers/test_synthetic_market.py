@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.brokers.conftest import CODES, make_market, sessions_of, universe
-from tradeflow_core.brokers.base import BAR_COLUMNS, NoData, NoQuote, UnknownContract
-from tradeflow_core.brokers.synthetic import SyntheticMarket
+from tradeflow_core.brokers import BAR_COLUMNS, NoData, NoQuote, UnknownContract
+from tradeflow_core.brokers.paper.synthetic import SyntheticMarket
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.instruments import load_simulated_market
 

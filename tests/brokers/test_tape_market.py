@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.brokers.conftest import universe
-from tradeflow_core.brokers.base import BAR_COLUMNS, BrokerOrderStatus, Leg, NoData, NoQuote, OrderIntent, UnknownContract
-from tradeflow_core.brokers.replay import ReplayBroker
-from tradeflow_core.brokers.tape_market import TapeMarket
-from tradeflow_core.clock import SimulatedClock
+from tradeflow_core.brokers import BAR_COLUMNS, NoData, NoQuote, ReplayBroker, UnknownContract
+from tradeflow_core.brokers.paper.tape_market import TapeMarket
+from tradeflow_core.home import SimulatedClock
 from tradeflow_core.instruments import Instrument
+from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent
 
 CODE, NEAR, FAR, THIN = "EUROSTX", 20230900, 20231200, 20240300
 NOON = datetime(2023, 8, 16, 12, 0, tzinfo=UTC)

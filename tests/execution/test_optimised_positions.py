@@ -8,11 +8,10 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.strategy.markets import instrument, market, multiple_prices
-from tradeflow_core.ledger import Override
+from tradeflow_core.model import Override, OverrideKind
 from tradeflow_core.nightly import SavedRun, open_run, save_day
 from tradeflow_core.orders import Standing, is_dynamic, largest_position, optimised_positions
 from tradeflow_core.store import Store
@@ -21,9 +20,9 @@ from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, packa
 CODES, YOUNG = "ABCDEF", "Y"
 FREE = Standing(0, 0, 0, "", Override(), None, None)
 CLOSE, REDUCE, STAY = (
-    Override("fraction", 0.0, "sold"),
-    Override("reduce_only", 1.0, "thin"),
-    Override("no_trading", 0.0, "closed"),
+    Override(OverrideKind.FRACTION, 0.0, "sold"),
+    Override(OverrideKind.REDUCE_ONLY, 1.0, "thin"),
+    Override(OverrideKind.NO_TRADING, 0.0, "closed"),
 )
 
 
@@ -120,7 +119,7 @@ def test_a_decision_says_how_much_closer_it_comes(small: Kept) -> None:
         (Override(), 3, None, 3),
         (Override(), 0, None, 0),
         (CLOSE, None, 3, 0),
-        (Override("fraction", 0.5), None, 3, 3),
+        (Override(OverrideKind.FRACTION, 0.5), None, 3, 3),
         (REDUCE, 4, None, 4),
     ],
 )
@@ -248,7 +247,7 @@ standings_of_one = st.builds(
     instrument_position=st.integers(-9, 9),
     unfilled=st.just(0),
     lock=st.sampled_from(["", "", "", "person: do not touch"]),
-    override=st.sampled_from([Override(), Override(), CLOSE, REDUCE, STAY, Override("fraction", 0.5)]),
+    override=st.sampled_from([Override(), Override(), CLOSE, REDUCE, STAY, Override(OverrideKind.FRACTION, 0.5)]),
     strategy_limit=st.none() | st.integers(0, 6),
     instrument_limit=st.none() | st.integers(0, 6),
 )

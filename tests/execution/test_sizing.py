@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tradeflow_core.execution import contract_trades, cut_to_caps
-from tradeflow_core.ledger import Override, RollEvent
+from tradeflow_core.model import Leg, Override, OverrideKind, RollEvent, RollState
 from tradeflow_core.orders import apply_override, apply_position_limit, apply_position_limits, buffered_trade
-from tradeflow_core.prices import RollState
 
 MARCH, JUNE = 20240300, 20240600
 ROLL = RollEvent("GOLD", None, MARCH, JUNE, JUNE, "calendar")
@@ -59,18 +57,18 @@ def test_a_position_beyond_its_limit_is_brought_back() -> None:
     assert apply_position_limit(10, 0, 4) == -6
 
 
-@given(sizes, sizes, st.sampled_from(["fraction", "reduce_only", "no_trading"]), st.floats(0, 1))
-def test_an_override_never_adds_risk(position: int, trade: int, kind: str, fraction: float) -> None:
-    after = position + apply_override(position, trade, Override(kind, fraction if kind == "fraction" else 1.0))
+@given(sizes, sizes, st.sampled_from(OverrideKind), st.floats(0, 1))
+def test_an_override_never_adds_risk(position: int, trade: int, kind: OverrideKind, fraction: float) -> None:
+    after = position + apply_override(position, trade, Override(kind, fraction if kind is OverrideKind.FRACTION else 1.0))
     assert abs(after) <= max(abs(position), abs(position + trade)) + 1
-    if kind == "reduce_only":
+    if kind is OverrideKind.REDUCE_ONLY:
         assert abs(after) <= abs(position) and after * position >= 0
-    if kind == "no_trading":
+    if kind is OverrideKind.NO_TRADING:
         assert after == position
 
 
 def test_close_brings_the_position_to_zero() -> None:
-    assert apply_override(5, 2, Override("fraction", 0.0)) == -5
+    assert apply_override(5, 2, Override(OverrideKind.FRACTION, 0.0)) == -5
 
 
 @given(st.integers(-30, 30), st.floats(-30, 30), st.floats(0, 20))
@@ -88,22 +86,22 @@ def test_no_edge_no_trade() -> None:
 
 
 def test_while_rolling_passively_new_risk_goes_forward_and_reductions_come_out_of_the_priced_contract() -> None:
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, 3) == [(JUNE, 3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 0, -3) == [(JUNE, -3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, -3) == [(MARCH, -3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, -7) == [(MARCH, -4), (JUNE, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, 3) == [Leg(JUNE, 3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 0, -3) == [Leg(JUNE, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, -3) == [Leg(MARCH, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, -7) == [Leg(MARCH, -4), Leg(JUNE, -3)]
 
 
 def test_otherwise_trades_use_the_priced_contract() -> None:
-    assert contract_trades(RollState.NO_ROLL, ROLL, 4, -7) == [(MARCH, -7)]
+    assert contract_trades(RollState.NO_ROLL, ROLL, 4, -7) == [Leg(MARCH, -7)]
 
 
 def test_while_a_roll_is_forced_only_trades_that_help_it_are_made() -> None:
     assert contract_trades(RollState.FORCE, ROLL, 4, 2) == []
-    assert contract_trades(RollState.FORCE, ROLL, 4, -2) == [(MARCH, -2)]
+    assert contract_trades(RollState.FORCE, ROLL, 4, -2) == [Leg(MARCH, -2)]
     assert contract_trades(RollState.CLOSE, ROLL, 4, -2) == []
 
 
 @given(st.sampled_from([RollState.NO_ROLL, RollState.PASSIVE, RollState.NO_OPEN]), sizes, sizes)
 def test_contract_trades_add_up_to_the_trade(state: RollState, position: int, trade: int) -> None:
-    assert sum(quantity for _, quantity in contract_trades(state, ROLL, position, trade)) == trade
+    assert sum(leg.quantity for leg in contract_trades(state, ROLL, position, trade)) == trade

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from tradeflow_core import day
-from tradeflow_core.brokers import Broker, BrokerUnavailable, OrderIntent, OrderState, UnknownOrder
-from tradeflow_core.clock import WallClock
+from tests.frames import table_of
+from tradeflow_core import business_day as day
+from tradeflow_core.brokers import Broker, BrokerUnavailable, OrderState, UnknownOrder
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.execution import StackHandler, position_breaks, reconcile
+from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
     active_stop,
+    fills,
     ledger_problems,
     lift_stop,
     live_broker_orders,
@@ -27,10 +29,10 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     set_roll_state,
     stop_trading,
-    table_of,
     take_lease,
 )
-from tradeflow_core.ledger.schema import broker_orders, fills
+from tradeflow_core.ledger.schema import broker_orders
+from tradeflow_core.model import OrderIntent, RollState
 from tradeflow_core.reports import check_desk
 
 
@@ -89,7 +91,7 @@ def assert_sound(desk: Desk) -> None:
 def test_a_day_ends_with_positions_at_the_edge_of_the_buffer_and_nothing_at_work(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        wanted = {order["instrument"]: order["quantity"] for order in open_instrument_orders(view)}
+        wanted = {order.instrument: order.quantity for order in open_instrument_orders(view)}
     assert wanted
     StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
     with desk.ledger.read() as view:
@@ -184,7 +186,7 @@ def test_nothing_is_sent_in_a_locked_instrument(trading_desk: Desk) -> None:
     later(desk, 15 * 60)
     with desk.ledger.begin() as tx:
         for order in open_instrument_orders(tx):
-            lock_instrument(tx, str(order["instrument"]), "person", desk.now(), "no")
+            lock_instrument(tx, order.instrument, "person", desk.now(), "no")
     done = StackHandler(desk).step()
     assert (done.spawned, done.sent) == (0, 0)
 
@@ -227,7 +229,7 @@ def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: De
     handler.run(desk.home.at(desk.today(), desk.settings.day.session_end))
     with desk.ledger.begin() as tx:
         (_, code), quantity = next(iter(positions_by_strategy(tx).items()))
-        set_roll_state(tx, code, "Force", desk.now(), "me", "now")
+        set_roll_state(tx, code, RollState.FORCE, desk.now(), "me", "now")
         held = {contract: size for (name, contract), size in desk.broker.positions(desk.account).items() if name == code}
     assert len(held) == 1
     desk.clock.wait(20 * 3600 - 5 * 60)

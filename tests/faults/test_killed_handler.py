@@ -11,9 +11,9 @@ import time
 
 import pytest
 
+from tests.frames import table_of
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import positions_by_strategy, table_of
-from tradeflow_core.ledger.schema import fills, instrument_orders
+from tradeflow_core.ledger import fills, instrument_orders, positions_by_strategy
 from tradeflow_core.reports import check_desk
 
 RUN = """
@@ -23,7 +23,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 desk = Desk(Home.open(Path({path!r})))
 print("begin", flush=True)
-day.run_day(desk, day.business_day(desk))
+day.run_day(desk, desk.business_day())
 """
 
 
@@ -31,7 +31,7 @@ day.run_day(desk, day.business_day(desk))
 def test_a_handler_killed_again_and_again_ends_where_an_undisturbed_one_does(trading_desk: Desk) -> None:
     desk, dice = trading_desk, random.Random(3)
     with desk.ledger.read() as view:
-        wanted = {str(order.instrument): order.quantity for order in table_of(view, instrument_orders).itertuples()}
+        wanted = {order.instrument: order.quantity for order in table_of(view, instrument_orders).itertuples()}
     today, kills = desk.today(), 0
     while True:
         process = subprocess.Popen([sys.executable, "-c", RUN.format(path=str(desk.home.path))], stdout=subprocess.PIPE)

@@ -18,7 +18,7 @@ from tests.conftest import REPO, make_home
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import ledger_problems, roll_events_of
-from tradeflow_core.prices import update_instrument
+from tradeflow_core.prices import run_stages
 from tradeflow_core.reports import store_problems
 
 CODES = ("EUROSTX", "GOLD_micro", "US10")
@@ -30,12 +30,12 @@ import json, os, signal, sys, time
 from pathlib import Path
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
-from tradeflow_core.prices import PriceWindow, update_instrument
+from tradeflow_core.prices import PriceWindow, run_stages
 
 def refresh(path, codes):
     desk = Desk(Home.open(Path(path)))
     for code in codes:
-        list(update_instrument(desk, code, window=PriceWindow(full_refresh=True)))
+        run_stages(desk, code, window=PriceWindow(full_refresh=True))
     desk.close()
 
 for line in sys.stdin:
@@ -118,7 +118,7 @@ def test_a_full_refresh_killed_at_any_moment_leaves_sound_files_and_a_rerun_fini
     partial = make_home(tmp_path / "partial", **settings)
     desk = Desk(partial)
     for code in CODES:
-        list(update_instrument(desk, code))
+        run_stages(desk, code)
         bars = desk.store.read("contract_prices", code)
         desk.store.write("contract_prices", code, bars.drop(bars.sample(frac=0.3, random_state=4).index).reset_index(drop=True))
     desk.close()

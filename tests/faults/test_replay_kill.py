@@ -17,12 +17,12 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.replay.runs import ROLL_RULES, fills_of, make_tape, positions_of, rolls_of, seed
-from tradeflow_core.day import roll_step
+from tradeflow_core.business_day import roll_step, run_replay
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import ledger_problems, open_contract_orders
-from tradeflow_core.replay import run_replay, summary
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.replay import replay_summary
+from tradeflow_core.store import Tape
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
 from tests.replay.runs import seed
-from tradeflow_core.replay import run_replay
+from tradeflow_core.business_day import run_replay
 from tradeflow_core.store.tape import Tape
 
 left = int(sys.argv[3])
@@ -73,7 +73,7 @@ def assert_same(killed: Path, undisturbed: Desk) -> None:
     pd.testing.assert_frame_equal(rolls_of(desk), rolls_of(undisturbed))
     assert positions_of(desk) == positions_of(undisturbed) == desk.broker.positions(desk.account)
     facts = [
-        [(day.day, day.fills, day.rolls, day.closed, day.profit, day.value) for day in summary(one).days]
+        [(day.day, day.fills, day.rolls, day.closed, day.profit, day.value) for day in replay_summary(one).days]
         for one in (desk, undisturbed)
     ]
     assert facts[0] == facts[1]
@@ -128,7 +128,7 @@ def test_a_left_over_position_is_closed_once_in_whichever_transaction_its_closin
         monkeypatch.setenv(name, value)
     home = seed(tmp_path / "home", tape)
     run_replay(home, end=date(2023, 8, 16))
-    home.clock.advance_to(home.at(date(2023, 8, 17), time(0, 5)))  # type: ignore[attr-defined]
+    home.clock.advance_to(home.at(date(2023, 8, 17), time(0, 5)))
     desk = Desk(home)
     before, held = fills_of(desk), positions_of(desk)[("GAMMA", 20230800)]
     desk.close()

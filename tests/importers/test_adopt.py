@@ -8,15 +8,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.frames import contracts_of
 from tests.replay.folders import CODES, write_folder
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import Home
-from tradeflow_core.importers import adopt, import_pysystemtrade
-from tradeflow_core.importers.adopt import UNDERWAY
-from tradeflow_core.ledger import contracts_of, ledger_problems, roll_events_of
-from tradeflow_core.prices import back_adjust, build_from_events, contract_prices, stored_fx
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.importers import import_pysystemtrade
+from tradeflow_core.ledger import ledger_problems, roll_events_of
+from tradeflow_core.prices import contract_prices, stored_fx
+from tradeflow_core.replay import adopt
+from tradeflow_core.replay.adopt import UNDERWAY
+from tradeflow_core.series import back_adjust, build_from_events
+from tradeflow_core.store import Tape
 
 NOW = datetime(2023, 9, 1, tzinfo=UTC)
 

@@ -21,8 +21,8 @@ from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.importers import InstrumentImport, import_pysystemtrade
 from tradeflow_core.importers.pysystemtrade import bar_prices
-from tradeflow_core.prices import back_adjust, build_from_events
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.series import back_adjust, build_from_events
+from tradeflow_core.store import Tape
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = SHARED / "data" / "pysystemtrade_csv"

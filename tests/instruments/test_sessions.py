@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import Sessions, load_instruments, load_sessions

@@ -10,22 +10,19 @@ import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
-from tradeflow_core.errors import DataError
-from tradeflow_core.prices.bars import (
+from tests.reference.bars import (
     Merge,
     MergeStatus,
     append_only_merge,
     clean_bars,
     closing_rows,
     daily_prices,
-    daily_volume,
     find_spike,
     full_merge,
-    hourly_prices,
     merged_table,
-    spike_units,
 )
-from tradeflow_core.prices.fx import cross_rate
+from tradeflow_core.errors import DataError
+from tradeflow_core.series import cross_rate, daily_volume, hourly_prices, spike_units
 
 pytestmark = needs_shared("golden", "merge")
 

@@ -12,27 +12,24 @@ import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
+from tests.reference.multiple import forward_fill_across_rolls, roll_step, update_adjusted, update_multiple
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.adjusted import back_adjust, forward_fill_across_rolls, rolls_not_into_forward
-from tradeflow_core.prices.calendars import (
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.series import (
     approximate_roll_calendar,
+    back_adjust,
     back_out_calendar,
-    build_roll_calendar,
-    check_roll_calendar,
-)
-from tradeflow_core.prices.multiple import (
-    LABEL_COLUMNS,
-    PRICE_COLUMNS,
     back_out_events,
     build_from_events,
     build_multiple_prices,
+    build_roll_calendar,
+    check_roll_calendar,
     compare_multiple_prices,
     contract_series,
-    update_adjusted,
-    update_multiple,
+    plan_roll,
+    rolls_not_into_forward,
 )
-from tradeflow_core.prices.rolls import plan_roll, roll_step
+from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS
 
 pytestmark = needs_shared("golden", "prices")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
+from tests.reference.multiple import forward_fill_across_rolls
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.prices.adjusted import back_adjust, forward_fill_across_rolls, rolls_not_into_forward
+from tradeflow_core.series import back_adjust, rolls_not_into_forward
 
 NAN = float("nan")
 MARCH, JUNE, SEPTEMBER, DECEMBER = 20240300, 20240600, 20240900, 20241200

@@ -5,28 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tradeflow_core.errors import DataError
-from tradeflow_core.prices.bar_store import contract_volume
-from tradeflow_core.prices.bars import (
+from tests.reference.bars import (
     MergeStatus,
     append_only_merge,
-    at_close,
-    business_day,
     clean_bars,
     closing_rows,
     daily_prices,
-    daily_volume,
     find_spike,
     full_merge,
-    hourly_prices,
-    intraday_rows,
     merged_table,
-    spike_units,
     update_bars,
 )
+from tradeflow_core.errors import DataError
+from tradeflow_core.prices import contract_volume
+from tradeflow_core.series import at_close, daily_volume, hourly_prices, spike_units
+from tradeflow_core.series.bars import business_dates, intraday_rows
 
 NAN = float("nan")
 
@@ -158,7 +153,7 @@ def test_dates_become_closes_and_other_stamps_stay() -> None:
 
 def test_the_weekend_belongs_to_friday() -> None:
     stamps = pd.DatetimeIndex(["2024-03-01 10:00", "2024-03-02", "2024-03-03 22:30", "2024-03-04 00:00"])
-    assert business_day(stamps).tolist() == [pd.Timestamp("2024-03-01")] * 3 + [pd.Timestamp("2024-03-04")]
+    assert business_dates(stamps).tolist() == [pd.Timestamp("2024-03-01")] * 3 + [pd.Timestamp("2024-03-04")]
 
 
 def test_a_daily_price_is_the_last_of_its_business_day_and_missing_where_nothing_traded() -> None:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
+from tests.reference.calendars import append_phantom_row, repair_roll_calendar
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.calendars import (
-    append_phantom_row,
-    approximate_roll_calendar,
-    back_out_calendar,
-    build_roll_calendar,
-    check_roll_calendar,
-    repair_roll_calendar,
-)
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.series import approximate_roll_calendar, back_out_calendar, build_roll_calendar, check_roll_calendar
 
 QUARTERLY = RollRule("HMUZ", "HMUZ", 0, -1, 0)
 AHEAD = RollRule("HMUZ", "HMUZ", 0, 1, 0)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments.contracts import (
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.model import (
     MONTH_LETTERS,
-    RollRule,
+    adjacent_contract,
+    contract_label,
     contract_letter,
-    display,
+    find_adjacent_contract,
     month_number,
     parse_contract,
-    step,
-    step_or_none,
 )
 
 QUARTERLY = RollRule("HMUZ", "HMUZ", -5, -1, 18)
@@ -43,7 +42,7 @@ def test_anything_else_is_refused_by_name(wrong: object) -> None:
 
 
 def test_contracts_are_shown_and_lettered_as_traders_write_them() -> None:
-    assert (display(20240300), display(20240315)) == ("2024-03", "2024-03-15")
+    assert (contract_label(20240300), contract_label(20240315)) == ("2024-03", "2024-03-15")
     assert [contract_letter(20240000 + month * 100) for month in range(1, 13)] == list(MONTH_LETTERS)
 
 
@@ -83,11 +82,11 @@ def test_contracts_with_days_step_through_the_known_ones() -> None:
     assert rule.carry_of(20240105, weekly) == 20240315
     with pytest.raises(DataError, match="20240321"):
         rule.next_held(20240321, weekly)
-    assert step_or_none(20240321, "HMUZ", 1, weekly) is None
+    assert find_adjacent_contract(20240321, "HMUZ", 1, weekly) is None
 
 
 def test_without_known_contracts_the_day_is_carried_over() -> None:
-    assert step(20240117, MONTH_LETTERS, 1) == 20240217
+    assert adjacent_contract(20240117, MONTH_LETTERS, 1) == 20240217
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ def test_a_rule_that_makes_no_sense_is_refused_by_field(field: str, values: tupl
 @settings(max_examples=100, deadline=None)
 @given(CONTRACTS, CYCLES)
 def test_stepping_finds_the_nearest_month_of_the_cycle(contract: int, cycle: str) -> None:
-    following = step(contract, cycle, 1)
+    following = adjacent_contract(contract, cycle, 1)
     between = range(month_number(contract) + 1, month_number(following))
     assert contract_letter(following) in cycle
     assert not any(MONTH_LETTERS[month % 12] in cycle for month in between)
@@ -119,6 +118,6 @@ def test_stepping_finds_the_nearest_month_of_the_cycle(contract: int, cycle: str
 @settings(max_examples=100, deadline=None)
 @given(CONTRACTS, CYCLES)
 def test_stepping_forward_and_back_returns_to_a_contract_of_the_cycle(contract: int, cycle: str) -> None:
-    member = step(contract, cycle, 1)
-    assert step(step(member, cycle, 1), cycle, -1) == member
-    assert step(member, cycle, -1) <= contract < member
+    member = adjacent_contract(contract, cycle, 1)
+    assert adjacent_contract(adjacent_contract(member, cycle, 1), cycle, -1) == member
+    assert adjacent_contract(member, cycle, -1) <= contract < member

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.prices.fx import convert, cross_rate
+from tradeflow_core.series import cross_rate
 
 
 def rates(*values: float, start: str) -> pd.Series:
@@ -50,14 +50,3 @@ def test_a_missing_source_is_a_warning_and_an_empty_series(caplog: pytest.LogCap
 def test_a_malformed_code_is_refused(code: str) -> None:
     with pytest.raises(ConfigError, match="six"):
         cross_rate(STORED, code)
-
-
-def test_amounts_are_converted_at_the_last_rate_and_nothing_needs_no_rate() -> None:
-    assert convert(100.0, "GBP", "USD", STORED) == pytest.approx(125.0)
-    assert convert(110.0, "USD", "EUR", STORED) == pytest.approx(100.0)
-    assert convert(0.0, "JPY", "USD", STORED) == 0.0
-    assert convert(5.0, "JPY", "JPY", {}) == 5.0
-    with pytest.raises(DataError, match="JPYUSD"):
-        convert(1.0, "JPY", "USD", STORED)
-    with pytest.raises(ConfigError, match="empty"):
-        convert(1.0, "", "USD", STORED)

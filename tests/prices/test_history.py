@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_assets.price_checks import changed_history
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import current_roll, record_mark
-from tradeflow_core.prices import HISTORY_CHANGES, compare_history, roll_prices, stored_bars, update_instrument
+from tradeflow_core.prices import HISTORY_CHANGES, HistoryChange, stored_bars, update_instrument
+from tradeflow_core.prices.history import compare_prices
+from tradeflow_core.rolls import roll_prices
 
 CODE = "EUROSTX"
+
+
+def compare_history(before: pd.Series, after: pd.Series) -> HistoryChange | None:
+    """What is different in `after`, up to the last stamp of `before`."""
+    was_at, now_at = (pd.DatetimeIndex(prices.index).asi8 for prices in (before, after))
+    return compare_prices(was_at, before.to_numpy(), now_at, after.to_numpy())
 
 
 def series(values: dict[int, float]) -> pd.Series:
@@ -48,7 +55,7 @@ def priced(desk: Desk) -> int:
 
 def said(desk: Desk) -> str:
     """What is said of the history of an instrument when its prices are updated."""
-    facts = [result.facts for result in update_instrument(desk, CODE) if result.stage == "multiple_prices"]
+    facts = [result.facts for result in update_instrument(desk, CODE).results if result.stage == "multiple_prices"]
     return str(facts[0].get("history", ""))
 
 

@@ -15,9 +15,9 @@ from tradeflow_core.brokers import Broker, BrokerUnavailable, NoData
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.home import Home
-from tradeflow_core.instruments import display
 from tradeflow_core.ledger import current_roll, locked_instruments
-from tradeflow_core.prices import stored_bars, update_instrument
+from tradeflow_core.model import contract_label
+from tradeflow_core.prices import StageResult, run_stages, stored_bars
 from tradeflow_core.reports import store_problems
 
 CODE = "US10"
@@ -84,7 +84,9 @@ def put(column: str, value: object) -> Change:
 
 def update(desk: Desk) -> dict[str, Any]:
     """Update the prices; what is said of the contract prices."""
-    (facts,) = [result.facts for result in update_instrument(desk, CODE) if result.stage == "contract_prices"]
+    results: list[StageResult] = []
+    run_stages(desk, CODE, on_stage=results.append)
+    (facts,) = [result.facts for result in results if result.stage == "contract_prices"]
     return facts
 
 
@@ -187,7 +189,7 @@ def raising(error: Exception) -> Change:
 def test_a_broker_that_fails_has_no_data_or_has_none_that_is_new_are_three_outcomes(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(raising(NoData("none of it")))
     facts = update(desk)
-    assert facts["without_data"] == display(priced(desk)) and facts["added"] >= 0
+    assert facts["without_data"] == contract_label(priced(desk)) and facts["added"] >= 0
     desk.__dict__["broker"] = OddBroker(desk.broker.honest, priced(desk), lambda bars: bars.iloc[:0])
     assert "without_data" not in update(desk)
 

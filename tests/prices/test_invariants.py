@@ -7,16 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
+from tests.reference.bars import append_only_merge
+from tests.reference.multiple import update_adjusted, update_multiple
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
-from tradeflow_core.prices import back_adjust, build_from_events
-from tradeflow_core.prices.bar_store import BAR_TYPES, in_order, not_stored, stored_bars, stored_closes
-from tradeflow_core.prices.bars import append_only_merge
+from tradeflow_core.prices import BAR_TYPES, stored_bars, stored_closes
+from tradeflow_core.prices.bar_store import in_order, not_stored
 from tradeflow_core.prices.collect import Collected, store_bars
-from tradeflow_core.prices.multiple import update_adjusted, update_multiple
+from tradeflow_core.series import back_adjust, build_from_events
 
 seeds = st.integers(0, 2**32 - 1)
 CONTRACTS = [20230300 + 300 * n for n in range(3)] + [20231200, 20240300]

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
+from tests.reference.multiple import update_adjusted, update_multiple
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.multiple import (
-    LABEL_COLUMNS,
-    PRICE_COLUMNS,
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.series import (
     back_out_events,
     build_from_events,
     build_multiple_prices,
@@ -23,9 +21,8 @@ from tradeflow_core.prices.multiple import (
     contract_series,
     contracts_without_prices,
     events_from_calendar,
-    update_adjusted,
-    update_multiple,
 )
+from tradeflow_core.series.multiple import LABEL_COLUMNS, PRICE_COLUMNS
 
 MARCH, JUNE, SEPTEMBER, DECEMBER = 20240300, 20240600, 20240900, 20241200
 DAYS = pd.date_range("2024-02-01 23:00", periods=6, name="date")

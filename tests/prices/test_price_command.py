@@ -12,8 +12,9 @@ from click.testing import Result
 
 from tests import commands
 from tests.commands import said
+from tests.frames import contracts_of
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import contracts_of, current_roll, marks_of
+from tradeflow_core.ledger import current_roll, marks_of
 from tradeflow_core.prices import contract_prices, stored_bars, update_sampled_contracts
 from tradeflow_core.reports import freshness
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.frames import marked_bars
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import current_roll, locked_instruments, marks_of, rate_marks_of
@@ -15,13 +16,12 @@ from tradeflow_core.prices import (
     PriceDecision,
     contract_prices,
     decide_prices,
-    marked_bars,
     review_bars,
     review_rates,
+    run_stages,
     stored_bars,
     stored_fx,
     suspects,
-    update_instrument,
     update_spot_fx,
 )
 
@@ -88,13 +88,13 @@ def test_a_refused_batch_is_stored_by_the_update_after_its_spike_was_accepted(tr
     let_the_next_fetch_jump(desk)
     before = len(stored_bars(desk, CODE))
     with pytest.raises(DataError, match="prices check US10"):
-        list(update_instrument(desk, CODE))
+        run_stages(desk, CODE)
     assert len(stored_bars(desk, CODE)) == before
     bars = review_bars(desk, CODE)
     (found,) = suspects(desk, CODE, bars)
     decide_prices(desk, CODE, bars, [PriceDecision(found.contract, found.time, "accept")], "me", "the quoting changed")
     assert suspects(desk, CODE, review_bars(desk, CODE)) == []
-    list(update_instrument(desk, CODE))
+    run_stages(desk, CODE)
     assert len(stored_bars(desk, CODE)) == before + 3
     with desk.ledger.read() as view:
         assert CODE not in locked_instruments(view)

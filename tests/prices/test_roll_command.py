@@ -11,13 +11,12 @@ from click.testing import Result
 
 from tests import commands
 from tests.commands import said
-from tradeflow_core import day
+from tests.days import run_until
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import (
     ANY,
-    Override,
     contract_facts,
     current_roll,
     locked_instruments,
@@ -30,8 +29,9 @@ from tradeflow_core.ledger import (
     set_roll_state,
     set_trade_limit,
 )
-from tradeflow_core.prices import RollState, allowed_states, decide_rolls, roll_by_rules, roll_prices
-from tradeflow_core.prices.sampling import refresh_expiries
+from tradeflow_core.model import Override, OverrideKind, RollState
+from tradeflow_core.prices import refresh_expiries
+from tradeflow_core.rolls import allowed_states, decide_rolls, roll_by_rules, roll_prices
 
 CODE = "EUROSTX"
 
@@ -56,7 +56,7 @@ def events(desk: Desk, code: str = CODE) -> pd.DataFrame:
 
 def held(desk: Desk) -> tuple[str, int]:
     """An instrument with a position in its priced contract, and that position."""
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         for (code, contract), quantity in positions_by_contract(view, desk.account).items():
             roll = current_roll(view, code)
@@ -96,7 +96,7 @@ def test_the_transition_table_decides_and_a_refusal_lists_what_is_allowed(tradin
         allowed = allowed_states(before, position)
         for after in (state for state in RollState if state != RollState.ROLL_ADJUSTED or state not in allowed):
             with desk.ledger.begin() as tx:
-                set_roll_state(tx, code, before.value, desk.now(), "me", "begin")
+                set_roll_state(tx, code, before, desk.now(), "me", "begin")
             result = run(desk, "set", code, after.value)
             assert (result.exit_code == 0) == (after in allowed), (before, after, result.output)
             assert state_of(desk, code) == (after if after in allowed else before)
@@ -126,7 +126,7 @@ def test_a_roll_of_prices_shows_both_and_asks_and_no_changes_nothing(trading_des
 def test_a_confirmed_roll_rebuilds_the_prices_at_once_as_the_preview_showed_them(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, CODE, "Passive", desk.now(), "me", "x")
+        set_roll_state(tx, CODE, RollState.PASSIVE, desk.now(), "me", "x")
     shown = answer(desk, "preview", CODE)
     assert "[y/N]" in run(desk, "set", CODE, "Roll_Adjusted", "--why", "volume has moved", text="y\n").output
     assert len(shown["multiple_after"]) == len(shown["adjusted_before"]) == 6
@@ -185,7 +185,7 @@ def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) ->
 
 def test_no_open_means_reduce_only_as_long_as_it_lasts_and_an_earlier_override_survives(trading_desk: Desk) -> None:
     desk = trading_desk
-    half = Override("fraction", 0.5, "half size")
+    half = Override(OverrideKind.FRACTION, 0.5, "half size")
     with desk.ledger.begin() as tx:
         set_override(tx, ANY, CODE, half, desk.now(), "me")
     assert run(desk, "set", CODE, "No_Open").exit_code == 0
@@ -201,7 +201,7 @@ def test_no_open_means_reduce_only_as_long_as_it_lasts_and_an_earlier_override_s
 def test_a_stricter_override_is_not_weakened_by_no_open(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_override(tx, ANY, CODE, Override("no_trading", 0.0, "sanctions"), desk.now(), "me")
+        set_override(tx, ANY, CODE, Override(OverrideKind.NO_TRADING, 0.0, "sanctions"), desk.now(), "me")
     run(desk, "set", CODE, "No_Open")
     with desk.ledger.read() as view:
         assert override_for(view, "trend_carry", CODE).kind == "no_trading"
@@ -231,7 +231,7 @@ def near_the_roll(desk: Desk, *arguments: tuple[str, str]) -> Desk:
 def test_the_rules_only_say_what_they_would_do_in_a_dry_run(trading_desk: Desk) -> None:
     desk = near_the_roll(trading_desk)
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, "US10", "Force", desk.now(), "me", "x")
+        set_roll_state(tx, "US10", RollState.FORCE, desk.now(), "me", "x")
     before = {code: (len(events(desk, code)), state_of(desk, code)) for code in desk.universe}
     rows = answer(desk, "auto", "--dry-run")
     assert {row["decision"] for row in rows} == {"suggested: Roll_Adjusted"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tradeflow_core import day
+from tests.days import run_until
+from tests.frames import table_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.home import Home
@@ -19,13 +20,13 @@ from tradeflow_core.ledger import (
     marks_of,
     positions_by_contract,
     record_mark,
+    roll_events,
     roll_events_of,
-    table_of,
 )
-from tradeflow_core.ledger.schema import roll_events
-from tradeflow_core.prices import apply_parameters, contract_prices, plan_parameters, roll_prices, roll_status, update_instrument
-from tradeflow_core.prices.multiple import build_from_events
-from tradeflow_core.prices.roll_parameters import write_roll_rule
+from tradeflow_core.prices import contract_prices, run_stages
+from tradeflow_core.rolls import apply_parameters, plan_parameters, roll_prices, roll_status
+from tradeflow_core.rolls.parameters import write_roll_rule
+from tradeflow_core.series import build_from_events
 
 CODE = "US10"
 
@@ -88,7 +89,7 @@ def test_a_change_in_force_is_another_generation_and_the_rule_is_in_the_home_s_t
 def test_the_day_after_goes_on_from_the_new_history(trading_desk: Desk) -> None:
     desk = trading_desk
     apply_parameters(desk, plan_parameters(desk, CODE, replace(rule_of(desk), roll_offset=rule_of(desk).roll_offset - 10)), "me", "x")
-    list(update_instrument(desk, CODE))
+    run_stages(desk, CODE)
     before = events(desk)
     roll_prices(desk, CODE, "person", "me", "x")
     assert len(events(desk)) == len(before) + 1
@@ -115,7 +116,7 @@ def test_marks_of_former_rolls_go_out_of_force_with_their_history_and_marks_of_a
 
 def test_another_priced_contract_is_refused_while_the_instrument_is_held(trading_desk: Desk) -> None:
     desk = trading_desk
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         code = next(iter(positions_by_contract(view, desk.account)))[0]
         priced = current_roll(view, code)

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.reference.multiple import roll_step
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.adjusted import back_adjust
-from tradeflow_core.prices.multiple import PRICE_COLUMNS, back_out_events, build_from_events
-from tradeflow_core.prices.rolls import (
-    AutoRollRules,
-    RollState,
-    allowed_states,
-    plan_roll,
-    relative_volume,
-    roll_step,
-    smoothed_volume,
-    suggest_state,
-)
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.model import EVENT_CONTRACTS, RollState
+from tradeflow_core.rolls import allowed_states
+from tradeflow_core.rolls.rules import AutoRollRules, relative_volume, smoothed_volume, suggest_state
+from tradeflow_core.series import back_adjust, back_out_events, build_from_events, plan_roll
+from tradeflow_core.series.multiple import PRICE_COLUMNS
 
 NAN = float("nan")
 FEBRUARY, MARCH, JUNE, SEPTEMBER = 20240200, 20240300, 20240600, 20240900
@@ -50,8 +43,8 @@ CARRY = [9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0]
 def test_a_roll_goes_into_the_forward_contract_after_the_last_row_and_shifts_history_by_the_spread() -> None:
     long, multiple = market(PRICE, FORWARD, CARRY)
     plan = plan_roll(multiple, RULE, long)
-    assert (plan.event.after, plan.event.price_contract) == (DAYS[-1], JUNE)
-    assert (plan.event.forward_contract, plan.event.carry_contract) == (SEPTEMBER, 20240500)
+    assert (plan.after, plan.price_contract) == (DAYS[-1], JUNE)
+    assert (plan.forward_contract, plan.carry_contract) == (SEPTEMBER, 20240500)
     assert plan.adjusted_prices.iloc[0] == PRICE[0] + 10.5
     assert plan.multiple_prices.iloc[-1].tolist() == [27.5, 30.0, 19.0, JUNE, SEPTEMBER, 20240500]
     assert plan.marks["why"].unique().tolist() == ["first row"]
@@ -62,7 +55,8 @@ def test_recording_the_event_and_marks_rebuilds_exactly_the_preview() -> None:
         long, multiple = market(price, forward, CARRY)
         plan = plan_roll(multiple, RULE, long)
         stored = pd.concat([long, plan.marks[["contract", "date", "price"]]])
-        rebuilt = build_from_events(stored, pd.concat([back_out_events(multiple), pd.DataFrame([asdict(plan.event)])]))
+        event = pd.DataFrame([{name: getattr(plan, name) for name in ("after", *EVENT_CONTRACTS)}])
+        rebuilt = build_from_events(stored, pd.concat([back_out_events(multiple), event]))
         pd.testing.assert_frame_equal(rebuilt, plan.multiple_prices)
         pd.testing.assert_series_equal(back_adjust(rebuilt), plan.adjusted_prices)
 
@@ -70,7 +64,7 @@ def test_recording_the_event_and_marks_rebuilds_exactly_the_preview() -> None:
 def test_a_price_that_is_missing_is_inferred_by_the_median_of_the_last_five_differences() -> None:
     long, multiple = market(PRICE, [*FORWARD[:-1], NAN], CARRY)
     plan = plan_roll(multiple, RULE, long)
-    assert plan.event.after == DAYS[-1] + SECOND
+    assert plan.after == DAYS[-1] + SECOND
     inferred = plan.marks[plan.marks["why"] == "inferred"]
     assert inferred[["contract", "price"]].to_numpy().tolist() == [[MARCH, 17.0], [JUNE, 27.0]]
     assert plan.adjusted_prices.iloc[0] == 20.0
@@ -79,7 +73,7 @@ def test_a_price_that_is_missing_is_inferred_by_the_median_of_the_last_five_diff
 def test_with_forward_filling_the_last_known_price_of_the_same_contract_is_marked_instead() -> None:
     long, multiple = market(PRICE, [*FORWARD[:-1], NAN], CARRY)
     plan = plan_roll(multiple, RULE, long, forward_fill=True)
-    assert plan.event.after == DAYS[-1]
+    assert plan.after == DAYS[-1]
     known = plan.marks[plan.marks["why"] == "last known"]
     assert known.to_numpy().tolist() == [[JUNE, DAYS[-1], 26.0, "last known"]]
     assert plan.adjusted_prices.iloc[0] == PRICE[0] + 26.0 - 17.0
@@ -99,7 +93,7 @@ def test_a_roll_without_any_price_of_a_contract_is_refused(column: str, price: l
 def test_trailing_rows_without_any_price_are_passed_over() -> None:
     long, multiple = market(PRICE, FORWARD, CARRY)
     multiple.loc[DAYS[-1], list(PRICE_COLUMNS)] = NAN
-    assert plan_roll(multiple, RULE, long).event.after == DAYS[-2]
+    assert plan_roll(multiple, RULE, long).after == DAYS[-2]
 
 
 def test_the_first_row_of_a_table_never_counts_for_inference() -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments.contracts import RollRule
-from tradeflow_core.prices.sampling import sampling_chain
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.prices import sampling_chain
 
 RULE = RollRule("HMUZ", "HMUZ", -5, 1, 15)
 CURRENT = [20240600, 20240900, 20240900]

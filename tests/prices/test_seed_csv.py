@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tradeflow_core import day
+from tests.days import run_until
+from tests.frames import contracts_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
-from tradeflow_core.ledger import contracts_of, open_instrument_orders, positions_by_contract, roll_events_of
-from tradeflow_core.prices import CsvColumns, PriceWindow, delete_prices, read_bars_csv, seed_bars, stored_bars, update_instrument
+from tradeflow_core.ledger import open_instrument_orders, positions_by_contract, roll_events_of
+from tradeflow_core.prices import CsvColumns, PriceWindow, delete_prices, read_bars_csv, run_stages, seed_bars, stored_bars
 
 COLUMNS = CsvColumns("Time", "Last", "Open", "High", "Low", "Volume")
 HEADER = "Time,Open,High,Low,Last,Volume\n"
@@ -88,7 +89,7 @@ def test_seeded_bars_are_stored_once_and_their_contract_is_known(trading_desk: D
     assert after.equals(after.sort_values(["contract", "frequency", "start"], ignore_index=True))
     with desk.ledger.read() as view:
         assert OLD in contracts_of(view, "US10").index
-    list(update_instrument(desk, "US10"))
+    run_stages(desk, "US10")
 
 
 def test_a_day_that_is_stored_is_not_stored_again_under_another_start(trading_desk: Desk, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_deleted_prices_come_back_with_a_full_refresh(trading_desk: Desk) -> Non
     assert not any(desk.store.exists(dataset, "US10") for dataset in ("contract_prices", "multiple_prices", "adjusted_prices"))
     with desk.ledger.read() as view:
         assert len(roll_events_of(view, "US10")) == len(events)
-    list(update_instrument(desk, "US10", window=PriceWindow(full_refresh=True)))
+    run_stages(desk, "US10", window=PriceWindow(full_refresh=True))
     after = desk.store.read("adjusted_prices", "US10")
     daily_before = before["price"].dropna()
     assert after["price"].reindex(daily_before.index).notna().all()
@@ -134,10 +135,10 @@ def test_deleted_prices_come_back_with_a_full_refresh(trading_desk: Desk) -> Non
 def test_prices_of_a_held_instrument_are_not_deleted(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        ordered = str(open_instrument_orders(view)[0]["instrument"])
+        ordered = open_instrument_orders(view)[0].instrument
     with pytest.raises(StateError, match="is open; cancel it first"):
         delete_prices(desk, ordered)
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         code = next(iter(positions_by_contract(view, desk.account)))[0]
     with pytest.raises(StateError, match="is still held"):

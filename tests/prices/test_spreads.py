@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from tradeflow_core.clock import SimulatedClock
 from tradeflow_core.desk import Desk
+from tradeflow_core.home import SimulatedClock
 from tradeflow_core.ledger import current_roll
-from tradeflow_core.prices import roll_prices, sample_spreads
+from tradeflow_core.prices import sample_spreads
+from tradeflow_core.rolls import roll_prices
 
 NOON = datetime(2024, 1, 8, 16, 0, tzinfo=UTC)
 NIGHT = datetime(2024, 1, 13, 16, 0, tzinfo=UTC)

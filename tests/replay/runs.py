@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from tests.frames import table_of
 from tests.replay.folders import END, START, write_folder
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.importers import import_pysystemtrade
-from tradeflow_core.ledger import positions_by_contract, table_of
-from tradeflow_core.ledger.schema import fills, instrument_orders, roll_events
+from tradeflow_core.ledger import fills, instrument_orders, positions_by_contract, roll_events
 from tradeflow_core.replay import seed_replay
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.store import Tape
 
 ROLL_RULES = {"TRADEFLOW_ROLLS__PASSIVE_DAYS": "4", "TRADEFLOW_ROLLS__FORCE_DAYS": "2"}
 """So that the replayed days hold days before the roll, passive ones and forced ones."""

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.replay.runs import make_tape
-from tradeflow_core.brokers import BrokerOrderStatus, Leg, OrderIntent, OrderRejected, ReplayBroker
-from tradeflow_core.clock import SimulatedClock
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.brokers import OrderRejected, ReplayBroker
+from tradeflow_core.home import SimulatedClock
+from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent, OrderType
+from tradeflow_core.store import Tape
 
 OLD = 20230800
 SATURDAY = datetime(2023, 8, 12, 12, tzinfo=UTC)
@@ -38,7 +39,7 @@ def broker(tape: Tape, tmp_path: Path) -> Iterator[ReplayBroker]:
 
 
 def last_order(ref: str, quantity: int, contract: int = OLD) -> OrderIntent:
-    return OrderIntent(ref, "R1", "ALPHA", (Leg(contract, quantity),), order_type="last")
+    return OrderIntent(ref, "R1", "ALPHA", (Leg(contract, quantity),), order_type=OrderType.LAST)
 
 
 def test_it_is_filled_in_full_at_the_last_price_in_a_closed_market(broker, tape):

@@ -10,12 +10,13 @@ import pytest
 from tests.conftest import SHARED, needs_shared
 from tests.replay.runs import fills_of, positions_of
 from tradeflow_core.brokers import NoQuote
-from tradeflow_core.brokers.tape_market import TapeMarket
+from tradeflow_core.brokers.paper.tape_market import TapeMarket
+from tradeflow_core.business_day import run_replay
 from tradeflow_core.desk import Desk
 from tradeflow_core.importers import import_pysystemtrade
 from tradeflow_core.ledger import ledger_problems
-from tradeflow_core.replay import run_replay, seed_replay
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.replay import seed_replay
+from tradeflow_core.store import Tape
 
 START, END = date(2023, 8, 1), date(2023, 8, 30)
 

@@ -12,12 +12,15 @@ import pytest
 
 from tests.replay.folders import CODES, END, ROLL, START
 from tests.replay.runs import ROLL_RULES, fills_of, make_tape, orders_of, positions_of, rolls_of, seed
+from tradeflow_core.business_day import run_replay
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import Home
-from tradeflow_core.ledger import ROLLS, ledger_problems, roll_events_of
-from tradeflow_core.replay import SEEDED, DayRecord, ReplaySummary, replay_home, run_replay, seed_replay
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.ledger import ledger_problems, roll_events_of
+from tradeflow_core.model import ROLLS
+from tradeflow_core.replay import DayRecord, ReplaySummary, replay_home, seed_replay
+from tradeflow_core.replay.seeding import SEEDED
+from tradeflow_core.store import Tape
 
 OLD, NEW = 20230800, 20231100
 LONDON = "Europe/London"

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.conftest import SHARED, needs_shared
 from tests.strategy.long_markets import CODES, ESTIMATES, HOURLY, LIMITS, PAUSE, RULES, known_at, long_markets, some_rules

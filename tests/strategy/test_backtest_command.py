@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from tests.commands import answer, run, said
+from tests.days import run_until
 from tests.strategy.markets import market, write_csv_folder
+from tradeflow_core.business_day import run_day
 from tradeflow_core.cli.main import root
-from tradeflow_core.day import business_day, next_business_day, run_day, run_until
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
-from tradeflow_core.nightly.explanation import FACTORS
-from tradeflow_core.nightly.saved_runs import open_run
+from tradeflow_core.home import Home, next_business_day
+from tradeflow_core.nightly import FACTORS, open_run
 from tradeflow_core.strategy import BacktestData, load_strategy, packaged_strategies, run_backtest
 from tradeflow_core.strategy.results.summary import summarise
 
@@ -200,7 +200,7 @@ def two_days(tmp_path_factory: pytest.TempPathFactory, seeded_home: Path) -> Pat
     path = tmp_path_factory.mktemp("two") / "home"
     shutil.copytree(seeded_home, path)
     desk = Desk(Home.open(path))
-    today = business_day(desk)
+    today = desk.business_day()
     run_day(desk, today)
     begin = desk.home.at(next_business_day(today), desk.settings.day.start)
     desk.clock.wait((begin - desk.now()).total_seconds())

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.strategy.positions.dynamic import Constraints, OptimiserInputs, Outcome, Problem, optimise, optimise_over_time
 from tradeflow_core.strategy.positions.dynamic.problem import Optimised

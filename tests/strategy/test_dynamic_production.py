@@ -14,24 +14,26 @@ from sqlalchemy import insert
 
 from tests.commands import answer, run, said
 from tests.conftest import make_home
-from tradeflow_core import day
+from tests.days import run_until
+from tests.frames import table_of
+from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, next_business_day
 from tradeflow_core.ledger import (
     ANY,
-    Override,
     add_instrument_order,
+    instrument_orders,
     lock_instrument,
     positions_by_strategy,
     set_override,
     set_position_limit,
-    table_of,
     unlock_instrument,
 )
-from tradeflow_core.ledger.schema import instrument_orders, strategy_positions
-from tradeflow_core.nightly.run import latest_optimal, production_data, run_strategy, save_run, store_optimal
-from tradeflow_core.nightly.saved_runs import COVARIANCE, open_run
+from tradeflow_core.ledger.schema import strategy_positions
+from tradeflow_core.model import OrderType, Override, OverrideKind
+from tradeflow_core.nightly import latest_optimal, open_run, production_data, run_strategy, save_run, store_optimal
+from tradeflow_core.nightly.saved_runs import COVARIANCE
 from tradeflow_core.orders import generate_orders, preview_orders
 from tradeflow_core.reports import check_desk, positions_against_optimal
 from tradeflow_core.strategy import load_strategy, packaged_strategies, run_backtest
@@ -50,7 +52,7 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Path:
         strategies={NAME: {"config": "dynamic_trend_carry"}},
     )
     desk = Desk(home)
-    day.run_until(desk, "strategy_capital")
+    run_until(desk, "strategy_capital")
     desk.close()
     return home.path
 
@@ -61,7 +63,7 @@ def night(evening: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("night") / "home"
     shutil.copytree(evening, path)
     desk = Desk(Home.open(path))
-    day.run_until(desk, "optimal_positions")
+    run_until(desk, "optimal_positions")
     desk.close()
     return path
 
@@ -76,7 +78,7 @@ def desk(night: Path, tmp_path: Path) -> Iterator[Desk]:
 
 
 def make_orders(desk: Desk) -> pd.DataFrame:
-    return generate_orders(desk, NAME, latest_optimal(desk, NAME), day.business_day(desk)).set_index("instrument")
+    return generate_orders(desk, NAME, latest_optimal(desk, NAME), desk.business_day()).set_index("instrument")
 
 
 def put_positions(desk: Desk, **held: int) -> None:
@@ -137,8 +139,8 @@ def test_a_dry_run_shows_the_same_orders_and_writes_nothing(desk: Desk) -> None:
 
 
 def test_orders_are_not_made_by_hand_from_the_positions_of_another_day(desk: Desk) -> None:
-    today = day.business_day(desk)
-    desk.clock.advance_to(desk.home.at(day.next_business_day(today), desk.settings.day.start))  # type: ignore[attr-defined]
+    today = desk.business_day()
+    desk.clock.advance_to(desk.home.at(next_business_day(today), desk.settings.day.start))
     result = run(desk.home.path, "orders")
     assert result.exit_code == 1
     with desk.ledger.read() as view:
@@ -151,7 +153,7 @@ def test_orders_of_a_second_run_on_the_same_day_with_the_fills_of_the_first_are_
     again = make_orders(desk)
     assert (again["quantity"] == 0).all() and (again["unfilled"] == first["quantity"]).all()
     decided = latest_optimal(desk, NAME)
-    day.run_until(desk, "stack_handler")
+    run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
         held = {code: quantity for (_, code), quantity in positions_by_strategy(view).items()}
     assert held == {code: int(target) for code, target in decided["optimised_position"].items() if target}
@@ -206,7 +208,7 @@ def test_an_instrument_that_may_not_be_traded_keeps_its_position_and_says_why(de
     put_positions(desk, CORN=7, MXP=-6)
     with desk.ledger.begin() as tx:
         lock_instrument(tx, "CORN", "person", desk.now(), "do not touch")
-        set_override(tx, ANY, "MXP", Override("no_trading", 0.0, "restricted"), desk.now(), "me")
+        set_override(tx, ANY, "MXP", Override(OverrideKind.NO_TRADING, 0.0, "restricted"), desk.now(), "me")
     decisions = make_orders(desk)
     assert decisions["quantity"][["CORN", "MXP"]].tolist() == [0, 0]
     assert decisions["reason"]["CORN"] == "locked (person: do not touch)"
@@ -226,7 +228,7 @@ def test_an_instrument_without_volatility_is_left_alone_and_the_reason_is_shown(
     covariance.to_parquet(path)
     optimal = latest_optimal(desk, NAME)
     optimal.loc[code, "annual_volatility"] = np.nan
-    decisions = generate_orders(desk, NAME, optimal, day.business_day(desk)).set_index("instrument")
+    decisions = generate_orders(desk, NAME, optimal, desk.business_day()).set_index("instrument")
     assert decisions.loc[code, "quantity"] == 0
     assert decisions.loc[code, "reason"] == "left alone: no volatility is known"
     assert (decisions["quantity"] != 0).any()
@@ -245,16 +247,16 @@ def test_where_there_is_no_solution_nothing_is_traded_and_a_person_hears_of_it(d
 
 def test_positions_are_not_optimised_with_the_covariance_of_another_run(desk: Desk) -> None:
     optimal = latest_optimal(desk, NAME)
-    desk.clock.advance_to(desk.home.at(day.business_day(desk), desk.settings.day.session_end))  # type: ignore[attr-defined]
-    save_run(desk, run_strategy(desk, NAME), day.business_day(desk))
+    desk.clock.advance_to(desk.home.at(desk.business_day(), desk.settings.day.session_end))
+    save_run(desk, run_strategy(desk, NAME), desk.business_day())
     with pytest.raises(StateError, match="not those of the run that is kept"):
-        generate_orders(desk, NAME, optimal, day.business_day(desk))
+        generate_orders(desk, NAME, optimal, desk.business_day())
     make_orders(desk)
 
 
 def test_another_run_of_the_same_day_is_decided_anew(desk: Desk) -> None:
     make_orders(desk)
-    save_run(desk, run_strategy(desk, NAME), day.business_day(desk))
+    save_run(desk, run_strategy(desk, NAME), desk.business_day())
     assert latest_optimal(desk, NAME)[["lower", "upper", "optimised_position"]].isna().all(axis=None)
     assert (make_orders(desk)["quantity"] == 0).all(), "the same run with the orders of the first on the stack"
     assert latest_optimal(desk, NAME)["optimised_position"].notna().all()
@@ -263,7 +265,7 @@ def test_another_run_of_the_same_day_is_decided_anew(desk: Desk) -> None:
 def test_a_fraction_of_the_optimised_position_may_be_held(desk: Desk) -> None:
     code = most_wanted(desk)
     with desk.ledger.begin() as tx:
-        set_override(tx, NAME, code, Override("fraction", 0.5, "careful"), desk.now(), "me")
+        set_override(tx, NAME, code, Override(OverrideKind.FRACTION, 0.5, "careful"), desk.now(), "me")
     decision = make_orders(desk).loc[code]
     assert decision["quantity"] == np.floor(0.5 * latest_optimal(desk, NAME)["optimised_position"][code])
     assert decision["reason"] == "override fraction (careful)"
@@ -272,7 +274,9 @@ def test_a_fraction_of_the_optimised_position_may_be_held(desk: Desk) -> None:
 def test_what_is_wanted_from_an_earlier_order_counts(desk: Desk) -> None:
     code = most_wanted(desk)
     with desk.ledger.begin() as tx:
-        add_instrument_order(tx, NAME, code, 1, "best", day.business_day(desk), desk.now())
+        add_instrument_order(
+            tx, strategy=NAME, instrument=code, quantity=1, order_type=OrderType.BEST, day=desk.business_day(), now=desk.now()
+        )
     decisions = make_orders(desk)
     target = latest_optimal(desk, NAME)["optimised_position"]
     assert decisions.loc[code, "quantity"] == target[code] - 1
@@ -311,7 +315,7 @@ def test_a_day_through_dagster_makes_the_same_orders(evening: Path, tmp_path: Pa
     for way, execute in (("with", execute_job), ("without", day.run_job)):
         shutil.copytree(evening, tmp_path / way)
         desk = Desk(Home.open(tmp_path / way))
-        day.run_day(desk, day.business_day(desk), execute)
+        day.run_day(desk, desk.business_day(), execute)
         made[way] = latest_optimal(desk, NAME)
         assert check_desk(desk) == []
         desk.close()

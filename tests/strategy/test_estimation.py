@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 from tests.strategy.returns import daily_pandl, same, weekly

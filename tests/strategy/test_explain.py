@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.strategy.markets import market, up_to
-from tradeflow_core.nightly.explanation import CAP, FACTORS, MULTIPLIER, Explanation, explain, shapley
-from tradeflow_core.nightly.run_writer import save_day
-from tradeflow_core.nightly.saved_runs import open_run
+from tradeflow_core.nightly import CAP, FACTORS, MULTIPLIER, Explanation, explain, open_run, save_day
+from tradeflow_core.nightly.explanation import shapley
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import BacktestData, load_strategy, packaged_strategies, run_backtest
 

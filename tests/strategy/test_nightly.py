@@ -16,9 +16,19 @@ from tests.conftest import REPO
 from tests.strategy.markets import market
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.nightly.run import latest_optimal, run_strategy, save_run
-from tradeflow_core.nightly.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY, prune, save_day, save_folder
-from tradeflow_core.nightly.saved_runs import SavedRun, open_run, saved_days, saved_strategies
+from tradeflow_core.nightly import (
+    SavedRun,
+    latest_optimal,
+    open_run,
+    prune,
+    run_strategy,
+    save_day,
+    save_folder,
+    save_run,
+    saved_days,
+    saved_strategies,
+)
+from tradeflow_core.nightly.run_writer import BY_RULE, KEPT_ROWS, OF_OVERLAY
 from tradeflow_core.store import Store
 from tradeflow_core.strategy import Backtest, load_strategy, packaged_strategies, run_backtest
 

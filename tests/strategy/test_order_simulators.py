@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.prices import hourly_prices
+from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
 from tradeflow_core.strategy.results.order_simulators import simulated_curve, simulated_curves, trade
 

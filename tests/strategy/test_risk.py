@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.strategy.positions.risk import (
     PortfolioRisk,

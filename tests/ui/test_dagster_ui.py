@@ -24,11 +24,11 @@ from tests.assets.conftest import THREE, with_broken
 from tests.conftest import REPO, make_home
 from tradeflow_assets.runner import execute_job
 from tradeflow_assets.serve import command, environment
-from tradeflow_core.day import business_day, next_business_day, run_day
+from tradeflow_core.business_day import run_day
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home
-from tradeflow_core.instruments import display
+from tradeflow_core.home import Home, next_business_day
 from tradeflow_core.ledger import current_roll
+from tradeflow_core.model import contract_label
 
 CHROMIUM = shutil.which("chromium")
 BROKEN, GOOD = "GOLD_micro", "CORN"
@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The UI of a home with one finished day, on the morning of the next, where the market of one instrument broke over night."""
     folder = tmp_path_factory.mktemp("served")
     desk = Desk(make_home(folder / "home", universe=THREE, simulated={"history_years": 1}))
-    today = business_day(desk)
+    today = desk.business_day()
     run_day(desk, today, execute_job)
     desk = with_broken(desk, BROKEN)
     begin = desk.home.at(next_business_day(today), desk.settings.day.start)
@@ -276,7 +276,7 @@ def test_a_person_rolls_prices_from_the_launchpad_and_sees_before_and_after(site
     page.get_by_text("the volume has moved").first.wait_for()
     assert {name: shown_table(page, name) for name in names} == shown, "it was done as it was shown"
     rolls = {row[0]: row for row in shown_table(page, "rolls")}
-    assert rolls[ROLLED][1:4:2] == ["No_Roll", display(old.forward_contract)] and set(THREE) < set(rolls)
+    assert rolls[ROLLED][1:4:2] == ["No_Roll", contract_label(old.forward_contract)] and set(THREE) < set(rolls)
     keep(page, "roll_status")
     for asset in ("roll_status", "adjusted_prices"):
         page.goto(f"{site.url}/assets/{asset}/?view=lineage")

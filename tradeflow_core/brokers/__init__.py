@@ -1,45 +1,5 @@
 """The broker interface and its implementations."""
 
-from tradeflow_core.brokers.base import (
-    BAR_COLUMNS,
-    AccountSnapshot,
-    Broker,
-    BrokerError,
-    BrokerOrderStatus,
-    BrokerUnavailable,
-    ContractSpec,
-    Execution,
-    Leg,
-    NoData,
-    NoQuote,
-    OrderIntent,
-    OrderRejected,
-    OrderState,
-    Quote,
-    UnknownContract,
-    UnknownOrder,
-)
-from tradeflow_core.brokers.replay import ReplayBroker
-from tradeflow_core.brokers.simulated import SimulatedBroker
+import lazy_loader
 
-__all__ = [
-    "BAR_COLUMNS",
-    "AccountSnapshot",
-    "Broker",
-    "BrokerError",
-    "BrokerOrderStatus",
-    "BrokerUnavailable",
-    "ContractSpec",
-    "Execution",
-    "Leg",
-    "NoData",
-    "NoQuote",
-    "OrderIntent",
-    "OrderRejected",
-    "OrderState",
-    "Quote",
-    "ReplayBroker",
-    "SimulatedBroker",
-    "UnknownContract",
-    "UnknownOrder",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

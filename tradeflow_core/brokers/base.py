@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Protocol
 
 import pandas as pd
 
 from tradeflow_core.errors import TradeflowError
+from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent
 
 BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]
 """Columns of a frame of bars: contract int64, frequency text `D`, `H` or finer, start and end `datetime64[us, UTC]`, the rest float64."""
@@ -90,38 +90,6 @@ class AccountSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """`quantity` contracts of one contract: positive buys, negative sells."""
-
-    contract: int
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True)
-class OrderIntent:
-    """What we want the broker to do. `client_ref` is ours, unique for ever: submitting the same one twice makes one order.
-
-    `limit_price` of a spread is the price of the first leg minus that of the second.
-    """
-
-    client_ref: str
-    account: str
-    instrument: str
-    legs: tuple[Leg, ...]
-    order_type: str = "market"
-    limit_price: float | None = None
-
-
-class BrokerOrderStatus(StrEnum):
-    """Where an order stands at the broker."""
-
-    WORKING = "working"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
 class OrderState:
     """What the broker says of one order: `filled` contracts of each leg, in the order of the legs."""
 
@@ -130,22 +98,6 @@ class OrderState:
     status: BrokerOrderStatus
     filled: tuple[int, ...]
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One fill of one leg. `exec_id` is the broker's and unique; `quantity` is signed; `commission` None until it is known."""
-
-    exec_id: str
-    client_ref: str
-    account: str
-    instrument: str
-    contract: int
-    quantity: int
-    price: float
-    time: datetime
-    commission: Decimal | None
-    currency: str
 
 
 class Broker(Protocol):
@@ -194,5 +146,5 @@ class Broker(Protocol):
     def order_state(self, client_ref: str) -> OrderState:
         """Where the order stands; raises UnknownOrder when the broker has never seen it."""
 
-    def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Execution]:
+    def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
         """Fills of the account in order of time; only those of the given references if given."""

@@ -41,8 +41,7 @@ def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, max_chang
     rows: list[tuple[float, float, float, float]] = []
     capital = maximum = accumulated = previous = 0.0
     before: pd.Timestamp | None = None
-    for time, value in values.items():
-        assert isinstance(time, pd.Timestamp)
+    for time, value in zip(pd.DatetimeIndex(values.index), values, strict=True):
         if before is None:
             capital = maximum = value
         else:

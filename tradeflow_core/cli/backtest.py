@@ -18,10 +18,9 @@ from tradeflow_core.cli.history import progress
 from tradeflow_core.cli.render import console, errors, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.cli.saved import compare, show
-from tradeflow_core.clock import WallClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Home
+from tradeflow_core.home import Home, WallClock
 from tradeflow_core.model import nearest
 from tradeflow_core.nightly import production_data, save_folder
 from tradeflow_core.strategy import (
@@ -35,8 +34,6 @@ from tradeflow_core.strategy import (
     parse_changes,
     parse_grid,
     run_backtest,
-)
-from tradeflow_core.strategy import (
     sweep as run_sweep,
 )
 from tradeflow_core.strategy.results import Summary, summarise, summary_tables

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from datetime import date, datetime
-from datetime import time as clock_time
+from datetime import date, datetime, time as clock_time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,14 +13,13 @@ import click
 import pandas as pd
 from rich.markup import escape
 
-from tradeflow_core import day as business
+from tradeflow_core import business_day as business
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import Home
-from tradeflow_core.ledger import journal
+from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
+from tradeflow_core.ledger import recorded_steps
 from tradeflow_core.reports import capital_history, contract_positions, fills_by_contract, fills_of_day, orders_of_day
-from tradeflow_core.settings import SETTINGS_FILE, Settings, environment_home
 
 RUNNER = "tradeflow_assets.runner"
 """The module that runs a job through Dagster. Named, not imported: the core works without Dagster."""
@@ -138,7 +136,7 @@ def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, a
         if not as_json:
             console.print(f"\n[bold]{each:%A %Y-%m-%d}[/bold]")
         business.run_day(desk, each, executor(through_dagster), lambda done: _tell(desk, done, records, as_json))
-    last = business.last_done_day(desk)
+    last = desk.last_done_day()
     if as_json:
         print_json({"days": [str(each) for each in days], "jobs": records, **closing_tables(desk, last)})
     else:
@@ -152,7 +150,7 @@ def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, a
 
 def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], quiet: bool) -> None:
     with desk.ledger.read() as view:
-        steps = journal(view)
+        steps = recorded_steps(view)
     own = steps[(steps["day"] == done.day) & steps["step"].isin(business.JOBS[done.job])]
     records.append(
         {

@@ -11,7 +11,6 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from tradeflow_core import day as business
 from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.errors import ConfigError
@@ -35,7 +34,7 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
     desk = open_desk(home, quiet=as_json)
     if instrument:
         desk.instrument(instrument)
-    today = business.business_day(desk)
+    today = desk.business_day()
     with desk.ledger.read() as view:
         stop, locked = active_stop(view), locked_instruments(view)
     positions, orders, fresh, capital = (
@@ -60,7 +59,7 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
         "account": desk.account,
         "time": desk.now(),
         "business_day": today,
-        "last_done_day": business.last_done_day(desk),
+        "last_done_day": desk.last_done_day(),
         "trading_stopped": None if stop is None else f"{stop.who}: {stop.why}",
         "capital": capital.iloc[-1].to_dict() if len(capital) else None,
         "positions": positions,

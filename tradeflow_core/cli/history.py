@@ -13,17 +13,16 @@ import pandas as pd
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from tradeflow_core.business_day import run_replay
 from tradeflow_core.cli.days import executor
 from tradeflow_core.cli.render import console, errors, print_json, print_table
-from tradeflow_core.day import business_day, next_business_day
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.home import Home
-from tradeflow_core.importers import InstrumentImport, adopt, import_pysystemtrade
-from tradeflow_core.replay import DayRecord, replay_home, run_replay, seed_replay
+from tradeflow_core.home import Home, environment_home, next_business_day
+from tradeflow_core.importers import InstrumentImport, import_pysystemtrade
+from tradeflow_core.replay import DayRecord, adopt, replay_home, seed_replay
 from tradeflow_core.reports import check_desk
-from tradeflow_core.settings import environment_home
-from tradeflow_core.store.tape import Tape
+from tradeflow_core.store import Tape
 
 
 def progress(what: str, total: int, quiet: bool) -> tuple[Progress, TaskID]:
@@ -147,7 +146,7 @@ def replay(
     if not as_json:
         console.print(f"[dim]{made.describe()}[/dim]", soft_wrap=True)
     desk = Desk(made)
-    left, day = 0, business_day(desk)
+    left, day = 0, desk.business_day()
     while day <= last:
         left, day = left + 1, next_business_day(day)
     desk.close()
@@ -160,7 +159,7 @@ def replay(
             console.print(escape(done.line()), soft_wrap=True)
 
     with bar:
-        summary = run_replay(made, last, execute, tell)
+        summary = run_replay(made, last, execute, on_day=tell)
     seconds = time.perf_counter() - started
     checked = Desk(made)
     problems = check_desk(checked)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from tradeflow_core import day as business
+from tradeflow_core import business_day as business
 from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import json_option
@@ -56,7 +56,7 @@ def orders(home: Path | None, dry_run: bool, as_json: bool) -> None:
 
 def _require_positions_of_today(desk: Desk) -> None:
     """Refuse to trade on optimal positions of another day."""
-    today = business.business_day(desk)
+    today = desk.business_day()
     for name in desk.settings.strategies:
         made = latest_optimal(desk, name)["day"].iloc[0].date()
         if made != today:

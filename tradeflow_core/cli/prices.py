@@ -11,15 +11,14 @@ import click
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tradeflow_core import day as business
 from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import ask, json_option, yes_option
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
-from tradeflow_core.instruments import display, parse_contract
-from tradeflow_core.instruments.tables import REGIONS
+from tradeflow_core.instruments import REGIONS
 from tradeflow_core.ledger import FX_CONTRACT
+from tradeflow_core.model import contract_label, parse_contract
 from tradeflow_core.prices import (
     FREQUENCY_NAMES,
     CsvColumns,
@@ -28,12 +27,14 @@ from tradeflow_core.prices import (
     SuspectPrice,
     decide_prices,
     delete_prices,
+    price_summary,
     read_bars_csv,
     review_bars,
     review_rates,
     sample_spreads,
     seed_bars,
     suspects,
+    update_instrument,
 )
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -81,14 +82,14 @@ def update(
         task = progress.add_task("prices", total=len(codes))
         for code in codes:
             progress.update(task, description=f"prices of {code}")
-            outcomes.append(business.update_prices_of(desk, code, window))
+            outcomes.append(update_instrument(desk, code, window=window))
             progress.advance(task)
     failed = {outcome.instrument: outcome.error for outcome in outcomes if outcome.error}
     if as_json:
         print_json({"updated": [code for code in codes if code not in failed], "failed": failed})
     else:
         print_table("Failed", pd.DataFrame({"instrument": list(failed), "why": list(failed.values())}), "none")
-        console.print(business.price_summary(outcomes), soft_wrap=True)
+        console.print(price_summary(outcomes), soft_wrap=True)
     if failed:
         raise StateError(f"{len(failed)} of {len(codes)} instruments failed; they keep their last good prices and are locked")
 
@@ -199,7 +200,7 @@ def _decision(verdict: str, text: str, currency: str | None) -> PriceDecision:
 
 
 def _contract_name(contract: int) -> str:
-    return display(int(contract)) if contract else ""
+    return contract_label(int(contract)) if contract else ""
 
 
 def _reference(each: SuspectPrice) -> str:
@@ -273,7 +274,7 @@ def seed(
         print_json({"instrument": code, "read": report.read, "added": report.added, "stored": not dry_run})
     else:
         verb = "would add" if dry_run else "added"
-        console.print(f"{verb} {report.added:,} of {report.read:,} bars of {code} {display(parse_contract(contract))}")
+        console.print(f"{verb} {report.added:,} of {report.read:,} bars of {code} {contract_label(parse_contract(contract))}")
         if report.added and not dry_run:
             console.print(f"`tradeflow roll parameters {code}` rebuilds its roll history with them", soft_wrap=True)
 

@@ -14,12 +14,11 @@ from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.instruments import RollRule, display
-from tradeflow_core.prices import (
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.model import EVENT_CONTRACTS, RollState, contract_label
+from tradeflow_core.rolls import (
     EXPLANATIONS,
     ParameterChange,
-    RollPlan,
-    RollState,
     RollStatus,
     apply_parameters,
     parse_state,
@@ -31,6 +30,7 @@ from tradeflow_core.prices import (
     roll_statuses,
     set_state,
 )
+from tradeflow_core.series import RollPlan
 
 SAID = "said on the command line"
 
@@ -77,8 +77,8 @@ def print_statuses(title: str, statuses: list[RollStatus]) -> None:
             "instrument": status.instrument,
             "state": status.state,
             "decision": status.decision,
-            "priced": display(status.priced),
-            "forward": display(status.forward),
+            "priced": contract_label(status.priced),
+            "forward": contract_label(status.forward),
             "position": status.position,
             "days to roll": status.days_to_roll,
             "to expiry": status.days_to_expiry,
@@ -152,7 +152,7 @@ def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool
     if dry_run:
         console.print(f"would do: {instrument} from {change.before} to {wanted}")
     elif report["done"]:
-        rolled = f" (rolled into {display(plan.event.price_contract)})" if plan else ""
+        rolled = f" (rolled into {contract_label(plan.price_contract)})" if plan else ""
         console.print(f"[bold]{instrument}[/bold]: {change.before} -> {report['after']}{rolled}")
     else:
         console.print("nothing was changed")
@@ -209,18 +209,12 @@ def print_preview(desk: Desk, code: str, plan: RollPlan) -> None:
         print_table(f"{code} {name.replace('_', ', ')} the roll", shown, decimals=4)
     for mark in plan.marks[plan.marks["why"] != "first row"].to_dict("records"):
         console.print(
-            f"{display(int(mark['contract']))} was not quoted at {mark['date']:%Y-%m-%d %H:%M} UTC: {mark['price']:,.4f} ({mark['why']})"
+            f"{contract_label(int(mark['contract']))} was not quoted at {mark['date']:%Y-%m-%d %H:%M} UTC: {mark['price']:,.4f} ({mark['why']})"
         )
 
 
 def _event(plan: RollPlan) -> dict[str, object]:
-    event = plan.event
-    return {
-        "after": event.after,
-        "price_contract": int(event.price_contract),
-        "forward_contract": int(event.forward_contract),
-        "carry_contract": int(event.carry_contract),
-    }
+    return {"after": plan.after, **{name: getattr(plan, name) for name in EVENT_CONTRACTS}}
 
 
 def ask(question: str, yes: bool, as_json: bool) -> bool:
@@ -309,12 +303,12 @@ def _print_change(change: ParameterChange) -> None:
         f"hold {rule.hold}, priced {rule.priced}, roll {rule.roll_offset}, carry {rule.carry_offset:+d}, expiry {rule.expiry_offset}"
     )
     console.print(f"now:    {show(change.before)}\nafter:  {show(change.after)}")
-    rolls = change.rolls.assign(into=[display(int(contract)) for contract in change.rolls["into"]])
+    rolls = change.rolls.assign(into=[contract_label(int(contract)) for contract in change.rolls["into"]])
     print_table("Rolls that change", rolls, "none")
     last, now = change.events[-1], change.present
     console.print(
-        f"rolls: {change.rolls_before} -> {change.rolls_after}; priced contract: {display(now.price_contract)} -> "
-        f"{display(last.price_contract)}; adjusted prices change by up to {change.adjusted_change:,.4f} beyond a constant, "
+        f"rolls: {change.rolls_before} -> {change.rolls_after}; priced contract: {contract_label(now.price_contract)} -> "
+        f"{contract_label(last.price_contract)}; adjusted prices change by up to {change.adjusted_change:,.4f} beyond a constant, "
         f"{change.adjusted_differs:.0%} of them",
         soft_wrap=True,
     )

@@ -15,8 +15,7 @@ from tradeflow_core.cli.days import open_desk
 from tradeflow_core.cli.render import console, print_json, print_table
 from tradeflow_core.cli.roll import json_option
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.instruments import display
-from tradeflow_core.model import nearest
+from tradeflow_core.model import contract_label, nearest
 from tradeflow_core.nightly import (
     CAP,
     FACTORS,
@@ -146,7 +145,7 @@ def _overview(run: SavedRun, days: list[date], as_json: bool) -> None:
     )
     positions = run.optimal.drop(columns="point_size").reset_index()
     positions["reference_date"] = [f"{day:%Y-%m-%d}" if pd.notna(day) else "" for day in positions["reference_date"]]
-    positions["reference_contract"] = [display(int(each)) if each else "" for each in positions["reference_contract"]]
+    positions["reference_contract"] = [contract_label(int(each)) if each else "" for each in positions["reference_contract"]]
     print_table("Optimal positions", positions, limit=1000)
     console.print(f"stages: {', '.join(manifest.stages)}", soft_wrap=True)
     console.print(f"rules: {', '.join(manifest.rules)}", soft_wrap=True)
@@ -171,15 +170,13 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
     """A record for each day, with a figure for each column; columns of two levels are nested."""
     records: list[dict[str, object]] = []
     for stamp, row in zip(_stamps(table), table.to_numpy(float), strict=True):
-        record: dict[str, object] = {"date": stamp}
+        figures: dict[str, Any] = {"date": stamp}
         for name, value in zip(table.columns, row, strict=True):
             if isinstance(name, tuple):
-                inner = record.setdefault(str(name[0]), {})
-                assert isinstance(inner, dict)
-                inner[str(name[1])] = value
+                figures.setdefault(str(name[0]), {})[str(name[1])] = value
             else:
-                record[str(name)] = value
-        records.append(record)
+                figures[str(name)] = value
+        records.append(figures)
     return records
 
 

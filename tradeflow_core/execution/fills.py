@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tradeflow_core.brokers import BrokerOrderStatus, Execution, OrderState, UnknownOrder
+from tradeflow_core.brokers import OrderState, UnknownOrder
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
-    BrokerOrder,
-    Fill,
     Overfill,
     book_fill,
     complete_orders,
@@ -20,11 +18,10 @@ from tradeflow_core.ledger import (
     lock_instrument,
     set_broker_status,
 )
+from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, Fill, LockOwner
 
 LOST_AFTER = timedelta(seconds=30)
 """How long the broker may deny knowing an order before it counts as never arrived."""
-
-LOCK_OWNER = "execution"
 
 
 def poll_orders(desk: Desk) -> int:
@@ -42,37 +39,23 @@ def poll_orders(desk: Desk) -> int:
         except UnknownOrder:
             _not_found(desk, order)
             continue
-        executions = desk.broker.executions(desk.account, [order.client_ref])
-        booked += _record(desk, order, state, executions)
+        booked += _record(desk, order, state, desk.broker.executions(desk.account, [order.client_ref]))
     with desk.ledger.begin() as tx:
         complete_orders(tx, desk.now())
     return booked
 
 
-def _record(desk: Desk, order: BrokerOrder, state: OrderState, executions: list[Execution]) -> int:
+def _record(desk: Desk, order: BrokerOrder, state: OrderState, fills: list[Fill]) -> int:
     now, booked = desk.now(), 0
     try:
         with desk.ledger.begin() as tx:
-            for execution in executions:
-                booked += book_fill(
-                    tx,
-                    Fill(
-                        execution.exec_id,
-                        execution.client_ref,
-                        execution.contract,
-                        execution.quantity,
-                        execution.price,
-                        execution.time,
-                        execution.commission,
-                        execution.currency,
-                    ),
-                    now,
-                )
-            if sum(abs(filled) for filled in state.filled) <= sum(abs(execution.quantity) for execution in executions):
-                set_broker_status(tx, order.id, state.status.value, now, state.broker_id, state.reason)
+            for fill in fills:
+                booked += book_fill(tx, fill, now)
+            if sum(abs(filled) for filled in state.filled) <= sum(abs(fill.quantity) for fill in fills):
+                set_broker_status(tx, order.id, state.status, now=now, broker_id=state.broker_id, reason=state.reason)
     except Overfill as error:
         with desk.ledger.begin() as tx:
-            lock_instrument(tx, order.instrument, LOCK_OWNER, now, str(error))
+            lock_instrument(tx, order.instrument, LockOwner.EXECUTION, now, str(error))
         desk.alerts.send(f"overfill {order.instrument}", str(error), now)
         return 0
     if state.status == BrokerOrderStatus.REJECTED:
@@ -83,9 +66,9 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState, executions: list[
 def _not_found(desk: Desk, order: BrokerOrder) -> None:
     now = desk.now()
     # The paper exchange takes an order at once or never, and simulated time stands still while a killed desk is started again.
-    if order.status == "sending" and not desk.clock.is_simulated and now - order.sent_at < LOST_AFTER:
+    if order.status is BrokerOrderStatus.SENDING and desk.settings.time_is_real and now - order.sent_at < LOST_AFTER:
         return
     why = "the broker does not know it: it never arrived"
     with desk.ledger.begin() as tx:
-        set_broker_status(tx, order.id, "lost", now, reason=why)
+        set_broker_status(tx, order.id, BrokerOrderStatus.LOST, now=now, reason=why)
     desk.alerts.send(f"order lost {order.instrument}", f"{order.client_ref}: {why}", now)

@@ -6,7 +6,6 @@ this machine, a lease in the ledger that only one works on any.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import uuid
@@ -16,38 +15,35 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
+from filelock import FileLock, Timeout
 
 from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
-from tradeflow_core.clock import SimulatedClock, WallClock
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.execution.fills import poll_orders
-from tradeflow_core.execution.reconcile import reconcile
+from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import generate_roll_orders
-from tradeflow_core.execution.send import close_at_last_price, send_orders
+from tradeflow_core.execution.send import send_orders
 from tradeflow_core.execution.spawn import spawn_contract_orders
-from tradeflow_core.instruments import display
+from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
-    ROLLS,
-    ContractOrder,
     active_stop,
-    add_contract_order,
-    add_instrument_order,
     close_all_orders,
     live_broker_orders,
     open_contract_orders,
     open_instrument_orders,
-    positions_by_contract,
-    positions_by_strategy,
     release_lease,
     take_lease,
 )
 
 LEASE = "stack_handler"
+LOCK_FILE = "stack_handler.lock"
 LEASE_SECONDS = 120
+"""A handler prolongs its lease at every pass, every few seconds: one that has not for two minutes is taken for dead."""
 POLL_SECONDS = 5
+"""How often a handler looks in a live home: often enough for a fill to be booked while a person watches."""
 CANCEL_SECONDS = 60
+"""How long a broker may take to confirm cancellations before a person is called."""
 
 
 @dataclass
@@ -110,7 +106,7 @@ class StackHandler:
         """Pass after pass until `until` (UTC), then end the day's orders. A simulated clock moves a tick a pass, and straight to the end
         when nothing is left to do. Raises StateError if another handler is at work.
         """
-        with _alone_on_this_machine(self.desk.home.path / "stack_handler.lock"):
+        with _alone_on_this_machine(self.desk.home.path / LOCK_FILE):
             self._hold_lease()
             try:
                 return self._session(until, on_pass)
@@ -173,67 +169,25 @@ class StackHandler:
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
-        if isinstance(clock, SimulatedClock):
-            clock.advance_to(until)
-        else:
+        if self.desk.settings.time_is_real:
             clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
+        else:
+            clock.advance_to(until)
 
 
 @contextmanager
 def _alone_on_this_machine(path: Path) -> Iterator[None]:
-    """Hold the file `path` locked, which the system undoes when this process dies, however it dies. Raises StateError if another holds it."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateError("a stack handler of this home is running already on this machine; stop that one first") from error
-        yield
+    """Hold the file `path` locked. Raises StateError if another process holds it.
+
+    The system lifts the lock when this process dies, however it dies; so a lock that is held proves that its holder lives.
+    """
+    try:
+        with FileLock(path, blocking=False):
+            yield
+    except Timeout as error:
+        raise StateError("a stack handler of this home is running already on this machine; stop that one first") from error
 
 
 def _was_here(owner: str) -> bool:
-    """Whether the owner of a lease was on this machine. Whoever holds the file lock knows that it lives no more."""
+    """Whether the owner of a lease ran on this machine. We hold the file lock, so that process is dead."""
     return owner.split(" ", 1)[0] == socket.gethostname()
-
-
-def close_rolled_contract(desk: Desk, code: str, contract: int) -> list[str]:
-    """Close what is held of a contract that a tape has rolled out of, at its last price, for the strategies that hold it.
-
-    Returns lines for the report of the day. Interrupted at any point and called again it goes on: what the broker has filled is booked
-    first, and orders that were made are used.
-    """
-    poll_orders(desk)
-    with desk.ledger.begin() as tx:
-        position = positions_by_contract(tx, desk.account).get((code, contract), 0)
-        if not position:
-            return []
-        underway = [order for order in open_contract_orders(tx) if _closes(order, code, contract)]
-        left = position + sum(leg.remaining for order in underway for leg in order.legs)
-        for name, part in _holders(tx, code, left) if left else []:
-            order = add_instrument_order(
-                tx, name, code, -part if name != ROLLS else 0, "balance", desk.today(), desk.now(), contract
-            )
-            add_contract_order(tx, order, code, "balance", [(contract, -part)], desk.now())
-    with desk.ledger.read() as view:
-        children = [order for order in open_contract_orders(view) if _closes(order, code, contract)]
-    for child in children:
-        close_at_last_price(desk, child)
-    poll_orders(desk)
-    return [f"{code}: {position} of {display(contract)} closed at the last price, since the tape rolled"]
-
-
-def _closes(order: ContractOrder, code: str, contract: int) -> bool:
-    return order.instrument == code and order.order_type == "balance" and [leg.contract for leg in order.legs] == [contract]
-
-
-def _holders(tx: Connection, code: str, position: int) -> list[tuple[str, int]]:
-    """Whose the `position` in an instrument is: (strategy, contracts), the largest holder first; what nobody holds is the first one's."""
-    holders = {
-        name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and name != ROLLS
-    }
-    shares: list[tuple[str, int]] = []
-    for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
-        if held * position > 0:
-            part = held if abs(held) <= abs(position) else position
-            shares.append((name, part))
-            position -= part
-    return [*shares, (next(iter(sorted(holders)), ROLLS), position)] if position else shares

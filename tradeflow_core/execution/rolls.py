@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
-    ROLLS,
     add_contract_order,
     add_instrument_order,
-    current_rolls,
+    find_roll,
     locked_instruments,
     open_contract_orders,
     open_instrument_orders,
@@ -17,7 +18,7 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     roll_state,
 )
-from tradeflow_core.prices import RollState
+from tradeflow_core.model import ROLLS, Leg, OrderType, RollState
 
 
 def generate_roll_orders(desk: Desk) -> int:
@@ -37,42 +38,65 @@ def generate_roll_orders(desk: Desk) -> int:
 
 
 def _roll(tx: Connection, desk: Desk, code: str) -> bool:
-    state, roll = RollState(roll_state(tx, code)), current_rolls(tx).get(code)
-    if (
-        state not in (RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE)
-        or roll is None
-        or code in locked_instruments(tx)
-    ):
+    state, roll = roll_state(tx, code), find_roll(tx, code)
+    if not state.is_forced or roll is None or code in locked_instruments(tx):
         return False
     position = positions_by_contract(tx, desk.account).get((code, roll.price_contract), 0)
     spawned = {order.instrument_order_id for order in open_contract_orders(tx)}
     busy = any(
-        order["instrument"] == code
-        and (order["strategy"] == ROLLS or order["id"] in spawned or int(str(order["quantity"])) * position < 0)
+        order.instrument == code and (order.strategy == ROLLS or order.id in spawned or order.quantity * position < 0)
         for order in open_instrument_orders(tx)
     )
     if not position or busy:
         return False
-    now, day = desk.now(), desk.today()
-    if state == RollState.CLOSE:
-        return _close(tx, desk, code, roll.price_contract, position)
-    order = add_instrument_order(tx, ROLLS, code, 0, "roll", day, now, reference_contract=roll.price_contract)
-    legs = [(roll.price_contract, -position), (roll.forward_contract, position)]
-    for children in [legs] if state == RollState.FORCE else [legs[:1], legs[1:]]:
-        add_contract_order(tx, order, code, "market", children, now)
+    if state is RollState.CLOSE:
+        return _close(tx, desk, code, contract=roll.price_contract, position=position)
+    order = add_instrument_order(
+        tx,
+        strategy=ROLLS,
+        instrument=code,
+        quantity=0,
+        order_type=OrderType.ROLL,
+        day=desk.today(),
+        now=desk.now(),
+        reference_contract=roll.price_contract,
+    )
+    legs = [Leg(roll.price_contract, -position), Leg(roll.forward_contract, position)]
+    for children in [legs] if state is RollState.FORCE else [legs[:1], legs[1:]]:
+        add_contract_order(tx, order, instrument=code, order_type=OrderType.MARKET, legs=children, now=desk.now())
     return True
 
 
-def _close(tx: Connection, desk: Desk, code: str, contract: int, position: int) -> bool:
+def _close(tx: Connection, desk: Desk, code: str, *, contract: int, position: int) -> bool:
     """Close the priced contract for the strategies that hold the instrument on the same side, the largest holder first."""
-    holders = {
-        name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code and held * position > 0
-    }
-    left = position
-    for name, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
-        part = held if abs(held) <= abs(left) else left
-        if part:
-            order = add_instrument_order(tx, name, code, -part, "market", desk.today(), desk.now(), reference_contract=contract)
-            add_contract_order(tx, order, code, "market", [(contract, -part)], desk.now())
-            left -= part
-    return left != position
+    holders = {name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code}
+    shares, _ = share_out(holders, position)
+    for strategy, share in shares:
+        order = add_instrument_order(
+            tx,
+            strategy=strategy,
+            instrument=code,
+            quantity=-share,
+            order_type=OrderType.MARKET,
+            day=desk.today(),
+            now=desk.now(),
+            reference_contract=contract,
+        )
+        legs = [Leg(contract, -share)]
+        add_contract_order(tx, order, instrument=code, order_type=OrderType.MARKET, legs=legs, now=desk.now())
+    return bool(shares)
+
+
+def share_out(holders: Mapping[str, int], position: int) -> tuple[list[tuple[str, int]], int]:
+    """Whose a `position` is, given what each of the `holders` has: (holder, contracts), the largest first; and what is nobody's.
+
+    Only holders on the side of the position share in it. Shares and rest add up to the position.
+    """
+    shares: list[tuple[str, int]] = []
+    rest = position
+    for holder, held in sorted(holders.items(), key=lambda item: (-abs(item[1]), item[0])):
+        if held * rest > 0:
+            share = held if abs(held) <= abs(rest) else rest
+            shares.append((holder, share))
+            rest -= share
+    return shares, rest

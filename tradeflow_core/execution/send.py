@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from tradeflow_core.brokers import BrokerUnavailable, Leg, NoQuote, OrderIntent, OrderRejected, OrderState, Quote, UnknownContract
+from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
-    ContractOrder,
     active_stop,
     add_broker_order,
     live_broker_orders,
@@ -20,6 +19,7 @@ from tradeflow_core.ledger import (
     set_broker_status,
     tradeable_now,
 )
+from tradeflow_core.model import BrokerOrderStatus, ContractOrder, Leg, OrderIntent
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +110,20 @@ def _allowed(view: Connection, desk: Desk, order: ContractOrder, sizes: tuple[in
 
 def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], sizes: tuple[int, ...]) -> str:
     """Record the intent and send it; returns why it was not sent, or nothing. What allows it is asked again in the transaction."""
-    reference = f"tf-{uuid.uuid4().hex[:16]}"
     with desk.ledger.begin() as tx:
         quantities, why = _allowed(tx, desk, order, sizes)
         if why:
             return why
-        legs = [(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity]
-        broker_order = add_broker_order(
-            tx, order.id, reference, desk.account, order.instrument, "market", legs, desk.now(), quotes[0].bid, quotes[0].ask
-        )
-    intent = OrderIntent(reference, desk.account, order.instrument, tuple(Leg(contract, quantity) for contract, quantity in legs))
+        legs = tuple(Leg(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity)
+        intent = OrderIntent(new_reference(), desk.account, order.instrument, legs)
+        broker_order = add_broker_order(tx, order.id, intent, now=desk.now(), bid=quotes[0].bid, ask=quotes[0].ask)
     submit_intent(desk, broker_order, intent)
     return ""
+
+
+def new_reference() -> str:
+    """A reference of ours for a broker order, unique for ever."""
+    return f"tf-{uuid.uuid4().hex[:16]}"
 
 
 def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
@@ -140,21 +142,11 @@ def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
         return
     with desk.ledger.begin() as tx:
         if state is None:
-            set_broker_status(tx, broker_order, "rejected", desk.now(), reason=problem)
+            set_broker_status(tx, broker_order, BrokerOrderStatus.REJECTED, now=desk.now(), reason=problem)
         else:
-            set_broker_status(tx, broker_order, "working", desk.now(), broker_id=state.broker_id)
+            set_broker_status(tx, broker_order, BrokerOrderStatus.WORKING, now=desk.now(), broker_id=state.broker_id)
     if state is None:
         desk.alerts.send(f"order rejected {intent.instrument}", problem, desk.now())
-
-
-def close_at_last_price(desk: Desk, order: ContractOrder) -> None:
-    """Close a contract order at the last price of its contract, market open or not. Only a replay's paper exchange can do that."""
-    now, reference = desk.now(), f"tf-{uuid.uuid4().hex[:16]}"
-    legs = [(leg.contract, leg.remaining) for leg in order.legs]
-    with desk.ledger.begin() as tx:
-        broker_order = add_broker_order(tx, order.id, reference, desk.account, order.instrument, "last", legs, now)
-    intent = OrderIntent(reference, desk.account, order.instrument, tuple(Leg(*leg) for leg in legs), order_type="last")
-    submit_intent(desk, broker_order, intent)
 
 
 def _offside_size(quote: Quote, quantity: int) -> int:

@@ -6,8 +6,6 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
-    ROLLS,
-    RollEvent,
     add_contract_order,
     current_roll,
     locked_instruments,
@@ -15,11 +13,11 @@ from tradeflow_core.ledger import (
     positions_by_contract,
     roll_state,
 )
-from tradeflow_core.prices import RollState
+from tradeflow_core.model import ROLLS, Leg, RollEvent, RollState
 
 
-def contract_trades(state: RollState, roll: RollEvent, position: int, trade: int) -> list[tuple[int, int]]:
-    """Which contracts a `trade` of an instrument uses: (contract, quantity) for each contract order.
+def contract_trades(state: RollState, roll: RollEvent, position: int, trade: int) -> list[Leg]:
+    """Which contracts a `trade` of an instrument uses: a leg for each contract order.
 
     `position`: contracts held of the priced contract. While a roll is passive, new risk goes to the forward contract and
     reductions come out of the priced one; a trade that turns the position closes the priced contract and opens the rest in the forward.
@@ -29,39 +27,43 @@ def contract_trades(state: RollState, roll: RollEvent, position: int, trade: int
     if trade == 0 or state in (RollState.CLOSE, RollState.ROLL_ADJUSTED):
         return []
     if state in (RollState.NO_ROLL, RollState.NO_OPEN):
-        return [(priced, trade)]
+        return [Leg(priced, trade)]
     against = position * trade < 0
     if state in (RollState.FORCE, RollState.FORCE_OUTRIGHT) and not against and position:
         return []
     if not against:
-        return [(forward, trade)]
+        return [Leg(forward, trade)]
     if abs(trade) <= abs(position):
-        return [(priced, trade)]
-    return [(priced, -position), (forward, trade + position)]
+        return [Leg(priced, trade)]
+    return [Leg(priced, -position), Leg(forward, trade + position)]
 
 
 def spawn_contract_orders(desk: Desk) -> int:
     """Make the contract orders of every new instrument order whose instrument is not locked; returns how many were made."""
     made = 0
     with desk.ledger.read() as view:
-        waiting = [order["id"] for order in open_instrument_orders(view, unspawned=True)]
+        waiting = [order.id for order in open_instrument_orders(view, unspawned=True)]
     for order_id in waiting:
         with desk.ledger.begin() as tx:
             made += _spawn(tx, desk, order_id)
     return made
 
 
-def _spawn(tx: Connection, desk: Desk, order_id: object) -> int:
-    order = next((order for order in open_instrument_orders(tx, unspawned=True) if order["id"] == order_id), None)
-    if order is None or order["strategy"] == ROLLS or order["instrument"] in locked_instruments(tx):
+def _spawn(tx: Connection, desk: Desk, order_id: int) -> int:
+    order = next((order for order in open_instrument_orders(tx, unspawned=True) if order.id == order_id), None)
+    if order is None or order.strategy == ROLLS or order.instrument in locked_instruments(tx):
         return 0
-    code = str(order["instrument"])
-    roll = current_roll(tx, code)
-    assert roll is not None
-    position = positions_by_contract(tx, desk.account).get((code, roll.price_contract), 0)
-    trades = contract_trades(RollState(roll_state(tx, code)), roll, position, int(str(order["quantity"])))
-    for contract, quantity in trades:
-        reference = order["reference_price"] if contract == order["reference_contract"] else None
-        price = None if reference is None else float(str(reference))
-        add_contract_order(tx, int(str(order["id"])), code, str(order["order_type"]), [(contract, quantity)], desk.now(), price)
-    return len(trades)
+    roll = current_roll(tx, order.instrument)
+    position = positions_by_contract(tx, desk.account).get((order.instrument, roll.price_contract), 0)
+    legs = contract_trades(roll_state(tx, order.instrument), roll, position, order.quantity)
+    for leg in legs:
+        add_contract_order(
+            tx,
+            order.id,
+            instrument=order.instrument,
+            order_type=order.order_type,
+            legs=[leg],
+            now=desk.now(),
+            reference_price=order.reference_price if leg.contract == order.reference_contract else None,
+        )
+    return len(legs)

@@ -1,7 +1,5 @@
 """Moving in: histories of other systems become tapes, and a tape becomes the history of a desk."""
 
-from tradeflow_core.importers.adopt import adopt
-from tradeflow_core.importers.pysystemtrade import import_pysystemtrade
-from tradeflow_core.importers.report import ImportReport, InstrumentImport
+import lazy_loader
 
-__all__ = ["ImportReport", "InstrumentImport", "adopt", "import_pysystemtrade"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments import parse_contract
+from tradeflow_core.model import parse_contract
 
 STAMP, PRICE, CONTRACT = "stamp", "price", "contract"
 """What a column holds: a time (`YYYY-MM-DD HH:MM:SS`, or a date), a number that may be missing, a contract id that may not."""

@@ -30,7 +30,7 @@ from tradeflow_core.importers.csv_files import CONTRACT, PRICE, STAMP, read_csv
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
 from tradeflow_core.importers.stamps import Instants, to_instants
 from tradeflow_core.instruments import Instrument, find_instrument, load_fx_table, load_instruments
-from tradeflow_core.prices import (
+from tradeflow_core.series import (
     back_adjust,
     back_out_events,
     build_from_events,
@@ -38,8 +38,7 @@ from tradeflow_core.prices import (
     compare_multiple_prices,
     contract_series,
 )
-from tradeflow_core.store import Store
-from tradeflow_core.store.tape import MANIFEST
+from tradeflow_core.store import MANIFEST, Store
 
 MULTIPLE, ADJUSTED, FX, CALENDARS, CONFIG = (
     "multiple_prices_csv",

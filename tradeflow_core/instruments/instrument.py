@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tradeflow_core.instruments.contracts import RollRule
+from tradeflow_core.instruments.roll_rule import RollRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments.contracts import MONTH_LETTERS, RollRule
 from tradeflow_core.instruments.instrument import Costs, Instrument
+from tradeflow_core.instruments.roll_rule import RollRule
+from tradeflow_core.model import MONTH_LETTERS
 
 REGIONS = ("US", "EMEA", "ASIA")
 

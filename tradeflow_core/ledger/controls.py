@@ -12,11 +12,10 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
 from tradeflow_core.ledger.schema import fills, leases, locks, overrides, position_limits, trade_limits, trading_stops
+from tradeflow_core.model import Override, OverrideKind, RollState
 
 ANY = ""
 """Strategy or instrument of a control that holds for all of them."""
-NO_OPEN = "No_Open"
-"""The roll state in which positions may not be increased, since the forward contract hardly trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +80,6 @@ def instruments_locked_by(view: Connection, owner: str) -> list[str]:
 _LOCKED_BY = select(locks.c.instrument).where(locks.c.owner == bindparam("owner")).order_by(locks.c.instrument)
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """How much of a desired position may be held: a fraction of it, or only reductions, or no trading at all."""
-
-    kind: str = "fraction"
-    fraction: float = 1.0
-    why: str = ""
-
-    def __mul__(self, other: Override) -> Override:
-        """Both at once: no trading dominates, then a fraction of zero (close), then reduce only, else the product."""
-        why = "; ".join(part for part in (self.why, other.why) if part)
-        kinds = {self.kind, other.kind}
-        if "no_trading" in kinds:
-            return Override("no_trading", 0.0, why)
-        if 0.0 in (self.fraction, other.fraction):
-            return Override("fraction", 0.0, why)
-        if "reduce_only" in kinds:
-            return Override("reduce_only", 1.0, why)
-        return Override("fraction", self.fraction * other.fraction, why)
-
-
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
     """Every override that touches the strategy, the instrument or both, combined.
 
@@ -109,8 +87,8 @@ def override_for(view: Connection, strategy: str, instrument: str) -> Override:
     ends with the state, and every other override stays as it is.
     """
     combined = Override()
-    if roll_state(view, instrument) == NO_OPEN:
-        combined = Override("reduce_only", 1.0, "roll state No_Open")
+    if roll_state(view, instrument) == RollState.NO_OPEN:
+        combined = Override(OverrideKind.REDUCE_ONLY, 1.0, f"roll state {RollState.NO_OPEN}")
     rows = view.execute(
         select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument)))
     )
@@ -121,10 +99,8 @@ def override_for(view: Connection, strategy: str, instrument: str) -> Override:
 
 def set_override(tx: Connection, strategy: str, instrument: str, override: Override, now: datetime, who: str) -> None:
     """Put an override in force, in place of the former one of the same strategy and instrument."""
-    if override.kind not in ("fraction", "reduce_only", "no_trading") or not 0 <= override.fraction <= 1:
-        raise StateError(
-            f"override {override.kind} {override.fraction}: use fraction with a value from 0 to 1, reduce_only or no_trading"
-        )
+    if not 0 <= override.fraction <= 1:
+        raise StateError(f"override {override.kind} {override.fraction}: use a fraction from 0 to 1")
     tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument))
     tx.execute(
         insert(overrides).values(

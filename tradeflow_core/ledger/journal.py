@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-import pandas as pd
 from sqlalchemy import Connection, delete, func, insert, select
 
 from tradeflow_core.ledger.schema import day_steps
 
+LAST_STEP = "report"
+"""The step that ends a business day."""
+
 
 def record_step(
-    tx: Connection, day: date, step: str, started: datetime, finished: datetime, seconds: float, summary: str
+    tx: Connection, day: date, step: str, *, started: datetime, finished: datetime, seconds: float, summary: str
 ) -> None:
     """Note that a step of a day is done (again: the newer note stays). `seconds` is the measured time of the work."""
     tx.execute(delete(day_steps).where(day_steps.c.day == day, day_steps.c.step == step))
@@ -25,12 +27,6 @@ def step_done(view: Connection, day: date, step: str) -> bool:
     return view.execute(select(day_steps.c.step).where(day_steps.c.day == day, day_steps.c.step == step)).first() is not None
 
 
-def last_day_with(view: Connection, step: str) -> date | None:
-    """The latest business day on which the step is done; None if on no day."""
-    return view.execute(select(func.max(day_steps.c.day)).where(day_steps.c.step == step)).scalar()
-
-
-def journal(view: Connection) -> pd.DataFrame:
-    """Every recorded step: day, step, started_at, finished_at, seconds, summary, in order."""
-    rows = view.execute(select(day_steps).order_by(day_steps.c.day, day_steps.c.finished_at)).mappings().all()
-    return pd.DataFrame(rows, columns=[column.name for column in day_steps.columns])
+def last_done_day(view: Connection) -> date | None:
+    """The latest business day that is done, which is when its last step is; None if there is none."""
+    return view.execute(select(func.max(day_steps.c.day)).where(day_steps.c.step == LAST_STEP)).scalar()

@@ -8,12 +8,10 @@ positions of all strategies in an instrument always add up to those in its contr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection, Table, and_, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, and_, func, insert, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.schema import (
@@ -26,68 +24,23 @@ from tradeflow_core.ledger.schema import (
     instrument_orders,
     strategy_positions,
 )
-
-ROLLS = "_rolls"
-"""Pseudo strategy that owns roll orders."""
-
-LIVE = ("sending", "working")
-"""Statuses of a broker order that may still fill."""
+from tradeflow_core.model import (
+    LIVE_STATUSES,
+    ROLLS,
+    BrokerOrder,
+    BrokerOrderStatus,
+    ContractOrder,
+    Fill,
+    InstrumentOrder,
+    Leg,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+)
 
 
 class Overfill(StateError):
     """A fill would exceed what was ordered; nothing was booked."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderLeg:
-    """One leg of an order: signed `quantity` of `contract`, of which `filled` is done."""
-
-    contract: int
-    quantity: int
-    filled: int = 0
-
-    @property
-    def remaining(self) -> int:
-        return self.quantity - self.filled
-
-
-@dataclass(frozen=True, slots=True)
-class ContractOrder:
-    """An open contract order with its legs and the strategy that it works for."""
-
-    id: int
-    instrument_order_id: int
-    strategy: str
-    instrument: str
-    order_type: str
-    legs: tuple[OrderLeg, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOrder:
-    """A broker order that may still fill."""
-
-    id: int
-    contract_order_id: int
-    client_ref: str
-    instrument: str
-    status: str
-    sent_at: datetime
-    legs: tuple[OrderLeg, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """One execution as it is booked; the same `exec_id` is booked once. `quantity` is signed."""
-
-    exec_id: str
-    client_ref: str
-    contract: int
-    quantity: int
-    price: float
-    time: datetime
-    commission: Decimal | None
-    currency: str
 
 
 # --- making orders -------------------------------------------------------------------------------------------------------
@@ -95,17 +48,18 @@ class Fill:
 
 def add_instrument_order(
     tx: Connection,
+    *,
     strategy: str,
     instrument: str,
     quantity: int,
-    order_type: str,
+    order_type: OrderType,
     day: date,
     now: datetime,
     reference_contract: int | None = None,
     reference_price: float | None = None,
     reference_time: datetime | None = None,
 ) -> int:
-    """Put an instrument order on the stack; returns its id."""
+    """Put an instrument order for the business day `day` on the stack; returns its id."""
     return _insert(
         tx,
         instrument_orders,
@@ -114,7 +68,7 @@ def add_instrument_order(
         quantity=quantity,
         filled=0,
         order_type=order_type,
-        status="open",
+        status=OrderStatus.OPEN,
         day=day,
         reference_contract=reference_contract,
         reference_price=reference_price,
@@ -125,76 +79,77 @@ def add_instrument_order(
 
 def add_contract_order(
     tx: Connection,
-    parent: int,
+    instrument_order: int,
+    *,
     instrument: str,
-    order_type: str,
-    legs: Sequence[tuple[int, int]],
+    order_type: OrderType,
+    legs: Sequence[Leg],
     now: datetime,
     reference_price: float | None = None,
 ) -> int:
-    """Put a contract order with legs (contract, quantity) below an instrument order; the legs are sorted together by contract."""
+    """Put a contract order below an instrument order; its legs are stored in order of contract. Returns its id."""
     order = _insert(
         tx,
         contract_orders,
-        instrument_order_id=parent,
+        instrument_order_id=instrument_order,
         instrument=instrument,
         order_type=order_type,
-        status="open",
+        status=OrderStatus.OPEN,
         reference_price=reference_price,
         created_at=now,
     )
-    _insert_legs(tx, contract_order_legs, "contract_order_id", order, sorted(legs))
+    in_order = sorted(legs, key=lambda leg: leg.contract)
+    _insert_legs(tx, contract_order_legs, "contract_order_id", order=order, legs=in_order)
     return order
 
 
 def add_broker_order(
     tx: Connection,
-    parent: int,
-    client_ref: str,
-    account: str,
-    instrument: str,
-    order_type: str,
-    legs: Sequence[tuple[int, int]],
+    contract_order: int,
+    intent: OrderIntent,
+    *,
     now: datetime,
     bid: float | None = None,
     ask: float | None = None,
 ) -> int:
-    """Record the intent to send an order, as `sending`, before it is sent. The legs keep their order."""
-    if tx.execute(
-        select(broker_orders.c.id).where(broker_orders.c.contract_order_id == parent, broker_orders.c.status.in_(LIVE))
-    ).first():
-        raise StateError(f"contract order {parent} has a broker order at work already; a second one could double the trade")
+    """Record the intent to send an order, as `SENDING`, before it is sent; returns its id. The legs keep their order.
+
+    Raises StateError while the contract order has another broker order at work.
+    """
+    at_work = broker_orders.c.status.in_(LIVE_STATUSES)
+    if tx.execute(select(broker_orders.c.id).where(broker_orders.c.contract_order_id == contract_order, at_work)).first():
+        raise StateError(f"contract order {contract_order} has a broker order at work already; a second one could double the trade")
     order = _insert(
         tx,
         broker_orders,
-        contract_order_id=parent,
-        client_ref=client_ref,
-        account=account,
-        instrument=instrument,
-        order_type=order_type,
-        status="sending",
+        contract_order_id=contract_order,
+        client_ref=intent.client_ref,
+        account=intent.account,
+        instrument=intent.instrument,
+        order_type=intent.order_type,
+        limit_price=intent.limit_price,
+        status=BrokerOrderStatus.SENDING,
         bid=bid,
         ask=ask,
         created_at=now,
         sent_at=now,
         reason="",
     )
-    _insert_legs(tx, broker_order_legs, "broker_order_id", order, legs)
+    _insert_legs(tx, broker_order_legs, "broker_order_id", order=order, legs=intent.legs)
     return order
 
 
 def _insert(tx: Connection, table: Table, **values: object) -> int:
-    key = tx.execute(insert(table).values(**values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    (key,) = tx.execute(insert(table).values(**values).returning(table.c.id)).one()
+    return int(key)
 
 
-def _insert_legs(tx: Connection, table: Table, key: str, order: int, legs: Sequence[tuple[int, int]]) -> None:
+def _insert_legs(tx: Connection, table: Table, key: str, *, order: int, legs: Sequence[Leg]) -> None:
     tx.execute(
         insert(table),
         [
-            {key: order, "leg": leg, "contract": int(contract), "quantity": int(quantity), "filled": 0}
-            for leg, (contract, quantity) in enumerate(legs)
+            {key: order, "leg": number, "contract": leg.contract, "quantity": leg.quantity, "filled": 0}
+            for number, leg in enumerate(legs)
         ],
     )
 
@@ -203,13 +158,13 @@ def _insert_legs(tx: Connection, table: Table, key: str, order: int, legs: Seque
 
 
 def set_broker_status(
-    tx: Connection, order: int, status: str, now: datetime, broker_id: str | None = None, reason: str = ""
+    tx: Connection, order: int, status: BrokerOrderStatus, *, now: datetime, broker_id: str | None = None, reason: str = ""
 ) -> None:
-    """Record where a broker order stands: working, filled, cancelled, rejected or lost."""
+    """Record where a broker order stands; one that may not fill any more is closed."""
     values: dict[str, object] = {"status": status, "reason": reason}
     if broker_id is not None:
         values["broker_id"] = broker_id
-    if status not in LIVE:
+    if not status.is_live:
         values["closed_at"] = now
     tx.execute(update(broker_orders).where(broker_orders.c.id == order).values(**values))
 
@@ -291,45 +246,55 @@ def _move(tx: Connection, table: Table, quantity: int, **key: object) -> None:
 def complete_orders(tx: Connection, now: datetime) -> int:
     """Close what is done: contract orders whose legs are all filled and whose broker orders are at rest, then instrument orders all of
     whose trade is done. Returns the number of instrument orders closed."""
-    at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE))
+    at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE_STATUSES))
     unfilled = select(contract_order_legs.c.contract_order_id).where(
         contract_order_legs.c.filled != contract_order_legs.c.quantity
     )
     tx.execute(
         update(contract_orders)
-        .where(contract_orders.c.status == "open", contract_orders.c.id.not_in(at_work), contract_orders.c.id.not_in(unfilled))
-        .values(status="completed", closed_at=now)
+        .where(contract_orders.c.status == OrderStatus.OPEN, contract_orders.c.id.not_in(at_work), contract_orders.c.id.not_in(unfilled))
+        .values(status=OrderStatus.COMPLETED, closed_at=now)
     )
-    open_children = select(contract_orders.c.instrument_order_id).where(contract_orders.c.status == "open")
+    open_children = select(contract_orders.c.instrument_order_id).where(contract_orders.c.status == OrderStatus.OPEN)
     children = select(contract_orders.c.instrument_order_id)
     done = update(instrument_orders).where(
-        instrument_orders.c.status == "open",
+        instrument_orders.c.status == OrderStatus.OPEN,
         instrument_orders.c.filled == instrument_orders.c.quantity,
         instrument_orders.c.id.in_(children),
         instrument_orders.c.id.not_in(open_children),
     )
-    return tx.execute(done.values(status="completed", closed_at=now)).rowcount
+    return tx.execute(done.values(status=OrderStatus.COMPLETED, closed_at=now)).rowcount
 
 
 def close_all_orders(tx: Connection, now: datetime) -> int:
     """End of day: cancel every open instrument and contract order. No broker order may be at work; raises StateError otherwise."""
-    at_work = tx.execute(select(broker_orders.c.client_ref).where(broker_orders.c.status.in_(LIVE))).scalars().all()
+    at_work = tx.execute(select(broker_orders.c.client_ref).where(broker_orders.c.status.in_(LIVE_STATUSES))).scalars().all()
     if at_work:
         raise StateError(f"broker orders {', '.join(at_work)} are still at work; cancel them first (`tradeflow stop` does)")
-    tx.execute(update(contract_orders).where(contract_orders.c.status == "open").values(status="cancelled", closed_at=now))
-    closed = update(instrument_orders).where(instrument_orders.c.status == "open").values(status="cancelled", closed_at=now)
+    tx.execute(update(contract_orders).where(contract_orders.c.status == OrderStatus.OPEN).values(status=OrderStatus.CANCELLED, closed_at=now))
+    closed = update(instrument_orders).where(instrument_orders.c.status == OrderStatus.OPEN).values(status=OrderStatus.CANCELLED, closed_at=now)
     return tx.execute(closed).rowcount
 
 
 # --- questions -----------------------------------------------------------------------------------------------------------
 
 
-def open_instrument_orders(view: Connection, unspawned: bool = False) -> list[dict[str, object]]:
-    """Open instrument orders as dictionaries of their columns, in order; only those without contract orders if `unspawned`."""
-    query = select(instrument_orders).where(instrument_orders.c.status == "open").order_by(instrument_orders.c.id)
+def open_instrument_orders(view: Connection, *, unspawned: bool = False) -> list[InstrumentOrder]:
+    """Open instrument orders in order; only those without contract orders if `unspawned`."""
+    query = select(instrument_orders).where(instrument_orders.c.status == OrderStatus.OPEN).order_by(instrument_orders.c.id)
     if unspawned:
         query = query.where(instrument_orders.c.id.not_in(select(contract_orders.c.instrument_order_id)))
-    return [dict(row) for row in view.execute(query).mappings()]
+    return [_instrument_order(row) for row in view.execute(query)]
+
+
+def instrument_orders_of(view: Connection, day: date) -> list[InstrumentOrder]:
+    """The instrument orders that were made for a business day, in order."""
+    query = select(instrument_orders).where(instrument_orders.c.day == day).order_by(instrument_orders.c.id)
+    return [_instrument_order(row) for row in view.execute(query)]
+
+
+def _instrument_order(row: Row[Any]) -> InstrumentOrder:
+    return InstrumentOrder(**{name: getattr(row, name) for name in InstrumentOrder.__slots__})
 
 
 def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
@@ -337,7 +302,7 @@ def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
     o = instrument_orders.c
     rows = view.execute(
         select(o.instrument, func.sum(o.quantity - o.filled))
-        .where(o.strategy == strategy, o.status == "open")
+        .where(o.strategy == strategy, o.status == OrderStatus.OPEN)
         .group_by(o.instrument)
     )
     return {instrument: int(quantity) for instrument, quantity in rows}
@@ -348,30 +313,27 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
     rows = view.execute(
         select(contract_orders, instrument_orders.c.strategy)
         .select_from(contract_orders.join(instrument_orders))
-        .where(contract_orders.c.status == "open")
+        .where(contract_orders.c.status == OrderStatus.OPEN)
         .order_by(contract_orders.c.id)
     ).all()
     legs = _legs(view, contract_order_legs, "contract_order_id", [row.id for row in rows])
-    return [
-        ContractOrder(row.id, row.instrument_order_id, row.strategy, row.instrument, row.order_type, legs[row.id]) for row in rows
-    ]
+    own = [name for name in ContractOrder.__slots__ if name != "legs"]
+    return [ContractOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
 
 
 def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     """Broker orders that may still fill, in order."""
-    rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE)).order_by(broker_orders.c.id)).all()
+    rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE_STATUSES)).order_by(broker_orders.c.id)).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", [row.id for row in rows])
-    return [
-        BrokerOrder(row.id, row.contract_order_id, row.client_ref, row.instrument, row.status, row.sent_at, legs[row.id])
-        for row in rows
-    ]
+    own = [name for name in BrokerOrder.__slots__ if name != "legs"]
+    return [BrokerOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
 
 
-def _legs(view: Connection, table: Table, key: str, orders: Sequence[int]) -> dict[int, tuple[OrderLeg, ...]]:
-    found: dict[int, list[OrderLeg]] = {order: [] for order in orders}
+def _legs(view: Connection, table: Table, key: str, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:
+    legs: dict[int, list[Leg]] = {order: [] for order in orders}
     for row in view.execute(select(table).where(table.c[key].in_(orders)).order_by(table.c[key], table.c.leg)):
-        found[getattr(row, key)].append(OrderLeg(row.contract, row.quantity, row.filled))
-    return {order: tuple(legs) for order, legs in found.items()}
+        legs[getattr(row, key)].append(Leg(row.contract, row.quantity, row.filled))
+    return {order: tuple(of_order) for order, of_order in legs.items()}
 
 
 def positions_by_contract(view: Connection, account: str) -> dict[tuple[str, int], int]:
@@ -386,9 +348,3 @@ def positions_by_strategy(view: Connection) -> dict[tuple[str, str], int]:
     p = strategy_positions.c
     rows = view.execute(select(p.strategy, p.instrument, p.quantity).where(p.quantity != 0))
     return {(row.strategy, row.instrument): row.quantity for row in rows}
-
-
-def table_of(view: Connection, table: Table, *where: object) -> pd.DataFrame:
-    """Rows of a ledger table as a frame, in order of its key."""
-    rows = view.execute(select(table).where(*where).order_by(*table.primary_key.columns)).mappings().all()  # type: ignore[arg-type]
-    return pd.DataFrame(rows, columns=[column.name for column in table.columns])

@@ -27,6 +27,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from tradeflow_core.model import BrokerOrderStatus, OrderStatus, OrderType, OverrideKind, RollState
+from tradeflow_core.store import word_type
+
 
 class Instant(TypeDecorator[datetime]):
     """A timezone-aware UTC instant, stored without its zone; a naive one is refused."""
@@ -116,7 +119,7 @@ roll_states = Table(
     metadata,
     _id(),
     Column("instrument", String(40), nullable=False, index=True),
-    Column("state", String(20), nullable=False),
+    Column("state", word_type(RollState), nullable=False),
     *_said_by(),
 )
 
@@ -168,8 +171,8 @@ instrument_orders = Table(
     Column("instrument", String(40), nullable=False),
     Column("quantity", Integer, nullable=False, comment="signed; 0 for a roll"),
     Column("filled", Integer, nullable=False, default=0),
-    Column("order_type", String(20), nullable=False, comment="best, market, limit, roll, balance"),
-    Column("status", String(20), nullable=False, index=True, comment="open, completed, cancelled"),
+    Column("order_type", word_type(OrderType), nullable=False, comment="best, market, limit, roll, balance"),
+    Column("status", word_type(OrderStatus), nullable=False, index=True, comment="open, completed, cancelled"),
     Column("day", Date, nullable=False, index=True, comment="business day for which it was made"),
     Column("reference_contract", Integer),
     Column("reference_price", Float),
@@ -185,8 +188,8 @@ contract_orders = Table(
     _id(),
     _order("instrument_order_id"),
     Column("instrument", String(40), nullable=False),
-    Column("order_type", String(20), nullable=False),
-    Column("status", String(20), nullable=False, index=True),
+    Column("order_type", word_type(OrderType), nullable=False),
+    Column("status", word_type(OrderStatus), nullable=False, index=True),
     Column("reference_price", Float, comment="price of the first leg when the order was made"),
     Column("created_at", Instant, nullable=False),
     Column("closed_at", Instant),
@@ -210,9 +213,9 @@ broker_orders = Table(
     Column("client_ref", String(40), nullable=False, unique=True, comment="ours, unique for ever"),
     Column("account", String(40), nullable=False),
     Column("instrument", String(40), nullable=False),
-    Column("order_type", String(20), nullable=False),
+    Column("order_type", word_type(OrderType), nullable=False),
     Column("limit_price", Float),
-    Column("status", String(20), nullable=False, index=True, comment="new, sending, working, filled, cancelled, rejected, lost"),
+    Column("status", word_type(BrokerOrderStatus), nullable=False, index=True, comment="new, sending, working, filled, cancelled, rejected, lost"),
     Column("broker_id", String(60)),
     Column("bid", Float, comment="quote of the first leg when the order was sent"),
     Column("ask", Float),
@@ -293,7 +296,7 @@ overrides = Table(
     metadata,
     Column("strategy", String(60), primary_key=True, default="", comment="empty: every strategy"),
     Column("instrument", String(40), primary_key=True, default="", comment="empty: every instrument"),
-    Column("kind", String(20), nullable=False, comment="fraction, reduce_only, no_trading"),
+    Column("kind", word_type(OverrideKind), nullable=False, comment="fraction, reduce_only, no_trading"),
     Column("fraction", Float, nullable=False, default=1.0),
     *_said_by(),
 )

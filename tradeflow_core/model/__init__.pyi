@@ -1,1 +1,34 @@
+from .contracts import (
+    MONTH_LETTERS as MONTH_LETTERS,
+    adjacent_contract as adjacent_contract,
+    contract_label as contract_label,
+    contract_letter as contract_letter,
+    find_adjacent_contract as find_adjacent_contract,
+    first_day as first_day,
+    month_number as month_number,
+    parse_contract as parse_contract,
+)
+from .controls import (
+    LockOwner as LockOwner,
+    Override as Override,
+    OverrideKind as OverrideKind,
+)
+from .orders import (
+    LIVE_STATUSES as LIVE_STATUSES,
+    ROLLS as ROLLS,
+    BrokerOrder as BrokerOrder,
+    BrokerOrderStatus as BrokerOrderStatus,
+    ContractOrder as ContractOrder,
+    Fill as Fill,
+    InstrumentOrder as InstrumentOrder,
+    Leg as Leg,
+    OrderIntent as OrderIntent,
+    OrderStatus as OrderStatus,
+    OrderType as OrderType,
+)
+from .rolls import (
+    EVENT_CONTRACTS as EVENT_CONTRACTS,
+    RollEvent as RollEvent,
+    RollState as RollState,
+)
 from .text import nearest as nearest

@@ -1,23 +1,31 @@
-from .explanation import CAP as CAP
-from .explanation import FACTORS as FACTORS
-from .explanation import MULTIPLIER as MULTIPLIER
-from .explanation import WORDS as WORDS
-from .explanation import Explanation as Explanation
-from .explanation import explain as explain
-from .run import StrategyRun as StrategyRun
-from .run import latest_optimal as latest_optimal
-from .run import production_data as production_data
-from .run import run_behind as run_behind
-from .run import run_strategy as run_strategy
-from .run import save_run as save_run
-from .run import store_optimal as store_optimal
-from .run import strategy_config as strategy_config
-from .run_writer import prune as prune
-from .run_writer import save_day as save_day
-from .run_writer import save_folder as save_folder
-from .saved_runs import MANIFEST as MANIFEST
-from .saved_runs import Manifest as Manifest
-from .saved_runs import SavedRun as SavedRun
-from .saved_runs import open_run as open_run
-from .saved_runs import saved_days as saved_days
-from .saved_runs import saved_strategies as saved_strategies
+from .explanation import (
+    CAP as CAP,
+    FACTORS as FACTORS,
+    MULTIPLIER as MULTIPLIER,
+    WORDS as WORDS,
+    Explanation as Explanation,
+    explain as explain,
+)
+from .run import (
+    StrategyRun as StrategyRun,
+    latest_optimal as latest_optimal,
+    production_data as production_data,
+    run_behind as run_behind,
+    run_strategy as run_strategy,
+    save_run as save_run,
+    store_optimal as store_optimal,
+    strategy_config as strategy_config,
+)
+from .run_writer import (
+    prune as prune,
+    save_day as save_day,
+    save_folder as save_folder,
+)
+from .saved_runs import (
+    MANIFEST as MANIFEST,
+    Manifest as Manifest,
+    SavedRun as SavedRun,
+    open_run as open_run,
+    saved_days as saved_days,
+    saved_strategies as saved_strategies,
+)

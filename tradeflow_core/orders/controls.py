@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 
 from tradeflow_core.ledger import (
     ANY,
-    Override,
     locked_instruments,
     override_for,
     position_limit,
     positions_by_strategy,
     unfilled_by_instrument,
 )
+from tradeflow_core.model import Override, OverrideKind
 from tradeflow_core.orders.sizing import largest_position
 
 
@@ -35,12 +35,12 @@ class Standing:
     @property
     def no_trade(self) -> bool:
         """The position has to stay as it is."""
-        return bool(self.lock) or self.override.kind == "no_trading"
+        return bool(self.lock) or self.override.kind is OverrideKind.NO_TRADING
 
     @property
     def reduce_only(self) -> bool:
         """The position may only shrink."""
-        return self.override.kind == "reduce_only"
+        return self.override.kind is OverrideKind.REDUCE_ONLY
 
     @property
     def largest(self) -> int | None:

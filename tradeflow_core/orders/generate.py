@@ -15,13 +15,15 @@ from sqlalchemy import Connection
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
+from tradeflow_core.model import OrderType
 from tradeflow_core.nightly import run_behind, store_optimal
 from tradeflow_core.orders.controls import Standing, standings
 from tradeflow_core.orders.optimised import is_dynamic, optimised_positions
 from tradeflow_core.orders.sizing import apply_override, apply_position_limits
 from tradeflow_core.strategy.positions import Outcome
 
-DATASET = "instrument_orders"
+ORDER_DECISIONS = "order_decisions"
+"""The dataset of what was decided for every instrument, traded or not. The orders themselves are in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
 
     `optimal`: one row an instrument (index), columns lower, upper (contracts), reference_contract, reference_price, reference_time; with
     dynamic optimisation the rows of the dataset optimal_positions, where what is decided is stored before the orders are.
-    Returns a row an instrument with the fields of `Decision`; stored as the dataset `instrument_orders`. Instruments that are held but
+    Returns a row an instrument with the fields of `Decision`; stored as the dataset `order_decisions`. Instruments that are held but
     no longer wanted by the strategy are closed. Making them again changes nothing, since what is on the stack already counts.
     """
     now = desk.now()
@@ -110,15 +112,15 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
                 row = rows.get(decision.instrument)
                 add_instrument_order(
                     tx,
-                    strategy,
-                    decision.instrument,
-                    decision.quantity,
-                    "best",
-                    day,
-                    now,
-                    None if row is None else int(row["reference_contract"]),
-                    None if row is None else float(row["reference_price"]),
-                    None if row is None else row["reference_time"].to_pydatetime(),
+                    strategy=strategy,
+                    instrument=decision.instrument,
+                    quantity=decision.quantity,
+                    order_type=OrderType.BEST,
+                    day=day,
+                    now=now,
+                    reference_contract=None if row is None else int(row["reference_contract"]),
+                    reference_price=None if row is None else float(row["reference_price"]),
+                    reference_time=None if row is None else row["reference_time"].to_pydatetime(),
                 )
     if plan.decided and str(outcome := plan.optimal["outcome"].iloc[0]).startswith(Outcome.FAILED):
         desk.alerts.send(f"dynamic optimisation of {strategy}", str(outcome), now)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tradeflow_core.model import OverrideKind
 from tradeflow_core.nightly import SavedRun
 from tradeflow_core.orders.controls import Standing
 from tradeflow_core.strategy.positions import Constraints, Optimised, Outcome, Problem, optimise
@@ -149,9 +150,8 @@ def _explanations(optimal: pd.DataFrame, standings: Sequence[Standing], problem:
 
 def _of_limits(standing: Standing, restricted: bool, position: int) -> str:
     override = standing.override
-    closed = override.kind == "fraction" and override.fraction == 0.0
-    if closed or override.kind == "no_trading":
-        return f"override {'close' if closed else override.kind} ({override.why})"
+    if override.closes or override.kind is OverrideKind.NO_TRADING:
+        return f"override {'close' if override.closes else override.kind} ({override.why})"
     if standing.reduce_only:
         return f"it may only be reduced ({override.why})"
     if restricted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tradeflow_core.ledger import Override
+from tradeflow_core.model import Override, OverrideKind
 
 
 def apply_override(position: int, trade: int, override: Override) -> int:
@@ -14,9 +14,9 @@ def apply_override(position: int, trade: int, override: Override) -> int:
     no trading leaves nothing.
     """
     desired = position + trade
-    if override.kind == "no_trading":
+    if override.kind is OverrideKind.NO_TRADING:
         return 0
-    if override.kind == "reduce_only":
+    if override.kind is OverrideKind.REDUCE_ONLY:
         if desired * position < 0:
             return -position
         return 0 if abs(desired) > abs(position) else trade
@@ -45,5 +45,5 @@ def apply_position_limits(
 def largest_position(override: Override, strategy_limit: int | None, instrument_limit: int | None) -> int | None:
     """The most contracts that a strategy may hold on either side: the smaller of the limits that there are, 0 where an override
     closes the position; None without any limit."""
-    closed = 0 if override.kind == "fraction" and override.fraction == 0.0 else None
+    closed = 0 if override.closes else None
     return min((limit for limit in (closed, strategy_limit, instrument_limit) if limit is not None), default=None)

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import marks_of
-from tradeflow_core.prices.bars import at_close, daily_volume
-from tradeflow_core.prices.marks import lay_over
-from tradeflow_core.prices.series import ContractTable, StampForm
+from tradeflow_core.series import ContractTable, StampForm, at_close, daily_volume
 from tradeflow_core.store import APPENDED
 
 DATASET = "contract_prices"
@@ -167,13 +165,6 @@ def contract_volume(bars: pd.DataFrame, contract: int, zone: str) -> pd.Series:
     # An hour that begins at 23:00 is no close.
     hour = pd.DatetimeIndex(own["start"]).tz_convert(zone).tz_localize(None) + pd.Timedelta(seconds=1)
     return daily_volume(pd.Series(own["VOLUME"].to_numpy(), index=close.where(daily, hour)))
-
-
-def marked_bars(desk: Desk, code: str) -> pd.DataFrame:
-    """The stored bars with a person's corrections laid over them: a replaced FINAL moves OPEN, HIGH and LOW by as much, rejected bars go."""
-    with desk.ledger.read() as view:
-        marks = marks_of(view, code)
-    return lay_over(stored_bars(desk, code), marks)[BAR_COLUMNS].reset_index(drop=True)
 
 
 def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:

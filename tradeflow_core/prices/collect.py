@@ -16,8 +16,8 @@ import pandas as pd
 from tradeflow_core.brokers import NoData, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments import display
 from tradeflow_core.ledger import marks_of
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices.bar_store import (
     BAR_TYPES,
     DATASET,
@@ -28,9 +28,8 @@ from tradeflow_core.prices.bar_store import (
     not_stored,
     stored_closes,
 )
-from tradeflow_core.prices.bars import first_spike
 from tradeflow_core.prices.incoming import NEGATIVE_PRICE, Batch, check_bars, clean_bars, typed_bars
-from tradeflow_core.prices.marks import lay_over, suspicious
+from tradeflow_core.series import first_spike, lay_over, suspicious
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -141,7 +140,7 @@ def store_bars(desk: Desk, code: str, new: pd.DataFrame, report: Collected, chec
         batch = closes.part(rows)
         if check and (spike := _spike(_history(report.stored, contract, frequency), batch, limit, marks)):
             when, units = spike
-            what = f"{frequency} bars of {display(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
+            what = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {units:.1f} average days at {when:%Y-%m-%d %H:%M} UTC")
             continue
         report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 
-DATASET = "history_changes"
+HISTORY_CHANGES = "history_changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,6 @@ class HistoryChange:
     def __str__(self) -> str:
         counts = {"changed": self.changed, "came late": self.came_late, "gone": self.gone}
         return f"{', '.join(f'{count} {what}' for what, count in counts.items() if count)}, the first at {self.first:%Y-%m-%d %H:%M} UTC"
-
-
-def compare_history(before: pd.Series, after: pd.Series) -> HistoryChange | None:
-    """What is different in `after`, up to the last stamp of `before`; None where nothing is.
-
-    Both: prices by instant (UTC, microseconds), increasing.
-    """
-    return _compare(_instants(before), before.to_numpy(), _instants(after), after.to_numpy())
 
 
 def note_history(desk: Desk, code: str, prices: pd.DataFrame) -> tuple[HistoryChange | None, bytes]:
@@ -59,8 +51,8 @@ def note_history(desk: Desk, code: str, prices: pd.DataFrame) -> tuple[HistoryCh
     found = _against_stored(desk, code, stamps, values)
     if found is not None:
         row = {"recorded_at": desk.now(), "changed": found.changed, "came_late": found.came_late, "gone": found.gone, "first": found.first}
-        earlier = [desk.store.read(DATASET, code)] if desk.store.exists(DATASET, code) else []
-        desk.store.write(DATASET, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
+        earlier = [desk.store.read(HISTORY_CHANGES, code)] if desk.store.exists(HISTORY_CHANGES, code) else []
+        desk.store.write(HISTORY_CHANGES, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
     return found, note.encode()
 
 
@@ -69,7 +61,7 @@ def _against_stored(desk: Desk, code: str, stamps: NDArray[np.int64], prices: ND
         before = desk.store.read("multiple_prices", code, ["PRICE"])["PRICE"]
     except StateError:  # there are none, or none that can be read
         return None
-    return _compare(_instants(before), before.to_numpy(), stamps, prices)
+    return compare_prices(_instants(before), before.to_numpy(), stamps, prices)
 
 
 def _checksum(values: NDArray[Any], before: int = 0) -> int:
@@ -80,9 +72,13 @@ def _instants(prices: pd.Series) -> NDArray[np.int64]:
     return np.asarray(pd.DatetimeIndex(prices.index).asi8)
 
 
-def _compare(
+def compare_prices(
     was_at: NDArray[np.int64], was: NDArray[np.float64], now_at: NDArray[np.int64], now: NDArray[np.float64]
 ) -> HistoryChange | None:
+    """What is different in prices, up to the last stamp of those before; None where nothing is.
+
+    `was_at`, `was`: stamps (microseconds since 1970, increasing) and prices before; `now_at`, `now`: those after.
+    """
     overlap = int(now_at.searchsorted(was_at[-1], "right")) if len(was_at) else 0
     now_at, now = now_at[:overlap], now[:overlap]
     if len(was_at) == overlap and np.array_equal(was_at, now_at) and np.array_equal(was, now, equal_nan=True):

@@ -15,9 +15,9 @@ import pandas as pd
 
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments import display
+from tradeflow_core.home import PriceSettings
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices.bar_store import BAR_TYPES, DAILY, FREQUENCY_NAMES, PRICE_COLUMNS, frequency_codes, in_order, instants
-from tradeflow_core.settings import PriceSettings
 
 _COLUMNS = pd.Index(BAR_COLUMNS)
 
@@ -55,7 +55,7 @@ def typed_bars(batches: Sequence[Batch], code: str) -> pd.DataFrame:
 
 
 def _where(code: str, contract: int, frequency: str) -> str:
-    return f"{code} {display(contract)} {frequency} bars from the broker"
+    return f"{code} {contract_label(contract)} {frequency} bars from the broker"
 
 
 def check_bars(bars: pd.DataFrame, code: str, now: datetime) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def check_bars(bars: pd.DataFrame, code: str, now: datetime) -> pd.DataFrame:
         if wrong.any():
             bad = frame[wrong].iloc[0]
             raise DataError(
-                f"{code} {display(int(bad['contract']))} {bad['frequency']} bar of {bad['start']:%Y-%m-%d %H:%M} UTC from the broker: {what}; "
+                f"{code} {contract_label(int(bad['contract']))} {bad['frequency']} bar of {bad['start']:%Y-%m-%d %H:%M} UTC from the broker: {what}; "
                 "nothing was stored"
             )
     ended = (frame["end"] <= now).to_numpy()

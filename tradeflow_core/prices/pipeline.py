@@ -6,7 +6,7 @@ stops the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,7 +15,6 @@ import pandas as pd
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, TradeflowError
-from tradeflow_core.instruments import display
 from tradeflow_core.ledger import (
     contract_facts,
     instruments_locked_by,
@@ -24,16 +23,15 @@ from tradeflow_core.ledger import (
     roll_events_of,
     unlock_instrument,
 )
-from tradeflow_core.prices.adjusted import back_adjust
+from tradeflow_core.model import LockOwner, contract_label
 from tradeflow_core.prices.bar_store import DATASET, Closes, contract_table, stored_closes
 from tradeflow_core.prices.collect import PriceSpike, collect_bars
 from tradeflow_core.prices.history import note_history
-from tradeflow_core.prices.multiple import build_from_events, contracts_without_prices
 from tradeflow_core.prices.sampling import update_sampled_contracts
 from tradeflow_core.prices.seed import seed_instrument
+from tradeflow_core.series import back_adjust, build_from_events, contracts_without_prices
 
 STAGES = ("sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices")
-LOCK_OWNER = "prices"
 
 
 class StalePrices(DataError):
@@ -60,10 +58,52 @@ class StageResult:
     values: np.ndarray | None = None
 
 
+@dataclass
+class PriceOutcome:
+    """What became of one instrument: what its stages made, and why it failed if it did."""
+
+    instrument: str
+    results: list[StageResult] = field(default_factory=list)
+    error: str = ""
+
+
+OnStage = Callable[[StageResult], None]
+"""Hears of each stage of an instrument as it is made."""
+
+
 def update_instrument(
-    desk: Desk, code: str, stages: Sequence[str] = STAGES, window: PriceWindow = PriceWindow()
-) -> Iterator[StageResult]:
-    """Run the stages of one instrument in order, yielding what each made.
+    desk: Desk,
+    code: str,
+    stages: Sequence[str] = STAGES,
+    *,
+    window: PriceWindow = PriceWindow(),
+    on_stage: OnStage | None = None,
+) -> PriceOutcome:
+    """Run the stages of one instrument in order; one that fails is locked and alerted, and its outcome says why."""
+    outcome = PriceOutcome(code)
+
+    def note(result: StageResult) -> None:
+        outcome.results.append(result)
+        if on_stage:
+            on_stage(result)
+
+    try:
+        run_stages(desk, code, stages, window=window, on_stage=note)
+    except TradeflowError as error:
+        outcome.error = str(error)
+        desk.alerts.send(f"prices of {code}", outcome.error, desk.now())
+    return outcome
+
+
+def run_stages(
+    desk: Desk,
+    code: str,
+    stages: Sequence[str] = STAGES,
+    *,
+    window: PriceWindow = PriceWindow(),
+    on_stage: OnStage = lambda _: None,
+) -> None:
+    """Run the stages of one instrument in order, and tell `on_stage` of each when it is made.
 
     Raises TradeflowError, after locking the instrument, at the first stage that fails; the files of the failed and of later stages stay as
     they were. When all goes well the lock is lifted; a run that downloads nothing proves nothing about refused bars and leaves it.
@@ -73,35 +113,48 @@ def update_instrument(
             seed_instrument(desk, code)
             sampled = update_sampled_contracts(desk, code)
             if "sampled_contracts" in stages:
-                yield _sampled(code, sampled)
+                on_stage(_sampled(code, sampled))
         closes = prices = None  # what a stage has made goes on to the next one without another reading
         if "contract_prices" in stages:
-            closes, result = _collect(desk, code, sampled, window)
-            yield result
+            closes, result = _collect(desk, code, sampled, window=window)
+            on_stage(result)
         if "multiple_prices" in stages:
             prices, result = _multiple(desk, code, closes)
-            yield result
+            on_stage(result)
         if "adjusted_prices" in stages:
-            yield _adjusted(desk, code, desk.store.read("multiple_prices", code) if prices is None else prices)
+            on_stage(_adjusted(desk, code, desk.store.read("multiple_prices", code) if prices is None else prices))
     except TradeflowError as error:
         with desk.ledger.begin() as tx:
-            lock_instrument(tx, code, LOCK_OWNER, desk.now(), str(error))
+            lock_instrument(tx, code, LockOwner.PRICES, desk.now(), str(error))
         raise
     if set(stages) >= set(STAGES[1:]):
         with desk.ledger.read() as view:
-            locked = code in instruments_locked_by(view, LOCK_OWNER)
+            locked = code in instruments_locked_by(view, LockOwner.PRICES)
         if locked:
             with desk.ledger.begin() as tx:
-                unlock_instrument(tx, code, LOCK_OWNER)
+                unlock_instrument(tx, code, LockOwner.PRICES)
+
+
+def price_summary(outcomes: Sequence[PriceOutcome]) -> str:
+    """One line: instruments that are good, bars added, instruments that failed."""
+    added = sum(
+        int(result.facts["added"])
+        for outcome in outcomes
+        for result in outcome.results
+        if result.stage == "contract_prices"
+    )
+    failed = [outcome.instrument for outcome in outcomes if outcome.error]
+    text = f"{len(outcomes) - len(failed)} of {len(outcomes)} instruments good, {added:,} new bars"
+    return text + (f"; failed and locked: {', '.join(failed)}" if failed else "")
 
 
 def _sampled(code: str, sampled: list[int]) -> StageResult:
     return StageResult(
-        "sampled_contracts", code, len(sampled), {"contracts": ", ".join(display(contract) for contract in sampled)}
+        "sampled_contracts", code, len(sampled), {"contracts": ", ".join(contract_label(contract) for contract in sampled)}
     )
 
 
-def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow) -> tuple[Sequence[Closes], StageResult]:
+def _collect(desk: Desk, code: str, sampled: Sequence[int], *, window: PriceWindow) -> tuple[Sequence[Closes], StageResult]:
     """Returns the closes of all bars that are stored now, in parts."""
     contracts = list(sampled)
     if window.full_refresh:
@@ -115,7 +168,7 @@ def _collect(desk: Desk, code: str, sampled: Sequence[int], window: PriceWindow)
     facts: dict[str, str | int | float] = {"added": sum(report.added.values())}
     facts |= {f"added_{frequency}": added for frequency, added in report.added.items()}
     if report.without_data:
-        facts["without_data"] = ", ".join(display(contract) for contract in sorted(set(report.without_data)))
+        facts["without_data"] = ", ".join(contract_label(contract) for contract in sorted(set(report.without_data)))
     if report.dropped:
         facts["dropped"] = ", ".join(f"{count} {what}" for what, count in report.dropped.items())
     if rows := sum(len(part.end) for part in report.stored):
@@ -134,8 +187,8 @@ def _multiple(desk: Desk, code: str, closes: Sequence[Closes] | None) -> tuple[p
     changed, note = note_history(desk, code, prices)
     desk.store.write("multiple_prices", code, prices, note)
     facts: dict[str, str | int | float] = {
-        "priced": display(int(events["price_contract"].iloc[-1])),
-        "forward": display(int(events["forward_contract"].iloc[-1])),
+        "priced": contract_label(int(events["price_contract"].iloc[-1])),
+        "forward": contract_label(int(events["forward_contract"].iloc[-1])),
         "rolls": len(events) - 1,
     }
     if changed is not None:
@@ -143,7 +196,7 @@ def _multiple(desk: Desk, code: str, closes: Sequence[Closes] | None) -> tuple[p
     if not table.places.keys() >= {*events["forward_contract"].tolist()[:-1], *events["carry_contract"].tolist()[:-1]}:
         lacking = contracts_without_prices(table, events)
         columns_and_contracts = zip(lacking["column"], lacking["contract"].tolist(), strict=True)
-        facts["without_prices"] = ", ".join(f"{column} {display(contract)}" for column, contract in columns_and_contracts)
+        facts["without_prices"] = ", ".join(f"{column} {contract_label(contract)}" for column, contract in columns_and_contracts)
     return prices, StageResult("multiple_prices", code, len(prices), facts)
 
 

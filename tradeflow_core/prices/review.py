@@ -17,14 +17,13 @@ import pandas as pd
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
-from tradeflow_core.instruments import display
-from tradeflow_core.ledger import FX_CONTRACT, contract_facts, current_roll, marks_of, rate_marks_of, record_mark
+from tradeflow_core.ledger import FX_CONTRACT, contract_facts, find_roll, marks_of, rate_marks_of, record_mark
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices.bar_store import Closes, stored_bars
-from tradeflow_core.prices.bars import spike_units
 from tradeflow_core.prices.collect import fetch_bars
-from tradeflow_core.prices.marks import MANUAL, bar_times, lay_over, suspicious
-from tradeflow_core.prices.pipeline import update_instrument
+from tradeflow_core.prices.pipeline import run_stages
 from tradeflow_core.prices.spot_fx import fetch_rates
+from tradeflow_core.series import MANUAL, bar_times, lay_over, spike_units, suspicious
 
 CONTEXT_ROWS = 5
 Verdict = Literal["accept", "reject", "replace"]
@@ -144,10 +143,9 @@ def decide_prices(
     with desk.ledger.begin() as tx:
         for decision, price in zip(decisions, prices, strict=True):
             record_mark(tx, code, decision.contract, decision.time, price, MANUAL, now, who, f"{decision.verdict}: {why}")
-        rolled = current_roll(tx, code, required=False) is not None
+        rolled = find_roll(tx, code) is not None
     if rolled and any(row["stored"] for row in rows) and not is_rates(bars):
-        for _ in update_instrument(desk, code, ("multiple_prices", "adjusted_prices")):
-            pass
+        run_stages(desk, code, ("multiple_prices", "adjusted_prices"))
     return table
 
 
@@ -176,7 +174,7 @@ def _marks(desk: Desk, code: str, bars: pd.DataFrame) -> pd.DataFrame:
 def _find(code: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:
     same = bars[bars["contract"] == decision.contract]
     at = same[same["time"] == pd.Timestamp(decision.time)]
-    name = f"{code} {display(decision.contract)}" if decision.contract else code
+    name = f"{code} {contract_label(decision.contract)}" if decision.contract else code
     if same.empty:
         raise DataError(f"{name}: there are no prices of it, stored or new; see `tradeflow prices check`")
     if at.empty:

@@ -10,9 +10,9 @@ import numpy as np
 from tradeflow_core.brokers import UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
-from tradeflow_core.instruments import display
-from tradeflow_core.instruments.contracts import RollRule, month_number, step_or_none
-from tradeflow_core.ledger import RollEvent, contract_facts, current_roll, record_contracts
+from tradeflow_core.instruments import RollRule
+from tradeflow_core.ledger import contract_facts, current_roll, record_contracts
+from tradeflow_core.model import RollEvent, contract_label, find_adjacent_contract, month_number
 
 DAYS_BEHIND = 100
 """How long after the first of its delivery month a contract is still collected."""
@@ -33,11 +33,11 @@ def sampling_chain(
     moment = now.replace(tzinfo=None) if isinstance(now, datetime) else datetime.combine(now, datetime.min.time())
     oldest = moment - timedelta(days=DAYS_BEHIND)
     chain: list[int] = []
-    contract = step_or_none(max(current), roll_rule.priced, 1, known)
+    contract = find_adjacent_contract(max(current), roll_rule.priced, 1, known)
     contract = max(current) if contract is None else contract
     while contract is not None and _begins(contract) >= oldest:
         chain.append(contract)
-        contract = step_or_none(contract, roll_rule.priced, -1, known)
+        contract = find_adjacent_contract(contract, roll_rule.priced, -1, known)
     return chain[::-1]
 
 
@@ -64,7 +64,6 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     with desk.ledger.read() as view:
         current, known = current_roll(view, code), contract_facts(view, code)
-    assert current is not None
     keys = roles_of(current)
     listed = None
     if any(contract % 100 for contract in keys.values()):  # ids with days: which exist only the broker and our own table know
@@ -104,7 +103,7 @@ def refresh_expiries(desk: Desk, code: str, contracts: Sequence[int]) -> None:
         except UnknownContract as error:
             if contract not in known:
                 raise StateError(
-                    f"{code}: the broker has no contract {display(contract)}; wait until it is listed, or correct the roll rule of {code}"
+                    f"{code}: the broker has no contract {contract_label(contract)}; wait until it is listed, or correct the roll rule of {code}"
                 ) from error
     if facts:
         with desk.ledger.begin() as tx:
@@ -115,7 +114,7 @@ def _tell_of_the_end(desk: Desk, code: str, keys: Mapping[str, int], expiries: M
     """Alert where the priced, forward or carry contract has expired, or the priced one is unknown to the broker."""
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     for role, contract in keys.items():
-        what = f"{code}: the {role} contract {display(contract)}"
+        what = f"{code}: the {role} contract {contract_label(contract)}"
         if expiries.get(contract, rule.approximate_expiry(contract)) < today:
             message = f"{what} has expired; roll now: `tradeflow roll set {code} Roll_Adjusted`"
             desk.alerts.send(f"expired contract {code}", message, now)

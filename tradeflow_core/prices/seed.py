@@ -10,12 +10,12 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule
-from tradeflow_core.ledger import RollEvent, append_roll_events, current_roll, record_contracts
+from tradeflow_core.ledger import append_roll_events, find_roll, record_contracts
+from tradeflow_core.model import RollEvent
 from tradeflow_core.prices.bar_store import contract_prices
-from tradeflow_core.prices.calendars import build_roll_calendar
 from tradeflow_core.prices.collect import BEGINNING, PriceSpike, collect_bars
-from tradeflow_core.prices.multiple import events_from_calendar
 from tradeflow_core.prices.sampling import roll_rule_of
+from tradeflow_core.series import build_roll_calendar, events_from_calendar
 
 
 def seed_instrument(desk: Desk, code: str) -> int:
@@ -25,7 +25,7 @@ def seed_instrument(desk: Desk, code: str) -> int:
     An instrument that has roll events already is left as it is.
     """
     with desk.ledger.read() as view:
-        if current_roll(view, code, required=False) is not None:
+        if find_roll(view, code) is not None:
             return 0
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     specs = desk.broker.contracts(code, since=BEGINNING.date())

@@ -12,14 +12,14 @@ import pandas as pd
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
-from tradeflow_core.instruments import display
-from tradeflow_core.instruments.tables import read_table
+from tradeflow_core.instruments import read_table
 from tradeflow_core.ledger import contract_facts, open_instrument_orders, positions_by_contract, record_contracts
+from tradeflow_core.model import contract_label
 from tradeflow_core.prices.bar_store import BAR_TYPES, FREQUENCY_NAMES, INTRADAY_MINUTES, not_stored, stored_closes
-from tradeflow_core.prices.bars import at_close
 from tradeflow_core.prices.collect import Collected, store_bars
 from tradeflow_core.prices.incoming import clean_bars
 from tradeflow_core.prices.sampling import roll_rule_of
+from tradeflow_core.series import at_close
 
 DATASETS = ("contract_prices", "multiple_prices", "adjusted_prices", "spreads")
 """The files of an instrument that hold prices."""
@@ -107,9 +107,9 @@ def delete_prices(desk: Desk, code: str, dry_run: bool = False) -> list[str]:
     """
     with desk.ledger.read() as view:
         held = [contract for (name, contract), n in positions_by_contract(view, desk.account).items() if name == code and n]
-        orders = [order["id"] for order in open_instrument_orders(view) if order["instrument"] == code]
+        orders = [order.id for order in open_instrument_orders(view) if order.instrument == code]
     if held:
-        raise StateError(f"{code}: {display(held[0])} is still held; its prices value the position, close it first")
+        raise StateError(f"{code}: {contract_label(held[0])} is still held; its prices value the position, close it first")
     if orders:
         raise StateError(f"{code}: order {orders[0]} is open; cancel it first")
     there = [dataset for dataset in DATASETS if desk.store.exists(dataset, code)]

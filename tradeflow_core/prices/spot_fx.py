@@ -10,8 +10,7 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import rate_marks_of
-from tradeflow_core.prices.fx import cross_rate
-from tradeflow_core.prices.marks import lay_over_rates, suspicious
+from tradeflow_core.series import cross_rate, lay_over_rates, suspicious
 
 DATASET = "spot_fx"
 

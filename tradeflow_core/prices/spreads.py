@@ -9,7 +9,7 @@ import pandas as pd
 
 from tradeflow_core.brokers import BrokerError
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import current_roll
+from tradeflow_core.ledger import find_roll
 
 DATASET = "spreads"
 
@@ -40,7 +40,7 @@ def sample_spreads(desk: Desk, codes: Sequence[str]) -> list[SpreadSample]:
 
 def _sample(desk: Desk, code: str) -> SpreadSample:
     with desk.ledger.read() as view:
-        roll = current_roll(view, code, required=False)
+        roll = find_roll(view, code)
     if roll is None:
         return SpreadSample(code, None, None, "no contract is priced yet; update its prices first")
     try:

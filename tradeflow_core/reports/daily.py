@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import ROLLS
+from tradeflow_core.model import ROLLS
 from tradeflow_core.reports.tables import capital_history, contract_positions, fills_of_day, orders_of_day, profit_of_day
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 from sqlalchemy import select
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.instruments import display
-from tradeflow_core.ledger import locked_instruments, positions_by_contract, positions_by_strategy
-from tradeflow_core.ledger.schema import fills, instrument_orders
+from tradeflow_core.ledger import fills, instrument_orders, locked_instruments, positions_by_contract, positions_by_strategy
+from tradeflow_core.model import contract_label
+from tradeflow_core.orders import ORDER_DECISIONS
 from tradeflow_core.prices import adjusted_prices, business_days_between
 
 
@@ -39,7 +39,7 @@ def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
     with desk.ledger.read() as view:
         frame = pd.DataFrame(view.execute(query).all(), columns=columns)
     frame["time"] = pd.to_datetime(frame["time"], utc=True).dt.tz_convert(desk.settings.time_zone)
-    frame["contract"] = [display(int(contract)) for contract in frame["contract"]]
+    frame["contract"] = [contract_label(int(contract)) for contract in frame["contract"]]
     return frame.astype({"commission": "float64"})
 
 
@@ -63,7 +63,7 @@ def positions_against_optimal(desk: Desk) -> pd.DataFrame:
     frames = []
     for strategy in desk.settings.strategies:
         wanted = _stored(desk, "optimal_positions", strategy)
-        decided = _stored(desk, "instrument_orders", strategy)
+        decided = _stored(desk, ORDER_DECISIONS, strategy)
         if wanted is not None:
             wanted = wanted[wanted["day"] == wanted["day"].max()]
             frame = wanted[["notional_position", "lower", "upper", "reference_price"]].rename(
@@ -85,7 +85,7 @@ def contract_positions(desk: Desk) -> pd.DataFrame:
     """What is held, by contract: instrument, contract, quantity."""
     with desk.ledger.read() as view:
         held = positions_by_contract(view, desk.account)
-    rows = [(code, display(contract), quantity) for (code, contract), quantity in sorted(held.items())]
+    rows = [(code, contract_label(contract), quantity) for (code, contract), quantity in sorted(held.items())]
     return pd.DataFrame(rows, columns=["instrument", "contract", "quantity"])
 
 

@@ -1,7 +1,5 @@
 """Where data lies: Parquet datasets, DuckDB views over them, the SQL engine factory."""
 
-from tradeflow_core.store.parquet import APPENDED, Store
-from tradeflow_core.store.query import open_query, run_query
-from tradeflow_core.store.sql import create_sql_engine
+import lazy_loader
 
-__all__ = ["APPENDED", "Store", "create_sql_engine", "open_query", "run_query"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

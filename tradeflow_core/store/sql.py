@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine, event
+from enum import StrEnum
+
+from sqlalchemy import Engine, Enum, create_engine, event
 from sqlalchemy.engine import make_url
 
 from tradeflow_core.errors import ConfigError
@@ -34,3 +36,12 @@ def create_sql_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def word_type(words: type[StrEnum]) -> Enum:
+    """A column type for one of these words, stored as text. Another word is refused, written or read."""
+    return Enum(words, native_enum=False, create_constraint=False, length=20, values_callable=_values)
+
+
+def _values(words: type[StrEnum]) -> list[str]:
+    return [word.value for word in words]

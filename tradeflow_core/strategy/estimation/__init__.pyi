@@ -1,33 +1,29 @@
-from .after_costs import cost_sharpe_ratios as cost_sharpe_ratios
-from .after_costs import cost_units as cost_units
-from .after_costs import net_returns as net_returns
-from .after_costs import with_equal_means as with_equal_means
-from .after_costs import without_zeros as without_zeros
+from .after_costs import (
+    cost_sharpe_ratios as cost_sharpe_ratios,
+    cost_units as cost_units,
+    net_returns as net_returns,
+    with_equal_means as with_equal_means,
+    without_zeros as without_zeros,
+)
 from .clustering import two_clusters as two_clusters
-from .correlation import Correlation as Correlation
-from .correlation import correlations as correlations
-from .correlation import fitted_correlations as fitted_correlations
-from .diversification import diversification_multiplier as diversification_multiplier
-from .diversification import multiplier_over_time as multiplier_over_time
+from .correlation import Correlation as Correlation, correlations as correlations, fitted_correlations as fitted_correlations
+from .diversification import (
+    diversification_multiplier as diversification_multiplier,
+    multiplier_over_time as multiplier_over_time,
+)
 from .max_sharpe import max_sharpe_weights as max_sharpe_weights
 from .moments import means_and_deviations as means_and_deviations
-from .optimisers import Estimates as Estimates
-from .optimisers import handcrafted as handcrafted
-from .optimisers import optimal_weights as optimal_weights
-from .periods import FitPeriod as FitPeriod
-from .periods import fit_periods as fit_periods
+from .optimisers import Estimates as Estimates, handcrafted as handcrafted, optimal_weights as optimal_weights
+from .periods import FitPeriod as FitPeriod, fit_periods as fit_periods
 from .shared_costs import SharedReturns as SharedReturns
-from .sharpe_multiplier import adjusted_for_sharpe as adjusted_for_sharpe
-from .sharpe_multiplier import sharpe_multipliers as sharpe_multipliers
-from .stacking import Stacked as Stacked
-from .stacking import last_values as last_values
-from .stacking import returns_at as returns_at
-from .stacking import stack as stack
-from .stacking import sums as sums
-from .weights import PeriodEstimates as PeriodEstimates
-from .weights import cleaned_weights as cleaned_weights
-from .weights import estimated_weights as estimated_weights
-from .weights import period_estimates as period_estimates
-from .weights import weight_periods as weight_periods
-from .weights import weights_of as weights_of
-from .weights import with_cost_weights as with_cost_weights
+from .sharpe_multiplier import adjusted_for_sharpe as adjusted_for_sharpe, sharpe_multipliers as sharpe_multipliers
+from .stacking import Stacked as Stacked, last_values as last_values, returns_at as returns_at, stack as stack, sums as sums
+from .weights import (
+    PeriodEstimates as PeriodEstimates,
+    cleaned_weights as cleaned_weights,
+    estimated_weights as estimated_weights,
+    period_estimates as period_estimates,
+    weight_periods as weight_periods,
+    weights_of as weights_of,
+    with_cost_weights as with_cost_weights,
+)

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.instruments import MONTH_LETTERS, Costs, Instrument, RollRule
+from tradeflow_core.instruments import Costs, Instrument, RollRule
+from tradeflow_core.model import MONTH_LETTERS
 from tradeflow_core.strategy.common.lazy import LazyMapping
 
 Value = TypeVar("Value")

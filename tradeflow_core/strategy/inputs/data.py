@@ -14,7 +14,7 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import Instrument
-from tradeflow_core.prices import back_adjust
+from tradeflow_core.series import back_adjust
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Floats, nanoseconds
 from tradeflow_core.strategy.inputs.csv_folder import CsvFolder, instruments_from_table

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import Instrument
-from tradeflow_core.prices import hourly_prices
+from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Calendar, Floats, business_day_numbers, nanoseconds
 from tradeflow_core.strategy.config.compat import Correction

@@ -1,16 +1,12 @@
-from .curve_statistics import ALL_STATISTICS as ALL_STATISTICS
-from .curve_statistics import compare as compare
-from .curve_statistics import statistic_over_members as statistic_over_members
-from .curve_statistics import statistics as statistics
-from .curve_statistics import statistics_text as statistics_text
-from .curves import PARTS as PARTS
-from .curves import AccountCurve as AccountCurve
-from .curves import CurveGroup as CurveGroup
-from .curves import portfolio_curve as portfolio_curve
-from .order_simulators import simulated_curve as simulated_curve
-from .order_simulators import simulated_curves as simulated_curves
+from .curve_statistics import (
+    ALL_STATISTICS as ALL_STATISTICS,
+    compare as compare,
+    statistic_over_members as statistic_over_members,
+    statistics as statistics,
+    statistics_text as statistics_text,
+)
+from .curves import PARTS as PARTS, AccountCurve as AccountCurve, CurveGroup as CurveGroup, portfolio_curve as portfolio_curve
+from .order_simulators import simulated_curve as simulated_curve, simulated_curves as simulated_curves
 from .sheet import tear_sheet as tear_sheet
-from .summary import Summary as Summary
-from .summary import summarise as summarise
-from .summary import summary_tables as summary_tables
+from .summary import Summary as Summary, summarise as summarise, summary_tables as summary_tables
 from .turnovers import turnover_table as turnover_table

@@ -1,0 +1,88 @@
+"""A home that version 0.1 made and traded in is upgraded by the first command, keeps its history, and goes on as if nothing had happened.
+
+`home_of_0_1.tar.xz` is such a home after four business days, with its paths written for `/home/desk/var`; `fills_of_the_next_two_days.json`
+is what version 0.1 itself traded after that.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.commands import answer
+from tradeflow_assets.instance import write_dagster_home
+from tradeflow_assets.runner import execute_job
+from tradeflow_core.business_day import days_to_run, run_day, run_job
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import SETTINGS_FILE, Home
+from tradeflow_core.reports import check_desk
+
+HERE = Path(__file__).parent
+BEFORE = 59
+"""Fills of the first four days."""
+FILLS = "select account, strategy, instrument, contract, quantity, price, time, commission, currency, exec_id from fills order by id"
+
+
+@pytest.fixture
+def old_home(tmp_path: Path) -> Path:
+    """The home of version 0.1, unpacked where its files say it is."""
+    path = tmp_path / "var"
+    with tarfile.open(HERE / "home_of_0_1.tar.xz") as archive:
+        archive.extractall(path, filter="data")
+    dagster = path / "dagster" / "dagster.yaml"
+    dagster.write_text(dagster.read_text().replace("/home/desk/var", str(path)))
+    return path
+
+
+def test_the_first_command_upgrades_it_and_its_history_is_there(old_home: Path) -> None:
+    settings = (old_home / SETTINGS_FILE).read_text()
+    assert "home_version" not in settings and (old_home / "data" / "instrument_orders").exists()
+    status = answer(old_home, "status")
+    assert status["last_done_day"] == "2024-01-11"
+    assert {row["instrument"]: row["position"] for row in status["positions"]} == {"CORN": -301, "EUROSTX": -98, "GOLD_micro": -267, "US10": -9}
+    assert {row["instrument"]: row["last_decision"] for row in status["positions"]}["US10"] == "trade to the buffer edge"
+    assert tomllib.loads((old_home / SETTINGS_FILE).read_text()) == {"home_version": 2, **tomllib.loads(settings)}
+    assert (old_home / "data" / "order_decisions").exists() and not (old_home / "data" / "instrument_orders").exists()
+    assert len(answer(old_home, "sql", FILLS)) == BEFORE
+    assert len(answer(old_home, "sql", "select * from instrument_orders")) == 10, "the ledger's table is no longer hidden"
+    assert answer(old_home, "check") == {"problems": []}
+
+
+@pytest.mark.parametrize("execute", [run_job, execute_job], ids=["directly", "through Dagster"])
+def test_it_goes_on_trading_exactly_as_the_old_version_would_have(old_home: Path, execute: object) -> None:
+    desk = Desk(Home.open(old_home))
+    for day in days_to_run(desk, 2):
+        run_day(desk, day, execute)  # type: ignore[arg-type]
+    assert check_desk(desk) == []
+    desk.close()
+    expected = json.loads((HERE / "fills_of_the_next_two_days.json").read_text())
+    traded = answer(old_home, "sql", FILLS)[BEFORE:]
+    pd.testing.assert_frame_equal(pd.DataFrame(traded), pd.DataFrame(expected))
+
+
+def test_comments_of_its_settings_stay(old_home: Path) -> None:
+    file = old_home / SETTINGS_FILE
+    file.write_text("# my desk\n" + file.read_text() + "# not too much\n")
+    Home.open(old_home)
+    assert "# my desk" in file.read_text() and file.read_text().endswith("# not too much\n")
+    assert Home.open(old_home).settings.home_version == 2
+
+
+def test_an_interrupted_upgrade_is_done_again(old_home: Path) -> None:
+    data = old_home / "data"
+    (data / "instrument_orders").rename(data / "order_decisions")
+    assert Home.open(old_home).settings.universe == ("CORN", "EUROSTX", "GOLD_micro", "US10")
+    assert 'home_version = 2' in (old_home / SETTINGS_FILE).read_text()
+
+
+def test_its_dagster_settings_stay_as_they_are(old_home: Path) -> None:
+    file = old_home / "dagster" / "dagster.yaml"
+    before = yaml.safe_load(file.read_text())
+    write_dagster_home(Home.open(old_home))
+    assert yaml.safe_load(file.read_text()) == before

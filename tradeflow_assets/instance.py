@@ -1,0 +1,67 @@
+"""Dagster's own storage and settings of a home: `dagster/dagster.yaml`, written once, and the instance that it describes.
+
+The file belongs to the user: another storage, launcher or coordinator that is configured there stays. Only lines that are still ours,
+and name folders of the home, are brought up to date when the home has moved.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from dagster import DagsterInstance
+
+from tradeflow_core.home import Home
+
+INSTANCE_SETTINGS = """\
+# Dagster's own settings. Paths are {where}.
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+run_storage: {{module: dagster._core.storage.runs, class: SqliteRunStorage, config: {{base_dir: "{base}/history"}}}}
+event_log_storage: {{module: tradeflow_assets.event_log, class: QuickEventLog, config: {{base_dir: "{base}/history/runs"}}}}
+schedule_storage: {{module: dagster._core.storage.schedules, class: SqliteScheduleStorage, config: {{base_dir: "{base}/schedules"}}}}
+local_artifact_storage: {{module: dagster.core.storage.root, class: LocalArtifactStorage, config: {{base_dir: "{base}"}}}}
+compute_logs: {{module: dagster.core.storage.local_compute_log_manager, class: LocalComputeLogManager, config: {{base_dir: "{base}/compute_logs"}}}}
+concurrency:
+  runs: {{max_concurrent_runs: 4, tag_concurrency_limits: [{{key: singleton, value: {{applyLimitPerUniqueValue: true}}, limit: 1}}]}}
+  pools: {{default_limit: 1, granularity: run}}
+run_monitoring: {{enabled: true, poll_interval_seconds: 15}}
+retention: {{schedule: {{purge_after_days: 90}}, sensor: {{purge_after_days: {{skipped: 7, failure: 30, success: -1}}}}}}
+"""
+PATHS = "absolute, below this home"
+_BASE = "\0"
+_OURS = [
+    (re.compile(re.escape(line).replace(re.escape(_BASE), r"(.+)").replace('"', '"?') + r"\s*"), line)
+    for line in INSTANCE_SETTINGS.format(where=PATHS, base=_BASE).splitlines()
+    if _BASE in line
+]
+"""Each line of ours that names a folder: how to recognise it whatever the folder, quoted or (as once) not, and what it is."""
+
+
+def write_dagster_home(home: Home) -> Path:
+    """Make sure that the home has a `dagster/dagster.yaml`, and return that folder, to be given as DAGSTER_HOME.
+
+    It names the same storage as the `dagster.yaml` of the repository does for the default home `./var`.
+    """
+    folder = home.path / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    base, path = json.dumps(str(folder))[1:-1], folder / "dagster.yaml"  # as it is written between quotes
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = _moved(before, base) if before else INSTANCE_SETTINGS.format(where=PATHS, base=base)
+    if text != before:
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def _moved(text: str, base: str) -> str:
+    """The settings with the folder `base` in every line that is still ours."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        for recognised, ours in _OURS:
+            if recognised.fullmatch(line):
+                lines[number] = ours.replace(_BASE, base)
+    return "\n".join(lines) + "\n"
+
+
+def instance_for(home_path: Path) -> DagsterInstance:
+    """The Dagster instance of the home in that folder; the caller disposes of it."""
+    return DagsterInstance.from_config(str(write_dagster_home(Home.open(home_path))))

@@ -1,0 +1,317 @@
+"""The business day: which steps it has, in which order, and what each of them does.
+
+`make run`, a replay and Dagster run the same list. A step is recorded in the ledger's journal when it is done, so that a day that was
+interrupted goes on where it stood, and a day that is done stays as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+
+from tradeflow_core.capital import poll_account, update_strategy_capital, update_total_capital
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import DataError, StateError
+from tradeflow_core.execution import Pass, StackHandler
+from tradeflow_core.home import Home, next_business_day
+from tradeflow_core.ledger import (
+    LAST_STEP,
+    active_stop,
+    instruments_locked_by,
+    record_step,
+    step_done,
+)
+from tradeflow_core.model import LockOwner
+from tradeflow_core.nightly import StrategyRun, latest_optimal, run_strategy, save_run
+from tradeflow_core.orders import ORDER_DECISIONS, generate_orders
+from tradeflow_core.prices import (
+    STAGES,
+    OnStage,
+    PriceOutcome,
+    PriceWindow,
+    price_summary,
+    update_instrument,
+    update_spot_fx,
+)
+from tradeflow_core.replay import DayRecord, ReplaySummary, close_rolled_contracts, day_record, replay_of, replay_summary
+from tradeflow_core.reports import daily_report
+from tradeflow_core.rolls import RollStatus, decide_rolls
+
+JOBS: dict[str, tuple[str, ...]] = {
+    "rolls": ("rolls",),
+    "prices": ("prices",),
+    "portfolio": ("spot_fx", "account_values", "total_capital", "strategy_capital", "optimal_positions", "instrument_orders"),
+    "stack_handler": ("stack_handler",),
+    "reports": ("report",),
+}
+"""The jobs of a day in order, each with the steps that it consists of. The names are those of the Dagster jobs and assets."""
+
+MIN_GOOD_PRICES = 0.5
+"""Share of instruments whose prices must be good before positions are computed."""
+
+
+@dataclass
+class StepNote:
+    """Filled in by a step while it works: one line for a person about what it did."""
+
+    summary: str = ""
+
+
+@contextmanager
+def recorded_step(desk: Desk, name: str) -> Iterator[StepNote]:
+    """Run the body as a step of the present business day; it counts as done only when the body ends well."""
+    note, started, clock = StepNote(), desk.now(), time.perf_counter()
+    day = desk.business_day()
+    yield note
+    with desk.ledger.begin() as tx:
+        record_step(
+            tx, day, name, started=started, finished=desk.now(), seconds=time.perf_counter() - clock, summary=note.summary
+        )
+
+
+# --- the steps -----------------------------------------------------------------------------------------------------------
+
+
+def roll_step(desk: Desk) -> list[RollStatus]:
+    """Decide the rolls; in a replay first close what is left of contracts that the tape has rolled out of."""
+    with recorded_step(desk, "rolls") as note:
+        closed = close_rolled_contracts(desk) if desk.settings.market == "replay" else []
+        statuses = decide_rolls(desk)
+        decided = [f"{status.instrument} {status.decision}" for status in statuses if status.decision]
+        note.summary = "; ".join(closed + decided) or f"{len(statuses)} instruments, nothing to do"
+    return statuses
+
+
+def price_step(
+    desk: Desk,
+    codes: Sequence[str] | None = None,
+    stages: Sequence[str] = STAGES,
+    *,
+    window: PriceWindow = PriceWindow(),
+    on_stage: OnStage | None = None,
+    on_instrument: Callable[[PriceOutcome], None] | None = None,
+) -> list[PriceOutcome]:
+    """Run the price chain of instruments (None: the universe); one that fails is locked and reported, the others go on.
+
+    Only all stages of the whole universe are the step of the day; a run over less mends what it touches and leaves the journal alone.
+    """
+    codes = desk.universe if codes is None else codes
+    whole = set(stages) == set(STAGES) and set(codes) >= set(desk.universe)
+    outcomes = []
+    with recorded_step(desk, "prices") if whole else nullcontext(StepNote()) as note:
+        for code in codes:
+            outcome = update_instrument(desk, code, stages, window=window, on_stage=on_stage)
+            outcomes.append(outcome)
+            if on_instrument:
+                on_instrument(outcome)
+        note.summary = price_summary(outcomes)
+    return outcomes
+
+
+def require_good_prices(desk: Desk) -> None:
+    """The gate before positions are computed: enough instruments must have good prices. Raises DataError otherwise."""
+    with desk.ledger.read() as view:
+        bad = [code for code in instruments_locked_by(view, LockOwner.PRICES) if code in desk.universe]
+    good = 1 - len(bad) / len(desk.universe)
+    if good < MIN_GOOD_PRICES:
+        raise DataError(
+            f"only {good:.0%} of the instruments have good prices, {MIN_GOOD_PRICES:.0%} are needed; "
+            f"mend {', '.join(bad[:5])} and others, then run prices again"
+        )
+
+
+def fx_step(desk: Desk) -> dict[str, pd.Series]:
+    """Update the rate of every currency that the desk needs."""
+    with recorded_step(desk, "spot_fx") as note:
+        rates = {f"{currency}USD": update_spot_fx(desk, currency) for currency in desk.home.currencies}
+        note.summary = f"{len(rates)} currencies"
+    return rates
+
+
+def account_step(desk: Desk) -> pd.DataFrame:
+    """Ask the broker what the account is worth and record it."""
+    with recorded_step(desk, "account_values") as note:
+        values = poll_account(desk)
+        note.summary = f"account value {values['value'].iloc[-1]:,.0f} {desk.settings.base_currency}"
+    return values
+
+
+def total_capital_step(desk: Desk) -> pd.DataFrame:
+    """Fold account values into total capital."""
+    with recorded_step(desk, "total_capital") as note:
+        capital = update_total_capital(desk)
+        last = capital.iloc[-1]
+        note.summary = (
+            f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {desk.settings.base_currency}"
+        )
+    return capital
+
+
+def strategy_capital_step(desk: Desk) -> pd.DataFrame:
+    """Share the capital among the strategies."""
+    with recorded_step(desk, "strategy_capital") as note:
+        shares = update_strategy_capital(desk)
+        note.summary = ", ".join(f"{row.strategy} {row.capital:,.0f}" for row in shares.itertuples())
+    return shares
+
+
+def optimal_positions_step(desk: Desk) -> dict[str, StrategyRun]:
+    """Run every strategy and store its optimal positions."""
+    require_good_prices(desk)
+    runs = {}
+    with recorded_step(desk, "optimal_positions") as note:
+        for name in desk.settings.strategies:
+            runs[name] = run_strategy(desk, name)
+            save_run(desk, runs[name], desk.business_day())
+        note.summary = ", ".join(
+            f"{name}: {int(run.optimal['notional_position'].notna().sum())} positions" for name, run in runs.items()
+        )
+    return runs
+
+
+def instrument_orders_step(desk: Desk) -> pd.DataFrame:
+    """Make the orders of every strategy; returns all decisions, traded or not."""
+    day = desk.business_day()
+    with recorded_step(desk, "instrument_orders") as note:
+        frames = []
+        for name in desk.settings.strategies:
+            decisions = generate_orders(desk, name, latest_optimal(desk, name), day)
+            desk.store.write(ORDER_DECISIONS, name, decisions)
+            frames.append(decisions)
+        every = pd.concat(frames, ignore_index=True)
+        note.summary = f"{int((every['quantity'] != 0).sum())} orders out of {len(every)} instruments"
+    return every
+
+
+def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None) -> Pass:
+    """Work the order stack until the session ends."""
+    with recorded_step(desk, "stack_handler") as note:
+        day = desk.business_day()
+        done = StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
+        note.summary = f"{done.sent} broker orders, {done.fills} fills, {done.rolls} rolls"
+    return done
+
+
+def report_step(desk: Desk) -> str:
+    """Value the account at the end of the day and write the day's report; returns its text."""
+    with recorded_step(desk, LAST_STEP) as note:
+        poll_account(desk)
+        update_total_capital(desk)
+        text, note.summary = daily_report(desk, desk.business_day())
+    return text
+
+
+STEPS: dict[str, Callable[[Desk], object]] = {
+    "rolls": roll_step,
+    "prices": price_step,
+    "spot_fx": fx_step,
+    "account_values": account_step,
+    "total_capital": total_capital_step,
+    "strategy_capital": strategy_capital_step,
+    "optimal_positions": optimal_positions_step,
+    "instrument_orders": instrument_orders_step,
+    "stack_handler": stack_handler_step,
+    LAST_STEP: report_step,
+}
+
+
+# --- whole days ----------------------------------------------------------------------------------------------------------
+
+
+def run_job(desk: Desk, job: str) -> None:
+    """Run the steps of a job that are not done yet for the present business day, without Dagster."""
+    day = desk.business_day()
+    for name in JOBS[job]:
+        with desk.ledger.read() as view:
+            done = step_done(view, day, name)
+        if not done:
+            STEPS[name](desk)
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """One job of a day: whether it was run now or had been done before, and how long it took (seconds)."""
+
+    day: date
+    job: str
+    ran: bool
+    seconds: float
+
+
+def run_day(
+    desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_job, on_job: Callable[[JobDone], None] | None = None
+) -> None:
+    """Run the business day `day` of a simulated or replayed home, moving its clock; jobs that are done are left alone.
+
+    `execute` runs one job: directly, or through Dagster. Raises StateError for a day that has passed, in a home whose time is real, and while
+    trading is stopped.
+    """
+    if desk.settings.time_is_real:
+        raise StateError(
+            "days are run by hand only in a simulated or replayed home; here the schedules and sensors of Dagster run them (`make ui`)"
+        )
+    if day < desk.today():
+        raise StateError(f"{day} has passed: the clock of this home stands at {desk.now():%Y-%m-%d %H:%M} UTC")
+    with desk.ledger.read() as view:
+        if stop := active_stop(view):
+            raise StateError(
+                f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
+            )
+    desk.clock.advance_to(desk.home.at(day, desk.settings.day.start))
+    for job, names in JOBS.items():
+        with desk.ledger.read() as view:
+            done = all(step_done(view, day, name) for name in names)
+        started = time.perf_counter()
+        if not done:
+            execute(desk, job)
+            with desk.ledger.read() as view:
+                if missing := [name for name in names if not step_done(view, day, name)]:
+                    raise StateError(
+                        f"{day}: the job {job} ended without finishing {', '.join(missing)}; see the messages above, then run the day again"
+                    )
+        if on_job:
+            on_job(JobDone(day, job, not done, time.perf_counter() - started))
+
+
+def days_to_run(desk: Desk, further: int) -> list[date]:
+    """The present business day unless it is done, and `further` business days after it."""
+    day = desk.business_day()
+    last = desk.last_done_day()
+    days = [] if last is not None and last >= day else [day]
+    current = day if days else max(last or day, day)
+    for _ in range(further):
+        current = next_business_day(current)
+        days.append(current)
+    return days
+
+
+def run_replay(
+    home: Home,
+    end: date | None = None,
+    execute: Callable[[Desk, str], None] = run_job,
+    *,
+    on_day: Callable[[DayRecord], None] | None = None,
+) -> ReplaySummary:
+    """Run business day after business day up to `end` (default: the end of the replay), from where the home stands.
+
+    `execute` runs one job of a day: directly, or through Dagster. Killed at any instant, the day that was under way goes on when it
+    is run again. Raises StateError for a home that is not a seeded replay, and what a day raises.
+    """
+    last = replay_of(home).end if end is None else min(end, replay_of(home).end)
+    desk = Desk(home)
+    try:
+        done = desk.last_done_day()
+        day = desk.business_day() if done is None else next_business_day(done)
+        while day <= last:
+            run_day(desk, day, execute)
+            if on_day:
+                on_day(day_record(desk, day))
+            day = next_business_day(day)
+        return replay_summary(desk)
+    finally:
+        desk.close()

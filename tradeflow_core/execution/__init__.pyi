@@ -1,0 +1,27 @@
+from .fills import poll_orders as poll_orders
+from .handler import (
+    LEASE as LEASE,
+    Pass as Pass,
+    StackHandler as StackHandler,
+)
+from .reconciliation import (
+    PositionBreak as PositionBreak,
+    position_breaks as position_breaks,
+    reconcile as reconcile,
+)
+from .rolls import (
+    generate_roll_orders as generate_roll_orders,
+    share_out as share_out,
+)
+from .send import (
+    Blocked as Blocked,
+    blocked_orders as blocked_orders,
+    cut_to_caps as cut_to_caps,
+    new_reference as new_reference,
+    send_orders as send_orders,
+    submit_intent as submit_intent,
+)
+from .spawn import (
+    contract_trades as contract_trades,
+    spawn_contract_orders as spawn_contract_orders,
+)

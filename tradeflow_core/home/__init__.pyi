@@ -1,0 +1,17 @@
+from .alerts import Alerts as Alerts
+from .clock import (
+    Clock as Clock,
+    SimulatedClock as SimulatedClock,
+    WallClock as WallClock,
+    as_utc as as_utc,
+    next_business_day as next_business_day,
+)
+from .folder import Home as Home
+from .settings import (
+    SETTINGS_FILE as SETTINGS_FILE,
+    SIMULATED_MARKETS as SIMULATED_MARKETS,
+    PriceSettings as PriceSettings,
+    ReplaySettings as ReplaySettings,
+    Settings as Settings,
+    environment_home as environment_home,
+)

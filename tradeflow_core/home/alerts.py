@@ -1,0 +1,80 @@
+"""One channel for what a person must hear of: the home's alert log and, if configured, e-mail, once a day for each subject."""
+
+from __future__ import annotations
+
+import json
+import os
+import smtplib
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from email.message import EmailMessage
+from itertools import islice, takewhile
+from pathlib import Path
+
+from tradeflow_core.home.settings import AlertSettings
+
+BLOCK_BYTES = 2**16
+
+
+class Alerts:
+    """Writes alerts to `alerts.jsonl` in the home's `logs` folder and mails those whose subject was not mailed that day."""
+
+    def __init__(self, folder: Path, settings: AlertSettings) -> None:
+        self.path = folder / "alerts.jsonl"
+        self._settings = settings
+
+    def send(self, subject: str, message: str, now: datetime) -> None:
+        """Log the alert and, where mail is configured, send it. A mail that fails is logged as well, and never stops the caller."""
+        mailed = self._settings.email_to and self._settings.smtp_server and not self._told_today(subject, now)
+        self._log(subject, message, now)
+        if mailed:
+            try:
+                self._mail(subject, message)
+            except (OSError, smtplib.SMTPException) as error:
+                self._log("mail failed", f"{subject}: {error}; check [alerts] in tradeflow.toml", now)
+
+    def read(self, newest: int = 50) -> list[dict[str, str]]:
+        """The newest alerts, oldest first: dictionaries of time, subject, message."""
+        return list(islice(self._newest_first(), newest))[::-1]
+
+    def _told_today(self, subject: str, now: datetime) -> bool:
+        """Whether there is an alert of this subject on the (UTC) day of `now`."""
+        today = now.isoformat()[:10]
+        of_today = takewhile(lambda alert: alert["time"][:10] >= today, self._newest_first())
+        return any(alert["subject"] == subject for alert in of_today)
+
+    def _newest_first(self) -> Iterator[dict[str, str]]:
+        """All alerts from the last one back, reading no more of the file than is asked for."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            end, rest = file.seek(0, os.SEEK_END), b""
+            while end:
+                start = max(end - BLOCK_BYTES, 0)
+                file.seek(start)
+                lines = (file.read(end - start) + rest).splitlines()
+                # The first line of a block may have begun in the one before.
+                rest, lines = (lines[0], lines[1:]) if start else (b"", lines)
+                for line in reversed(lines):
+                    with suppress(ValueError):  # a line that a power cut left half written
+                        yield json.loads(line)
+                end = start
+
+    def _log(self, subject: str, message: str, now: datetime) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": now.isoformat(), "subject": subject, "message": message}) + "\n")
+
+    def _mail(self, subject: str, message: str) -> None:
+        settings = self._settings
+        mail = EmailMessage()
+        mail["Subject"] = f"tradeflow: {subject}"
+        mail["From"] = settings.email_from or settings.email_to
+        mail["To"] = settings.email_to
+        mail.set_content(message)
+        with smtplib.SMTP(settings.smtp_server or "", settings.smtp_port, timeout=20) as server:
+            if settings.smtp_user:
+                server.starttls()
+                server.login(settings.smtp_user, settings.smtp_password or "")
+            server.send_message(mail)

@@ -1,0 +1,134 @@
+"""A home: the folder that holds everything of one desk, and the ways to make and open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
+from tradeflow_core.home.settings import (
+    FIRST_VERSION,
+    SETTINGS_FILE,
+    Settings,
+    environment_home,
+    load_settings,
+    read_settings,
+    validate_settings,
+)
+from tradeflow_core.home.upgrades import HOME_VERSION, upgrade_home, write_settings
+from tradeflow_core.instruments import Instrument, Sessions, load_fx_table, load_instruments, load_sessions
+
+
+@dataclass(frozen=True)
+class Home:
+    """One desk on disk. Two homes never share anything.
+
+    `tradeflow.toml` settings; `config/` tables that overlay the packaged ones; `data/` Parquet store; `ledger.sqlite`;
+    `market/` the paper exchange's own book; `clock.json` the time of a simulated desk; `dagster/`, `logs/`, `reports/`.
+    """
+
+    path: Path
+    settings: Settings = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Home:
+        """The home at `path` (default: TRADEFLOW_HOME or ./var). Raises ConfigError if there is none or it is not usable."""
+        path = (path or environment_home()).absolute()
+        if not (path / SETTINGS_FILE).exists():
+            raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
+        home = cls(path, load_settings(path / SETTINGS_FILE))
+        version = read_settings(path / SETTINGS_FILE).get("home_version", FIRST_VERSION)
+        if version < HOME_VERSION:
+            upgrade_home(path / SETTINGS_FILE, version, home.data_url)
+        return home
+
+    @classmethod
+    def create(cls, path: Path, values: dict[str, Any], start: datetime | None = None) -> Home:
+        """Make a home at `path` with these settings; `start` sets the clock of a simulated or replayed market.
+
+        Raises ConfigError when the folder cannot be written, holds a home already, or a setting is wrong; nothing is left half-made:
+        the settings file, which makes a folder a home, is written last.
+        """
+        path = path.absolute()
+        if (path / SETTINGS_FILE).exists():
+            raise ConfigError(f"{path} is a home already; open it, or choose another folder")
+        settings = validate_settings(values, str(path / SETTINGS_FILE))
+        known = load_instruments(*([path / "config"] if (path / "config").exists() else []))
+        for code in settings.universe:
+            if code not in known:
+                raise ConfigError(f"universe: no instrument {code!r} in the tables; see `tradeflow instruments`")
+        try:
+            for name in ("config", "data", "market", "dagster", "logs", "reports"):
+                (path / name).mkdir(parents=True, exist_ok=True)
+            if not settings.time_is_real:
+                if start is None:
+                    raise StateError("a simulated or replayed home needs the instant at which its clock starts")
+                SimulatedClock(path / "clock.json", start)
+            write_settings(path / SETTINGS_FILE, {"home_version": HOME_VERSION, **values})
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home"
+            ) from error
+        return cls.open(path)
+
+    @cached_property
+    def clock(self) -> Clock:
+        return WallClock() if self.settings.time_is_real else SimulatedClock(self.path / "clock.json")
+
+    @cached_property
+    def instruments(self) -> dict[str, Instrument]:
+        """Every instrument that this home knows, traded or not."""
+        return load_instruments(self.path / "config")
+
+    @cached_property
+    def universe(self) -> list[str]:
+        """Codes of the instruments that this home trades, sorted: without the stale ones. Raises ConfigError for an unknown code."""
+        stale = set(self.settings.stale_instruments)
+        return [code for code in self._chosen if code not in stale]
+
+    @cached_property
+    def _chosen(self) -> list[str]:
+        """The universe with the instruments that are stale for the time being."""
+        for key in ("universe", "stale_instruments"):
+            if missing := [code for code in getattr(self.settings, key) if code not in self.instruments]:
+                raise ConfigError(f"{self.path / SETTINGS_FILE}: {key}: no such instrument {missing}; see `tradeflow instruments`")
+        return list(self.settings.universe) or sorted(self.instruments)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return load_sessions(self.instruments, self.path / "config")
+
+    @cached_property
+    def currencies(self) -> list[str]:
+        """Currencies that need a rate against the dollar: those of the universe and the base, without USD, sorted."""
+        needed = {self.instruments[code].currency for code in self._chosen} | {self.settings.base_currency}
+        known = {pair.currency for pair in load_fx_table(self.path / "config").values()}
+        if missing := needed - {"USD"} - known:
+            raise ConfigError(f"no FX code for currency {sorted(missing)}; add a row to {self.path / 'config' / 'fx.csv'}")
+        return sorted(needed - {"USD"})
+
+    @property
+    def database_url(self) -> str:
+        return self.settings.database or f"sqlite:///{self.path / 'ledger.sqlite'}"
+
+    @property
+    def data_url(self) -> str:
+        return self.settings.data or str(self.path / "data")
+
+    def local_day(self, instant: datetime) -> date:
+        """The date of an instant in the desk's time zone."""
+        return instant.astimezone(self.settings.zone).date()
+
+    def at(self, day: date, moment: time) -> datetime:
+        """The instant of the wall time `moment` on `day` in the desk's time zone, in UTC."""
+        return datetime.combine(day, moment, self.settings.zone).astimezone(UTC)
+
+    def describe(self) -> str:
+        """One line that says which desk this is: every command begins with it."""
+        settings = self.settings
+        now = self.clock.now().astimezone(settings.zone)
+        return f"{settings.market} market, account {settings.account}, home {self.path}, {now:%a %Y-%m-%d %H:%M} {settings.time_zone}"

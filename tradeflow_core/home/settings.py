@@ -1,0 +1,299 @@
+"""The settings of a home: one validated object, read from `tradeflow.toml` and overlaid by TRADEFLOW_* variables.
+
+Nothing else in the code reads the environment. A nested key is named with two underscores: `TRADEFLOW_DAY__TICK_MINUTES=15`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.home.upgrades import HOME_VERSION
+from tradeflow_core.model import nearest
+
+SETTINGS_FILE = "tradeflow.toml"
+FIRST_VERSION = 1
+"""The version of a home that does not say one."""
+
+SIMULATED_MARKETS = ("simulated", "replay")
+"""Markets whose time is simulated."""
+
+PREFIX = "TRADEFLOW_"
+NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
+"""Variables with the prefix that are no settings of a home: where it is, what it says itself, and where tests find reference data."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedMarketSettings(_Model):
+    """The built-in market: its random seed, its first trading day (a Monday) and the history that lies before it."""
+
+    seed: int = 7
+    first_day: date = date(2024, 1, 8)
+    history_years: int = Field(default=3, ge=1, le=30)
+    broken: tuple[str, ...] = Field(
+        default=(), description="instruments for which the market sends unusable bars: a fault to practise with"
+    )
+
+    @field_validator("broken", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+
+
+class ReplaySettings(_Model):
+    """A replay: the tape that plays the market, first and last day."""
+
+    tape: str
+    start: date
+    end: date
+
+
+class DaySettings(_Model):
+    """The business day, in the desk's time zone: when it begins, when the stack handler ends, how often it looks."""
+
+    start: time = time(0, 5)
+    session_end: time = time(19, 45)
+    tick_minutes: int = Field(default=30, ge=1, le=240)
+
+
+class PriceSettings(_Model):
+    """How bars are collected and checked (defaults of the field: a spike is 8 times the average change)."""
+
+    intraday_frequency: Literal["H", "30M", "15M", "5M", "1M"] = Field(
+        default="H", description="length of the bars collected beside the daily ones; the broker must have them"
+    )
+    max_price_spike: float = Field(default=8.0, gt=0)
+    drop_zero_volume_daily: bool = False
+    drop_zero_volume_intraday: bool = True
+    drop_zero_prices: bool = True
+    drop_negative_prices: bool = False
+    stale_after_business_days: int = Field(default=3, ge=1)
+    intraday_history_days: int = Field(default=30, ge=1)
+    stitching: Literal["panama", "ratio", "none"] = Field(default="panama", description="how adjusted prices are stitched at rolls")
+
+
+class CapitalSettings(_Model):
+    """How account values become capital: compounding method, and the change in one step that needs a person's word."""
+
+    method: Literal["full", "half", "fixed"] = "full"
+    max_change: float = Field(default=0.10, gt=0, lt=1)
+
+
+class RollSettings(_Model):
+    """Who decides rolls, and by which rules.
+
+    `decide`: `auto` (the rules below decide), `tape` (a replay rolls when its tape did) or `person`; None takes auto in a simulated
+    market, tape in a replay, person elsewhere. In a replay new risk goes to the forward contract from `passive_days` business days
+    before the tape's roll, and what is left is rolled with spread orders from `force_days` before it. The others are the thresholds of
+    the automatic rules: forward volume relative to the priced contract's, and days to the desired roll date. `when_undecided`: what they
+    do with a position that is held close to the roll (Ask: leave it to a person).
+    """
+
+    decide: Literal["auto", "tape", "person"] | None = None
+    passive_days: int = Field(default=10, ge=0)
+    force_days: int = Field(default=3, ge=0)
+    auto_roll_if_relative_volume_higher_than: float = Field(default=1.0, gt=0)
+    min_relative_volume: float = Field(default=0.01, ge=0)
+    min_absolute_volume: float = Field(default=100, ge=0)
+    near_expiry_days: int = Field(default=10, ge=0)
+    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = "Force"
+
+
+class StrategySettings(_Model):
+    """One strategy: a packaged name or the path of a YAML file, and its weight in the capital."""
+
+    config: str = "static_trend_carry"
+    weight: float = Field(default=1.0, ge=0)
+
+
+class DagsterSettings(_Model):
+    """How Dagster runs the steps of a job that it launches: one after the other in the run's own process, or each in a process of its own.
+
+    Six empty steps take 2 s in one process and 12 s in six.
+    """
+
+    executor: Literal["in_process", "multiprocess"] = "in_process"
+
+
+class AlertSettings(_Model):
+    """Where alerts go besides the log. The password comes from TRADEFLOW_ALERTS__SMTP_PASSWORD, never from a file."""
+
+    email_to: str | None = None
+    email_from: str | None = None
+    smtp_server: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_password: str | None = Field(default=None, repr=False)
+
+
+class Settings(_Model):
+    """Everything that a desk may choose. See the README for an annotated `tradeflow.toml`."""
+
+    home_version: int = HOME_VERSION
+    market: Literal["simulated", "replay", "ib_paper", "ib_live"] = "simulated"
+    account: str = "SIM-1"
+    base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    capital: Decimal = Field(default=Decimal("10000000"), gt=0)
+    time_zone: str = "America/New_York"
+    universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
+    stale_instruments: tuple[str, ...] = Field(
+        default=(), description="instruments whose prices are not collected for the time being; they are not rolled, reported or traded"
+    )
+    database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
+    data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
+    strategies: dict[str, StrategySettings] = Field(default_factory=lambda: {"trend_carry": StrategySettings()})
+    simulated: SimulatedMarketSettings = SimulatedMarketSettings()
+    replay: ReplaySettings | None = None
+    day: DaySettings = DaySettings()
+    prices: PriceSettings = PriceSettings()
+    capital_rules: CapitalSettings = CapitalSettings()
+    rolls: RollSettings = RollSettings()
+    alerts: AlertSettings = AlertSettings()
+    dagster: DagsterSettings = DagsterSettings()
+    live_trading: bool = Field(default=False, description="must be true before a home with market ib_live sends any order")
+    keep_runs_days: int = Field(default=30, ge=1, description="age after which Dagster runs and backtest states are pruned")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Europe/London") from error
+        return value
+
+    @field_validator("universe", "stale_instruments", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+
+    @field_validator("universe", "stale_instruments")
+    @classmethod
+    def _clean_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [code for code in value if "," in code or "/" in code or not code.strip()]:
+            raise ValueError(f"instrument codes must have no comma, slash or blank: {bad}")
+        if len(set(value)) != len(value):
+            raise ValueError("an instrument is named twice")
+        return tuple(sorted(value))
+
+    @field_validator("strategies")
+    @classmethod
+    def _clean_names(cls, value: dict[str, StrategySettings]) -> dict[str, StrategySettings]:
+        if not value:
+            raise ValueError("at least one strategy is needed")
+        if bad := [name for name in value if name.startswith("_") or "/" in name]:
+            raise ValueError(f"strategy names must not begin with _ or hold a slash: {bad}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.market == "replay" and self.replay is None:
+            raise ValueError("market is replay, so [replay] with tape, start and end is needed")
+        if self.simulated.first_day.weekday() != 0:
+            raise ValueError("simulated.first_day must be a Monday")
+        if self.day.session_end <= self.day.start:
+            raise ValueError("day.session_end must be later than day.start")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def time_is_real(self) -> bool:
+        """Whether time in this home passes by itself. Elsewhere it moves only when a command moves it."""
+        return self.market not in SIMULATED_MARKETS
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What the file at `path` says. Raises ConfigError where it is missing, no TOML, or of a newer version."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} is missing; make a home with `tradeflow init`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from error
+    version = values.get("home_version", FIRST_VERSION)
+    if isinstance(version, int) and version > HOME_VERSION:
+        raise ConfigError(
+            f"{path.parent} was made by a newer tradeflow (home version {version}, this one knows {HOME_VERSION}); upgrade tradeflow"
+        )
+    return values
+
+
+def load_settings(path: Path) -> Settings:
+    """Settings of the file at `path`, overlaid by TRADEFLOW_* variables. Raises ConfigError naming file or variable, and key."""
+    return validate_settings(_overlaid(read_settings(path), _from_environment()), str(path))
+
+
+def validate_settings(values: Mapping[str, Any], source: str) -> Settings:
+    """A `Settings` of nested `values`. Raises ConfigError naming `source`, or the variable that said it, and the key."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem, source) for problem in error.errors())) from None
+
+
+def _from_environment() -> dict[str, Any]:
+    """The settings that TRADEFLOW_* variables make, nested. Raises ConfigError for a variable that names none."""
+    names = [name for name in os.environ if name.startswith(PREFIX) and name not in NOT_SETTINGS]
+    for name in names:
+        if (key := name.removeprefix(PREFIX).lower().split("__")[0]) not in Settings.model_fields:
+            raise ConfigError(f"environment variable {name}: no such setting{nearest(key, Settings.model_fields)}; unset it")
+    if not names:
+        return {}
+    # It loads asyncio and more, which costs a command a tenth of a second: only where a variable is set.
+    from pydantic_settings import EnvSettingsSource
+
+    class Plain(EnvSettingsSource):
+        """Takes the text as it is; the validators of `Settings` know lists by their commas."""
+
+        def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+            return value
+
+    values = Plain(Settings, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False)()  # type: ignore[arg-type]
+    return {key: value for key, value in values.items() if key != "home_version"}
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, with what `above` says in place of what `below` says; sections are merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _overlaid(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return merged
+
+
+def _explain(problem: Any, source: str) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    variable = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
+    if variable in os.environ:
+        source = f"environment variable {variable}"
+    if problem["type"] == "extra_forbidden":
+        model: Any = Settings
+        for part in problem["loc"][:-1]:
+            field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+            model = field.annotation if field else model
+        known = getattr(model, "model_fields", {})
+        return f"{source}: unknown key {where}{nearest(str(problem['loc'][-1]), known)}; correct or remove it"
+    message = problem["msg"].removeprefix("Value error, ")
+    shown = f" (it is {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
+    return f"{source}: {where + ': ' if where else ''}{message}{shown}"
+
+
+def environment_home() -> Path:
+    """The home that TRADEFLOW_HOME names, default `./var`."""
+    return Path(os.environ.get("TRADEFLOW_HOME", "var")).absolute()

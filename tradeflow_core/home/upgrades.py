@@ -1,0 +1,61 @@
+"""Homes of older versions: brought up to date by the first command that opens them.
+
+Each upgrade is safe to be interrupted and done again; the version is written last. The ledger has migrations of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from upath import UPath
+
+from tradeflow_core.errors import ConfigError
+
+HOME_VERSION = 2
+"""Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
+
+
+def upgrade_home(settings_file: Path, version: int, data: str) -> None:
+    """Bring the home of `settings_file`, which has this `version`, up to `HOME_VERSION`; `data`: URL or path of its Parquet store.
+
+    Raises ConfigError where that cannot be written.
+    """
+    try:
+        for number in range(version + 1, HOME_VERSION + 1):
+            UPGRADES[number](UPath(data))
+        _write_version(settings_file)
+    except OSError as error:
+        raise ConfigError(
+            f"{settings_file.parent} is a home of an older version ({version}) and cannot be upgraded ({error}); make it writable first"
+        ) from error
+
+
+def _decisions_get_their_own_name(data: UPath) -> None:
+    """The dataset of decisions was called `instrument_orders`, which hid the ledger's table of that name in SQL."""
+    before, after = data / "instrument_orders", data / "order_decisions"
+    if before.exists() and not after.exists():
+        data.fs.mv(before.path, after.path, recursive=True)
+
+
+UPGRADES: dict[int, Callable[[UPath], None]] = {2: _decisions_get_their_own_name}
+"""What makes a home of the version before into one of this version."""
+
+
+def _write_version(settings_file: Path) -> None:
+    document = tomlkit.parse(settings_file.read_text(encoding="utf-8"))
+    if "home_version" not in document:
+        # A plain key must stand at the top: below the header of a table it would belong to that table.
+        document = tomlkit.parse(f"home_version = {HOME_VERSION}\n{tomlkit.dumps(document)}")
+    document["home_version"] = HOME_VERSION
+    write_settings(settings_file, document)
+
+
+def write_settings(settings_file: Path, values: Mapping[str, Any]) -> None:
+    """Replace a settings file at once: whoever reads it sees the old one or the new one. Comments of a parsed file stay."""
+    temporary = settings_file.with_name(f".{settings_file.name}.{os.getpid()}")
+    temporary.write_text(tomlkit.dumps(values), encoding="utf-8")
+    os.replace(temporary, settings_file)

@@ -1,0 +1,69 @@
+"""The rule that says which contracts of a market are held, priced and rolled, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from numbers import Integral
+
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.model import MONTH_LETTERS, adjacent_contract, first_day
+
+
+@dataclass(frozen=True, slots=True)
+class RollRule:
+    """When a market is rolled, and which contracts play which part.
+
+    `hold`: letters of the months that are held, e.g. `HMUZ`; `priced`: months with usable prices (the carry contract is
+    one of them). `roll_offset`: days from expiry to the desired roll, usually negative. `carry_offset`: -1 where the
+    carry contract is the priced one before, +1 where it is the one after. `expiry_offset`: days from the first of the
+    delivery month (or from the id's own day) to the approximate expiry.
+
+    The methods that step from contract to contract use month arithmetic. Where ids carry days, pass `known`, the ids that
+    exist: a stepped day id almost never exists by itself (weekly expiries, third Wednesdays). Without `known` the day
+    digits are carried over unchanged. Raises ConfigError for letters, offsets or types that make no sense.
+    """
+
+    hold: str
+    priced: str
+    roll_offset: int
+    carry_offset: int
+    expiry_offset: int
+
+    def __post_init__(self) -> None:
+        for name in ("hold", "priced"):
+            cycle = getattr(self, name)
+            if not isinstance(cycle, str) or not cycle or set(cycle) - set(MONTH_LETTERS):
+                raise ConfigError(f"roll rule: {name} is {cycle!r}; give one or more month letters of {MONTH_LETTERS}")
+        for name in ("roll_offset", "carry_offset", "expiry_offset"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool):
+                raise ConfigError(f"roll rule: {name} is {value!r}; give a whole number")
+            object.__setattr__(self, name, int(value))
+        if self.carry_offset not in (-1, 1):
+            raise ConfigError(f"roll rule: carry_offset is {self.carry_offset}; it can only be -1 or +1")
+
+    def next_held(self, contract: int, known: Sequence[int] | None = None) -> int:
+        """The next contract of the hold cycle."""
+        return adjacent_contract(contract, self.hold, 1, known)
+
+    def previous_held(self, contract: int, known: Sequence[int] | None = None) -> int:
+        """The contract of the hold cycle before."""
+        return adjacent_contract(contract, self.hold, -1, known)
+
+    def forward_of(self, contract: int, known: Sequence[int] | None = None) -> int:
+        """The contract that a holder of `contract` rolls into."""
+        return self.next_held(contract, known)
+
+    def carry_of(self, contract: int, known: Sequence[int] | None = None) -> int:
+        """The contract against which the carry of `contract` is measured."""
+        return adjacent_contract(contract, self.priced, self.carry_offset, known)
+
+    def approximate_expiry(self, contract: int) -> date:
+        """First of the delivery month (or the id's own day) plus `expiry_offset` calendar days."""
+        return first_day(contract) + timedelta(days=self.expiry_offset)
+
+    def desired_roll_date(self, contract: int, expiry: date | None = None) -> date:
+        """`roll_offset` calendar days from `expiry`, the broker's where known, otherwise the approximate one."""
+        return (expiry or self.approximate_expiry(contract)) + timedelta(days=self.roll_offset)

@@ -1,0 +1,76 @@
+from .accounts import (
+    record_account_value as record_account_value,
+    record_capital_event as record_capital_event,
+)
+from .checks import ledger_problems as ledger_problems
+from .controls import (
+    ANY as ANY,
+    Stop as Stop,
+    active_stop as active_stop,
+    clear_override as clear_override,
+    instruments_locked_by as instruments_locked_by,
+    lift_stop as lift_stop,
+    lock_instrument as lock_instrument,
+    locked_instruments as locked_instruments,
+    override_for as override_for,
+    position_limit as position_limit,
+    release_lease as release_lease,
+    set_override as set_override,
+    set_position_limit as set_position_limit,
+    set_trade_limit as set_trade_limit,
+    stop_trading as stop_trading,
+    take_lease as take_lease,
+    tradeable_now as tradeable_now,
+    unlock_instrument as unlock_instrument,
+)
+from .decisions import (
+    FX_CONTRACT as FX_CONTRACT,
+    append_roll_events as append_roll_events,
+    contract_facts as contract_facts,
+    current_roll as current_roll,
+    current_rolls as current_rolls,
+    find_roll as find_roll,
+    record_contracts as record_contracts,
+    record_mark as record_mark,
+    replace_roll_events as replace_roll_events,
+    roll_state as roll_state,
+    rolls_recorded as rolls_recorded,
+    set_roll_state as set_roll_state,
+)
+from .frames import (
+    account_value_history as account_value_history,
+    capital_event_history as capital_event_history,
+    marks_of as marks_of,
+    rate_marks_of as rate_marks_of,
+    recorded_steps as recorded_steps,
+    roll_events_of as roll_events_of,
+)
+from .journal import (
+    LAST_STEP as LAST_STEP,
+    last_done_day as last_done_day,
+    record_step as record_step,
+    step_done as step_done,
+)
+from .ledger import Ledger as Ledger
+from .orders import (
+    Overfill as Overfill,
+    add_broker_order as add_broker_order,
+    add_contract_order as add_contract_order,
+    add_instrument_order as add_instrument_order,
+    book_fill as book_fill,
+    close_all_orders as close_all_orders,
+    complete_orders as complete_orders,
+    instrument_orders_of as instrument_orders_of,
+    live_broker_orders as live_broker_orders,
+    open_contract_orders as open_contract_orders,
+    open_instrument_orders as open_instrument_orders,
+    positions_by_contract as positions_by_contract,
+    positions_by_strategy as positions_by_strategy,
+    set_broker_status as set_broker_status,
+    unfilled_by_instrument as unfilled_by_instrument,
+)
+from .schema import (
+    fills as fills,
+    instrument_orders as instrument_orders,
+    roll_events as roll_events,
+)

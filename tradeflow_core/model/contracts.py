@@ -1,0 +1,99 @@
+"""Contract ids: what they mean, how they are read and shown, and which one follows which in a cycle of delivery months.
+
+A contract id is an integer `YYYYMMDD`; day 00 means that only the delivery month is known. The width is fixed, so
+the order of ids is the order of time, and a month-only id sorts before every day of its month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+from numbers import Real
+from typing import Any
+
+from tradeflow_core.errors import DataError
+
+MONTH_LETTERS = "FGHJKMNQUVXZ"
+
+
+def parse_contract(value: Any) -> int:
+    """The contract id meant by `YYYYMM`, `YYYYMMDD` or such a number (`20240300.0` is `20240300`).
+
+    Raises DataError where the text is not 6 or 8 digits, or the month or day does not exist.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        text = str(int(number)) if number.is_integer() else repr(value)
+    else:
+        text = str(value).strip()
+    if not (text.isascii() and text.isdigit() and len(text) in (6, 8)):
+        raise DataError(f"contract {value!r} is not a contract id: give YYYYMM or YYYYMMDD")
+    contract = int(text) if len(text) == 8 else int(text) * 100
+    first_day(contract)
+    return contract
+
+
+def month_number(contract: int) -> int:
+    """Months since year 0: 12 x year + (month - 1). Raises DataError where the month is not 1 to 12."""
+    year, month = divmod(int(contract) // 100, 100)
+    if not 1 <= month <= 12:
+        raise DataError(f"contract {contract} has month {month:02d}; months run from 01 to 12")
+    return 12 * year + month - 1
+
+
+def contract_label(contract: int) -> str:
+    """`2024-03`, or `2024-03-15` where the day is known."""
+    year, month, day = _parts(contract)
+    return f"{year:04d}-{month:02d}" + (f"-{day:02d}" if day else "")
+
+
+def contract_letter(contract: int) -> str:
+    """The month letter that exchanges use: F for January to Z for December."""
+    return MONTH_LETTERS[month_number(contract) % 12]
+
+
+def adjacent_contract(contract: int, cycle: str, direction: int, known: Sequence[int] | None = None) -> int:
+    """The nearest contract after (1) or before (-1) `contract` in another month that is in `cycle`.
+
+    With `known` and an id that has a day, the nearest known id; DataError where the known ones end.
+    """
+    found = find_adjacent_contract(contract, cycle, direction, known)
+    if found is None:
+        way = "after" if direction == 1 else "before"
+        raise DataError(f"no known contract {way} {contract} in the cycle {cycle}: add it to the contracts of the instrument")
+    return found
+
+
+def find_adjacent_contract(contract: int, cycle: str, direction: int, known: Sequence[int] | None = None) -> int | None:
+    """As `adjacent_contract`, but None where the known contracts end."""
+    month = month_number(contract)
+    if known is not None and contract % 100:
+        there = [k for k in known if (month_number(k) - month) * direction > 0 and contract_letter(k) in cycle]
+        return (min(there) if direction == 1 else max(there)) if there else None
+    forward, back = _distances(cycle)
+    month += forward[month % 12] if direction == 1 else -back[month % 12]
+    return (month // 12) * 10000 + (month % 12 + 1) * 100 + contract % 100
+
+
+@cache
+def _distances(cycle: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """For each month 0 to 11, how many months to the next and to the previous member of the cycle (1 to 12)."""
+    members = {MONTH_LETTERS.index(letter) for letter in cycle}
+    forward = tuple(next(n for n in range(1, 13) if (month + n) % 12 in members) for month in range(12))
+    back = tuple(next(n for n in range(1, 13) if (month - n) % 12 in members) for month in range(12))
+    return forward, back
+
+
+def _parts(contract: int) -> tuple[int, int, int]:
+    month = month_number(contract)
+    return month // 12, month % 12 + 1, int(contract) % 100
+
+
+def first_day(contract: int) -> date:
+    """The first of the delivery month, or the id's own day. Raises DataError for a day that does not exist."""
+    year, month, day = _parts(contract)
+    try:
+        return date(year, month, day or 1)
+    except ValueError as error:
+        raise DataError(f"contract {contract} names a day that does not exist: {error}") from error

@@ -1,0 +1,53 @@
+"""What holds trading back: the owners of locks, and overrides of positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LockOwner(StrEnum):
+    """The parts of the system that lock an instrument. Each lifts its own locks only; a person locks under the owner `person`."""
+
+    PRICES = "prices"
+    """Its prices are bad or missing."""
+    STALE = "stale"
+    """The settings name it in `stale_instruments`."""
+    EXECUTION = "execution"
+    """A fill cannot be booked."""
+    RECONCILIATION = "reconciliation"
+    """Our position is not the broker's."""
+
+
+class OverrideKind(StrEnum):
+    """How an override holds a position back."""
+
+    FRACTION = "fraction"
+    REDUCE_ONLY = "reduce_only"
+    NO_TRADING = "no_trading"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """How much of a desired position may be held: a fraction of it, or only reductions, or no trading at all."""
+
+    kind: OverrideKind = OverrideKind.FRACTION
+    fraction: float = 1.0
+    why: str = ""
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing may be held."""
+        return self.kind is OverrideKind.FRACTION and self.fraction == 0.0
+
+    def __mul__(self, other: Override) -> Override:
+        """Both at once: no trading dominates, then a fraction of zero (close), then reduce only, else the product."""
+        why = "; ".join(part for part in (self.why, other.why) if part)
+        kinds = {self.kind, other.kind}
+        if OverrideKind.NO_TRADING in kinds:
+            return Override(OverrideKind.NO_TRADING, 0.0, why)
+        if 0.0 in (self.fraction, other.fraction):
+            return Override(OverrideKind.FRACTION, 0.0, why)
+        if OverrideKind.REDUCE_ONLY in kinds:
+            return Override(OverrideKind.REDUCE_ONLY, 1.0, why)
+        return Override(OverrideKind.FRACTION, self.fraction * other.fraction, why)

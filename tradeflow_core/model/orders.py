@@ -1,0 +1,159 @@
+"""Orders at their three levels, what is sent to a broker, and fills.
+
+A strategy's trade is an *instrument order*. It is worked by one or more *contract orders*, each with one leg or, for a calendar
+spread, two. A contract order is worked by one *broker order* after another. Quantities are whole contracts and signed: positive buys,
+negative sells, so no type of order has a side of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+ROLLS = "_rolls"
+"""Pseudo strategy that owns roll orders."""
+
+
+class OrderType(StrEnum):
+    """Why an order was made and how it is worked."""
+
+    BEST = "best"
+    """A strategy's trade, at the best price that can be had."""
+    ROLL = "roll"
+    """A position moves from the priced contract to the forward one."""
+    BALANCE = "balance"
+    """The ledger is brought in line with what happened elsewhere."""
+    MARKET = "market"
+    LIMIT = "limit"
+    LAST = "last"
+    """Filled at the last price of the contract, market open or not. Only the paper exchange of a replay takes it."""
+
+
+class OrderStatus(StrEnum):
+    """Where an instrument or contract order stands."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class BrokerOrderStatus(StrEnum):
+    """Where a broker order stands, in the ledger and at the broker (who does not know `SENDING` and `LOST`)."""
+
+    SENDING = "sending"
+    """The intent is recorded; whether the broker has heard of it is not known yet."""
+    WORKING = "working"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    LOST = "lost"
+    """The broker denies knowing the order: it never arrived."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an order that stands so may still fill."""
+        return self in LIVE_STATUSES
+
+
+LIVE_STATUSES = (BrokerOrderStatus.SENDING, BrokerOrderStatus.WORKING)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One leg of an order: signed `quantity` of `contract`, of which `filled` (of the same sign) is done."""
+
+    contract: int
+    quantity: int
+    filled: int = 0
+
+    @property
+    def remaining(self) -> int:
+        return self.quantity - self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentOrder:
+    """What a strategy wants to trade of an instrument, for the business day `day`.
+
+    The reference is what the decision was made on: a contract, its price, and the time of that price (UTC).
+    """
+
+    id: int
+    strategy: str
+    instrument: str
+    quantity: int
+    filled: int
+    order_type: OrderType
+    status: OrderStatus
+    day: date
+    reference_contract: int | None
+    reference_price: float | None
+    reference_time: datetime | None
+    created_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractOrder:
+    """A trade in one contract, or a calendar spread of two, for the strategy of its instrument order."""
+
+    id: int
+    instrument_order_id: int
+    strategy: str
+    instrument: str
+    order_type: OrderType
+    status: OrderStatus
+    reference_price: float | None
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOrder:
+    """An order that was, or is about to be, sent to the broker. `client_ref` is our reference, `broker_id` the broker's once it is known;
+    `bid` and `ask` are the quote of the first leg when it was sent."""
+
+    id: int
+    contract_order_id: int
+    client_ref: str
+    broker_id: str | None
+    account: str
+    instrument: str
+    order_type: OrderType
+    status: BrokerOrderStatus
+    bid: float | None
+    ask: float | None
+    sent_at: datetime
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """What we want the broker to do. `client_ref` is ours, unique for ever: submitting the same one twice makes one order.
+
+    `limit_price` of a spread is the price of the first leg minus that of the second.
+    """
+
+    client_ref: str
+    account: str
+    instrument: str
+    legs: tuple[Leg, ...]
+    order_type: OrderType = OrderType.MARKET
+    limit_price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution of one leg. `exec_id` is the broker's and unique; `quantity` is signed; `commission` None until it is known."""
+
+    exec_id: str
+    client_ref: str
+    account: str
+    instrument: str
+    contract: int
+    quantity: int
+    price: float
+    time: datetime
+    commission: Decimal | None
+    currency: str

@@ -1,0 +1,23 @@
+from .controls import (
+    Standing as Standing,
+    standings as standings,
+)
+from .generate import (
+    ORDER_DECISIONS as ORDER_DECISIONS,
+    Decision as Decision,
+    OrderPlan as OrderPlan,
+    buffered_trade as buffered_trade,
+    generate_orders as generate_orders,
+    plan_orders as plan_orders,
+    preview_orders as preview_orders,
+)
+from .optimised import (
+    is_dynamic as is_dynamic,
+    optimised_positions as optimised_positions,
+)
+from .sizing import (
+    apply_override as apply_override,
+    apply_position_limit as apply_position_limit,
+    apply_position_limits as apply_position_limits,
+    largest_position as largest_position,
+)

@@ -1,0 +1,66 @@
+from .bar_store import (
+    BAR_TYPES as BAR_TYPES,
+    FREQUENCY_NAMES as FREQUENCY_NAMES,
+    KEY as KEY,
+    Closes as Closes,
+    bar_ends as bar_ends,
+    contract_prices as contract_prices,
+    contract_volume as contract_volume,
+    stored_bars as stored_bars,
+    stored_closes as stored_closes,
+)
+from .collect import collect_bars as collect_bars
+from .handed_on import (
+    back_adjust as back_adjust,
+    build_multiple_prices as build_multiple_prices,
+    build_roll_calendar as build_roll_calendar,
+)
+from .history import (
+    HISTORY_CHANGES as HISTORY_CHANGES,
+    HistoryChange as HistoryChange,
+)
+from .pipeline import (
+    STAGES as STAGES,
+    OnStage as OnStage,
+    PriceOutcome as PriceOutcome,
+    PriceWindow as PriceWindow,
+    StageResult as StageResult,
+    adjusted_prices as adjusted_prices,
+    business_days_between as business_days_between,
+    price_summary as price_summary,
+    run_stages as run_stages,
+    update_instrument as update_instrument,
+)
+from .review import (
+    PriceDecision as PriceDecision,
+    SuspectPrice as SuspectPrice,
+    decide_prices as decide_prices,
+    review_bars as review_bars,
+    review_rates as review_rates,
+    suspects as suspects,
+)
+from .sampling import (
+    refresh_expiries as refresh_expiries,
+    roll_rule_of as roll_rule_of,
+    sampling_chain as sampling_chain,
+    update_sampled_contracts as update_sampled_contracts,
+)
+from .seed import (
+    history_events as history_events,
+    seed_instrument as seed_instrument,
+)
+from .seed_csv import (
+    CsvColumns as CsvColumns,
+    delete_prices as delete_prices,
+    read_bars_csv as read_bars_csv,
+    seed_bars as seed_bars,
+)
+from .spot_fx import (
+    latest_rate as latest_rate,
+    stored_fx as stored_fx,
+    update_spot_fx as update_spot_fx,
+)
+from .spreads import (
+    SpreadSample as SpreadSample,
+    sample_spreads as sample_spreads,
+)

@@ -1,0 +1,101 @@
+"""What the days of a replay did, one record a day."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date, time, timedelta
+
+import pandas as pd
+
+from tradeflow_core.desk import Desk
+from tradeflow_core.home import next_business_day
+from tradeflow_core.ledger import recorded_steps, rolls_recorded
+from tradeflow_core.model import ROLLS, OrderType
+from tradeflow_core.replay.seeding import left_out_of, replay_of
+from tradeflow_core.reports import capital_history, fills_of_day, orders_of_day, profit_of_day
+
+
+@dataclass(frozen=True, slots=True)
+class DayRecord:
+    """What one day of a replay did. `orders` of strategies, `roll_orders` of forced rolls, `closed` positions that a roll of the tape left
+    over, `rolls` of price series, `profit` the change of the account value over the day, `value` of the account and `capital` at its end
+    (base currency), `seconds` the measured time of its work; `prices` says how the price update went."""
+
+    day: date
+    prices: str
+    orders: int
+    roll_orders: int
+    closed: int
+    fills: int
+    rolls: int
+    profit: float
+    value: float
+    capital: float
+    seconds: float
+
+    def line(self) -> str:
+        """The day in one line."""
+        left = f", {self.closed} closed at the last price since the tape rolled" if self.closed else ""
+        return (
+            f"{self.day}: {self.prices}; {self.orders} orders, {self.roll_orders} roll orders, {self.fills} fills, {self.rolls} rolls{left}; "
+            f"profit {self.profit:+,.0f}, account {self.value:,.0f}, capital {self.capital:,.0f}"
+        )
+
+
+@dataclass(frozen=True)
+class ReplaySummary:
+    """A replay so far: its days, and the instruments of the tape that it had to leave out, with the reason."""
+
+    home: str
+    tape: str
+    base_currency: str
+    days: list[DayRecord]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> dict[str, float]:
+        """Sums over all days, and the account value at the end."""
+        names = ("orders", "roll_orders", "closed", "fills", "rolls", "profit", "seconds")
+        sums: dict[str, float] = {name: sum(getattr(day, name) for day in self.days) for name in names}
+        return {"days": len(self.days), **sums, "value": self.days[-1].value if self.days else 0.0}
+
+    def to_json(self) -> str:
+        """The summary as JSON text."""
+        return json.dumps(asdict(self) | {"totals": self.totals}, indent=1, default=str)
+
+
+def replay_summary(desk: Desk) -> ReplaySummary:
+    """The replay of this home so far."""
+    replay = replay_of(desk.home)
+    done = desk.last_done_day()
+    days, day = [], replay.start
+    while done is not None and day <= done:
+        days.append(day_record(desk, day))
+        day = next_business_day(day)
+    return ReplaySummary(str(desk.home.path), replay.tape, desk.settings.base_currency, days, left_out_of(desk.home))
+
+
+def day_record(desk: Desk, day: date) -> DayRecord:
+    """The record of a day that is done."""
+    orders, capital = orders_of_day(desk, day), capital_history(desk)
+    opened, closed = desk.home.at(day, time()), desk.home.at(day + timedelta(days=1), time())
+    with desk.ledger.read() as view:
+        steps = recorded_steps(view)
+        rolls = rolls_recorded(view, "tape", since=opened, until=closed)
+    steps = steps[steps["day"] == day].set_index("step")
+    known = capital[capital.index < pd.Timestamp(closed)].iloc[-1]
+    left_over = orders["type"] == OrderType.BALANCE
+    return DayRecord(
+        day=day,
+        prices=str(steps.loc["prices", "summary"]),
+        orders=int((~left_over & (orders["strategy"] != ROLLS)).sum()),
+        roll_orders=int((~left_over & (orders["strategy"] == ROLLS)).sum()),
+        closed=int(left_over.sum()),
+        fills=len(fills_of_day(desk, day)),
+        rolls=int(rolls),
+        profit=profit_of_day(desk, day) or 0.0,
+        value=float(known["broker"]),
+        capital=float(known["capital"]),
+        seconds=float(steps["seconds"].sum()),
+    )

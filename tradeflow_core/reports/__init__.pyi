@@ -1,0 +1,15 @@
+from .check import (
+    check_desk as check_desk,
+    store_problems as store_problems,
+)
+from .daily import daily_report as daily_report
+from .tables import (
+    capital_history as capital_history,
+    contract_positions as contract_positions,
+    fills_by_contract as fills_by_contract,
+    fills_of_day as fills_of_day,
+    freshness as freshness,
+    orders_of_day as orders_of_day,
+    positions_against_optimal as positions_against_optimal,
+    profit_of_day as profit_of_day,
+)

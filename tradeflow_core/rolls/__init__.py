@@ -1,0 +1,5 @@
+"""Decisions about rolls: by rule, by a person, by a tape."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,76 @@
+"""Entering a roll state: which may follow which, what each means, and what a person should know before forcing a roll."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.ledger import current_roll, positions_by_contract, roll_state, set_roll_state, tradeable_now
+from tradeflow_core.model import ROLLS, RollState, contract_label
+from tradeflow_core.rolls.rules import allowed_states
+
+EXPLANATIONS: dict[RollState, str] = {
+    RollState.NO_ROLL: "nothing is rolled: all trading is in the priced contract",
+    RollState.PASSIVE: "roll with the trades that happen anyway: reductions in the priced contract, new risk in the forward one",
+    RollState.FORCE: "roll now with one calendar spread order: out of the priced contract, into the forward one",
+    RollState.FORCE_OUTRIGHT: "roll now with two outright orders, one in each contract, where spreads are not traded",
+    RollState.CLOSE: "close the position in the priced contract and hold nothing in the forward one",
+    RollState.NO_OPEN: "the forward contract hardly trades: positions may be reduced, not increased, as long as this state lasts",
+    RollState.ROLL_ADJUSTED: "roll the prices: the forward contract becomes the priced one; needs no position in the priced contract",
+}
+
+_TRADED_PER_CONTRACT = {RollState.FORCE: 2, RollState.FORCE_OUTRIGHT: 2, RollState.CLOSE: 1}
+"""Contracts traded for each contract of the position: both legs count against trade limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A change of roll state: `position` is that in the priced contract; `warnings` are sentences for a person."""
+
+    instrument: str
+    before: RollState
+    after: RollState
+    position: int
+    warnings: tuple[str, ...] = ()
+
+
+def parse_state(text: str) -> RollState:
+    """The roll state of that name, in any case. Raises ConfigError listing them."""
+    for state in RollState:
+        if state.value.lower() == text.lower():
+            return state
+    raise ConfigError(f"unknown roll state {text!r}; use one of {', '.join(RollState)}")
+
+
+def explain(states: tuple[RollState, ...]) -> str:
+    """The states with what they mean, one a line."""
+    return "\n".join(f"  {state}: {EXPLANATIONS[state]}" for state in states)
+
+
+def check_change(view: Connection, account: str, code: str, state: RollState, now: datetime) -> StateChange:
+    """What entering `state` would be. Raises StateError, listing what is allowed, where it may not follow the present state."""
+    roll, before = current_roll(view, code), roll_state(view, code)
+    position = positions_by_contract(view, account).get((code, roll.price_contract), 0)
+    allowed = allowed_states(before, position)
+    if state not in allowed:
+        held = f"{position} of {contract_label(roll.price_contract)} held" if position else f"nothing held of {contract_label(roll.price_contract)}"
+        raise StateError(f"{code}: {state} may not follow {before} with {held}; allowed are\n{explain(allowed)}")
+    return StateChange(code, before, state, position, _limit_warning(view, code, state, position, now))
+
+
+def enter_state(tx: Connection, account: str, code: str, state: RollState, now: datetime, who: str, why: str) -> StateChange:
+    """Record a roll state if it may follow the present one; checked in the same transaction. Raises StateError as `check_change`."""
+    change = check_change(tx, account, code, state, now)
+    set_roll_state(tx, code, state, now, who, why)
+    return change
+
+
+def _limit_warning(view: Connection, code: str, state: RollState, position: int, now: datetime) -> tuple[str, ...]:
+    needed = _TRADED_PER_CONTRACT.get(state, 0) * abs(position)
+    left = tradeable_now(view, ROLLS, code, now)
+    if left is None or left >= needed:
+        return ()
+    return (f"{code}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",)

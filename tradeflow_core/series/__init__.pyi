@@ -1,0 +1,43 @@
+from .adjusted import (
+    back_adjust as back_adjust,
+    rolls_not_into_forward as rolls_not_into_forward,
+)
+from .bars import (
+    at_close as at_close,
+    daily_volume as daily_volume,
+    first_spike as first_spike,
+    hourly_prices as hourly_prices,
+    spike_units as spike_units,
+)
+from .calendars import (
+    approximate_roll_calendar as approximate_roll_calendar,
+    back_out_calendar as back_out_calendar,
+    build_roll_calendar as build_roll_calendar,
+    check_roll_calendar as check_roll_calendar,
+)
+from .contract_table import (
+    ContractTable as ContractTable,
+    StampForm as StampForm,
+)
+from .fx import cross_rate as cross_rate
+from .marks import (
+    MANUAL as MANUAL,
+    bar_times as bar_times,
+    lay_over as lay_over,
+    lay_over_rates as lay_over_rates,
+    suspicious as suspicious,
+)
+from .multiple import (
+    back_out_events as back_out_events,
+    build_from_events as build_from_events,
+    build_multiple_prices as build_multiple_prices,
+    calendar_from_events as calendar_from_events,
+    compare_multiple_prices as compare_multiple_prices,
+    contract_series as contract_series,
+    contracts_without_prices as contracts_without_prices,
+    events_from_calendar as events_from_calendar,
+)
+from .roll_plan import (
+    RollPlan as RollPlan,
+    plan_roll as plan_roll,
+)

@@ -1,0 +1,152 @@
+"""Back-adjusted prices: one continuous series out of the prices of successive contracts.
+
+At each roll the two contracts have different prices on the same moment. Panama stitching adds that difference to all
+earlier prices, so that every change of the adjusted series is a profit or loss that a holder really had:
+
+    adjusted_j = PRICE_j + sum over rolls i > j of (FORWARD_{i-1} - PRICE_{i-1})
+
+where row i is the first of a new contract. The last contract is unadjusted.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tradeflow_core.errors import ConfigError, DataError
+
+PRICE_COLUMNS = ("PRICE", "FORWARD", "CARRY")
+Method = Literal["panama", "ratio", "none"]
+
+
+def back_adjust(multiple_prices: pd.DataFrame, forward_fill: bool = False, method: Method = "panama") -> pd.Series:
+    """Adjusted prices of one instrument; same index and length as the input.
+
+    `multiple_prices`: columns PRICE, FORWARD, PRICE_CONTRACT, FORWARD_CONTRACT; unique stamps, naive or with a time zone.
+    A roll is any change of PRICE_CONTRACT; its two prices come from the row before, whatever FORWARD_CONTRACT says.
+    `forward_fill`: first fill gaps of PRICE and FORWARD with the last price *of the same contract*. `method`: `panama`
+    adds differences, `ratio` multiplies by quotients (prices must be positive at rolls), `none` leaves PRICE as it is. A
+    row without PRICE has no adjusted price. Raises DataError for an empty table, double stamps, and for rolls without
+    both prices, naming every one; ConfigError for an unknown method.
+    """
+    if method not in ("panama", "ratio", "none"):
+        raise ConfigError(f"method of adjustment is {method!r}; give panama, ratio or none")
+    index = _checked_index(multiple_prices)
+    changed = label_changes(multiple_prices["PRICE_CONTRACT"])
+    price = multiple_prices["PRICE"].to_numpy(dtype=float)
+    forward = multiple_prices["FORWARD"].to_numpy(dtype=float)
+    if forward_fill:
+        price = fill_within_runs(price, changed)
+        forward = fill_within_runs(forward, label_changes(multiple_prices["FORWARD_CONTRACT"]))
+    adjusted = price
+    rolls = np.flatnonzero(changed)
+    if method != "none" and len(rolls):
+        old, new = price[rolls - 1], forward[rolls - 1]
+        _refuse_rolls_without_prices(multiple_prices, index, rolls, old, new)
+        if method == "panama":
+            adjusted = price + _carried_back(new - old, rolls, len(price), np.add, 0.0)
+        else:
+            _refuse_ratios(multiple_prices, index, rolls, old, new)
+            adjusted = price * _carried_back(new / old, rolls, len(price), np.multiply, 1.0)
+    return pd.Series(adjusted, index=index, name="price", copy=adjusted is price)
+
+
+def rolls_not_into_forward(multiple_prices: pd.DataFrame) -> pd.DataFrame:
+    """Rolls into another contract than the forward one of the row before: their spread is that of a contract not rolled into.
+
+    Index: first stamp of the new contract. Columns: rolled_from, expected (the forward contract before), rolled_into.
+    """
+    index = _checked_index(multiple_prices)
+    price, forward = multiple_prices["PRICE_CONTRACT"], multiple_prices["FORWARD_CONTRACT"]
+    rolls = np.flatnonzero(label_changes(price))
+    table = pd.DataFrame(
+        {
+            "rolled_from": price.iloc[rolls - 1].to_numpy(),
+            "expected": forward.iloc[rolls - 1].to_numpy(),
+            "rolled_into": price.iloc[rolls].to_numpy(),
+        },
+        index=index[rolls],
+    )
+    return table[(table["expected"] != table["rolled_into"]).fillna(True).to_numpy(dtype=bool)]
+
+
+def _checked_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
+    index = pd.DatetimeIndex(multiple_prices.index)
+    if not len(index):
+        raise DataError("multiple prices are empty: build them from contract prices and roll events first")
+    if not index.is_unique:
+        raise DataError(
+            f"multiple prices have stamps more than once, the first at {index[index.duplicated()][0]}: keep one row for each"
+        )
+    return index
+
+
+def label_changes(labels: pd.Series) -> NDArray[np.bool_]:
+    """True where a label differs from the row before; never in row 0. A missing label differs from everything."""
+    if isinstance(labels.dtype, np.dtype) and labels.dtype.kind == "i":
+        ids = labels.to_numpy()
+        return np.append(False, ids[1:] != ids[:-1])[: len(ids)]
+    values = labels.cat.codes if isinstance(labels.dtype, pd.CategoricalDtype) else labels
+    changed = np.zeros(len(values), dtype=bool)
+    array = values.array
+    changed[1:] = np.asarray(pd.Series(array[1:] != array[:-1]).fillna(True), dtype=bool)
+    missing = labels.isna().to_numpy()
+    changed[1:] |= missing[1:] | missing[:-1]
+    return changed
+
+
+def fill_within_runs(values: NDArray[np.float64], changed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Values filled forward inside each run; `changed` is True at the first row of a run."""
+    rows = np.arange(len(values))
+    start = np.maximum.accumulate(np.where(changed, rows, 0))
+    last = np.maximum.accumulate(np.where(np.isnan(values), -1, rows))
+    return np.where(last >= start, values[np.maximum(last, 0)], np.nan)
+
+
+def _carried_back(
+    steps: NDArray[np.float64], rolls: NDArray[np.intp], length: int, combine: np.ufunc, neutral: float
+) -> NDArray[np.float64]:
+    """For each row, the steps of all rolls after it combined."""
+    later = combine.accumulate(steps[::-1])[::-1]
+    runs = np.diff(np.concatenate(([0], rolls, [length])))
+    return np.repeat(np.append(later, neutral), runs)
+
+
+def _refuse_rolls_without_prices(
+    multiple_prices: pd.DataFrame,
+    index: pd.DatetimeIndex,
+    rolls: NDArray[np.intp],
+    old: NDArray[np.float64],
+    new: NDArray[np.float64],
+) -> None:
+    bad = np.isnan(old) | np.isnan(new)
+    if bad.any():
+        raise DataError(
+            "the last row before a roll needs a price of both contracts, but lacks one at "
+            + _named(multiple_prices, index, rolls[bad])
+            + ": move the roll to a moment with both prices, add a roll mark, or fill forward"
+        )
+
+
+def _refuse_ratios(
+    multiple_prices: pd.DataFrame,
+    index: pd.DatetimeIndex,
+    rolls: NDArray[np.intp],
+    old: NDArray[np.float64],
+    new: NDArray[np.float64],
+) -> None:
+    bad = (old <= 0) | (new <= 0)
+    if bad.any():
+        raise DataError(
+            "ratio adjustment needs positive prices at rolls, and finds others at "
+            + _named(multiple_prices, index, rolls[bad])
+            + ": use panama"
+        )
+
+
+def _named(multiple_prices: pd.DataFrame, index: pd.DatetimeIndex, rolls: NDArray[np.intp]) -> str:
+    price, forward = multiple_prices["PRICE_CONTRACT"], multiple_prices["FORWARD_CONTRACT"]
+    return ", ".join(f"{index[j]} ({price.iloc[j - 1]} to {forward.iloc[j - 1]})" for j in rolls)

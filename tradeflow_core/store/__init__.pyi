@@ -1,0 +1,16 @@
+from .parquet import (
+    APPENDED as APPENDED,
+    Store as Store,
+)
+from .query import (
+    open_query as open_query,
+    run_query as run_query,
+)
+from .sql import (
+    create_sql_engine as create_sql_engine,
+    word_type as word_type,
+)
+from .tape import (
+    MANIFEST as MANIFEST,
+    Tape as Tape,
+)
