@@ -57,7 +57,7 @@ class MarketRisk:
         rates = [rate_at(self.raw.fx(code, self.config.base_currency), self.days) for code in self.codes]
         fx = pd.DataFrame(rates).to_numpy().T
         points = pd.Series([self.raw.data.instrument(code).point_size for code in self.codes]).to_numpy()
-        return contract_values(self.raw.daily_denominator_price.array, fx, points, self.config.notional_trading_capital)
+        return contract_values(self.raw.daily_denominator_price.array, fx, points, capital=self.config.notional_trading_capital)
 
     def correlations(self) -> Iterator[tuple[pd.Timestamp, Floats]]:
         """A matrix a week."""

@@ -123,7 +123,7 @@ def with_extra_markets() -> BacktestData:
     own = {code: adjusted.loc[adjusted["instrument"] == code, "price"] for code in extra}
     tables = {code: multiple[multiple["instrument"] == code].drop(columns="instrument") for code in extra}
     return BacktestData.from_frames(
-        {**data.multiple_prices, **tables}, data.fx, data.instruments, {**data.adjusted_prices, **own}
+        {**data.multiple_prices, **tables}, data.fx, data.instruments, adjusted_prices={**data.adjusted_prices, **own}
     )
 
 
@@ -164,7 +164,7 @@ def test_positions_of_the_backtest_equal_the_reference(market: MarketRisk) -> No
     )
     shrinkage = small.shrink_instrument_returns_correlation
     covariances = daily_covariances(
-        pd.DatetimeIndex(wanted.index), volatilities, market.correlations(), shrinkage, lone_asset=False
+        pd.DatetimeIndex(wanted.index), volatilities, market.correlations(), shrinkage=shrinkage, lone_asset=False
     )
     result = optimise_over_time(inputs, covariances, corrected=False)
     assert not result.failures

@@ -192,7 +192,7 @@ def assert_same_split(clusters: tuple[Any, Any], wanted: pd.Series, case: str) -
 def test_multipliers_of_sharpe_ratios_equal_the_reference() -> None:
     for (average, years), table in golden("more/SR_multiplier_table").groupby(["avg_correlation", "years"]):
         relative = table["relative_SR"].to_numpy()
-        assert_close(sharpe_multipliers(relative, average, years, "slsqp"), table["multiplier"], SEARCHED)
+        assert_close(sharpe_multipliers(relative, average, years, solver="slsqp"), table["multiplier"], SEARCHED)
         assert_close(sharpe_multipliers(relative, average, years), table["multiplier"], 0.015)
 
 

@@ -254,7 +254,7 @@ def _write_tear_sheet(tested: Backtest, file: Path) -> None:
 
 def _write_stages(tested: Backtest, folder: Path, name: str, summary: Summary) -> None:
     try:
-        save_folder(UPath(folder), tested, name, WallClock().now())
+        save_folder(UPath(folder), tested, name, time=WallClock().now())
         (folder / SUMMARY).write_text(json.dumps(summary.to_dict(), indent=1), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror}); choose another place") from error

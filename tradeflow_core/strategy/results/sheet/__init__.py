@@ -7,10 +7,10 @@ from pathlib import Path
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.results.curves import CurveGroup, portfolio_curve
-from tradeflow_core.strategy.results.html import sections
-from tradeflow_core.strategy.results.html.figures import instrument_layout
-from tradeflow_core.strategy.results.html.packing import Packer, instrument_series
-from tradeflow_core.strategy.results.html.page import page
+from tradeflow_core.strategy.results.sheet import sections
+from tradeflow_core.strategy.results.sheet.figures import instrument_layout
+from tradeflow_core.strategy.results.sheet.packing import Packer, instrument_series
+from tradeflow_core.strategy.results.sheet.page import page
 from tradeflow_core.strategy.results.summary import summarise
 
 __all__ = ["tear_sheet"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.backtest import Backtest
-from tradeflow_core.strategy.results.curves import CurveGroup, own_rows
+from tradeflow_core.strategy.results.curves import CurveGroup
 
 MOST_POINTS = 300_000
 """Points of the charts of single instruments: beyond it they show every second, fourth... week."""
@@ -74,7 +74,7 @@ def instrument_series(backtest: Backtest, curves: CurveGroup) -> dict[str, Any]:
     positions = backtest.accounts.positions
     index = positions.index
     fridays = np.flatnonzero((index.weekday == 4) | (np.arange(len(index)) == len(index) - 1))
-    own = {code: np.arange(len(index))[own_rows(positions, place)] for place, code in enumerate(backtest.instruments)}
+    own = {code: np.arange(len(index))[positions.own_rows(place)] for place, code in enumerate(backtest.instruments)}
     points = sum(len(rows) for rows in own.values()) // 5
     weeks = fridays[:: -max(1, math.ceil(points / MOST_POINTS))][::-1]
     price = backtest.accounts.price.ffill()
@@ -116,7 +116,7 @@ def latest_positions(backtest: Backtest) -> pd.DataFrame:
     accounts, raw = backtest.accounts, backtest.raw_data
     table["position"] = _last(accounts.positions.values)
     price = _last(raw.daily_denominator_price.values)
-    table["exposure"] = table["position"] * price * backtest.sizing.point_sizes * table["fx"]
+    table["exposure"] = table["position"] * price * raw.point_sizes * table["fx"]
     table["exposure_percent"] = 100.0 * table["exposure"] / backtest.config.notional_trading_capital
     return table
 

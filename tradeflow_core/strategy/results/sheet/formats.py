@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -84,50 +83,39 @@ class Column:
     coloured: bool = False
     meaning: str = ""
 
-
-def table(rows: pd.DataFrame, columns: Mapping[str, Column], label: str) -> str:
-    """An HTML table, the index first under the heading `label`, sortable in the page."""
-    if rows.empty:
-        return "<p class='none'>Nothing to show.</p>"
-    heads = [_head(Column(label)), *(_head(column) for column in columns.values())]
-    body = []
-    for name, row in rows.iterrows():
-        cells = [f"<th scope='row'>{escape(str(name))}</th>", *(_cell(row[key], column) for key, column in columns.items())]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    inside = f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody>"
-    return f"<div class='scroll'><table class='sortable'>{inside}</table></div>"
+    @property
+    def is_text(self) -> bool:
+        """True for words, which are aligned to the left."""
+        return self.show is text
 
 
-def _head(column: Column) -> str:
-    meaning = f" title='{escape(column.meaning, quote=True)}'" if column.meaning else ""
-    kind = " class='t'" if column.show is text else ""
-    return f"<th scope='col'{kind}{meaning}><button type='button'>{escape(column.title)}</button></th>"
+@dataclass(frozen=True)
+class Cell:
+    """A cell: its text, its class (`t` for words, `loss`), and what it is sorted by if that is a number."""
+
+    text: str
+    kind: str = ""
+    order: str | None = None
 
 
-def _cell(value: Any, column: Column) -> str:
-    if column.show is text:
-        return f"<td class='t'>{escape(text(value))}</td>"
+@dataclass(frozen=True)
+class Table:
+    """A table that can be sorted in the page; the label of a row stands under the first heading."""
+
+    heads: list[Column]
+    rows: list[tuple[str, list[Cell]]]
+
+
+def table(rows: pd.DataFrame, columns: Mapping[str, Column], label: str) -> Table:
+    """The columns of `rows` as they are shown, the index first under the heading `label`."""
+    body = [(str(name), [_cell(row[key], column) for key, column in columns.items()]) for name, row in rows.iterrows()]
+    return Table([Column(label), *columns.values()], body)
+
+
+def _cell(value: Any, column: Column) -> Cell:
+    if column.is_text:
+        return Cell(text(value), "t")
     order = value.timestamp() if isinstance(value, pd.Timestamp) and not pd.isna(value) else value
-    known = isinstance(order, int | float) and math.isfinite(order)
-    loss = " class='loss'" if column.coloured and known and order < 0 else ""
-    return (
-        f"<td{loss} data-v='{order:.10g}'>{escape(column.show(value))}</td>"
-        if known
-        else f"<td>{escape(column.show(value))}</td>"
-    )
-
-
-def plain_table(rows: Mapping[str, Sequence[str]], heads: Sequence[str]) -> str:
-    """An HTML table of texts by row label."""
-    head = "".join(f"<th scope='col'>{escape(one)}</th>" for one in heads)
-    body = "".join(
-        f"<tr><th scope='row'>{escape(label)}</th>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
-        for label, values in rows.items()
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def pairs(values: Mapping[str, str]) -> str:
-    """A list of names and what they stand for."""
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items())
-    return f"<dl class='pairs'>{items}</dl>"
+    if not isinstance(order, int | float) or not math.isfinite(order):
+        return Cell(column.show(value))
+    return Cell(column.show(value), "loss" if column.coloured and order < 0 else "", f"{order:.10g}")

@@ -27,10 +27,10 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def account_figure(curve: AccountCurve, corrected: bool) -> Figure:
+def account_figure(curve: AccountCurve, *, corrected: bool) -> Figure:
     """Net and gross curve, drawdown of the net one, and its rolling standard deviation, over the same dates."""
     net, gross = curve.returns("net"), curve.returns("gross")
-    drawdown, spread = net.drawdown(corrected), _rolling(net)
+    drawdown, spread = net.drawdown(corrected=corrected), _rolling(net)
     traces = [
         _line(gross.cumulative, "Gross", GREY, yaxis="y", width=1.2),
         _line(net.cumulative, "Net", BLUE, yaxis="y", width=1.6),
@@ -153,7 +153,7 @@ def _rolling(returns: Returns) -> pd.Series:
     return returns.rolling_annual_std(128).iloc[::5]
 
 
-def _line(values: pd.Series, name: str, color: str, yaxis: str = "y", width: float = 1.4) -> Figure:
+def _line(values: pd.Series, name: str, color: str, *, yaxis: str = "y", width: float = 1.4) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",

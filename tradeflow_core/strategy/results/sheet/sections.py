@@ -1,9 +1,8 @@
-"""The sections of a tear sheet: tables, and places for charts."""
+"""What each section of a tear sheet shows. How it is laid out is in sections.html.jinja, a macro for each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -13,36 +12,33 @@ from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.results.curves import CurveGroup
-from tradeflow_core.strategy.results.html import figures
-from tradeflow_core.strategy.results.html.formats import (
+from tradeflow_core.strategy.results.sheet import figures
+from tradeflow_core.strategy.results.sheet.formats import (
     Column,
     day,
     figure,
     number,
-    pairs,
     percent,
-    plain_table,
     price,
     small,
     spread,
     table,
-    text,
     whole,
 )
-from tradeflow_core.strategy.results.html.packing import latest_positions
+from tradeflow_core.strategy.results.sheet.packing import latest_positions
 from tradeflow_core.strategy.results.shortcomings import Shortcoming
 from tradeflow_core.strategy.results.summary import IN_PERCENT, Summary, performance, sectors_of
 
 SHOWN_EACH_WAY = 12
 
 
-@dataclass
-class Section:
-    """A heading, its HTML, and the charts that go into the places named by their ids."""
+@dataclass(frozen=True)
+class PageSection:
+    """A heading, what its macro in sections.html.jinja is given, and the charts for the places named by their ids."""
 
     key: str
     title: str
-    html: str
+    content: dict[str, Any] = field(default_factory=dict)
     charts: dict[str, figures.Figure] = field(default_factory=dict)
 
 
@@ -91,42 +87,32 @@ STATISTICS = {
 }
 
 
-def place(chart: str, label: str) -> str:
-    """Where the page draws a chart."""
-    return f"<div class='chart' id='{chart}' role='img' aria-label='{escape(label, quote=True)}'></div>"
-
-
-def account(curves: CurveGroup, config: StrategyConfig) -> Section:
+def account(curves: CurveGroup, config: StrategyConfig) -> PageSection:
     """Curve, drawdown and volatility."""
-    note = "<p class='note'>Percent of the capital, added up and not compounded. Volatility: of the 128 days around each one.</p>"
-    html = place("account-chart", "Cumulative net and gross return, drawdown and rolling volatility") + note
-    charts = {"account-chart": figures.account_figure(curves, config.corrects(Correction.STATISTICS))}
-    return Section("account", "Account curve", html, charts)
+    charts = {"account-chart": figures.account_figure(curves, corrected=config.corrects(Correction.STATISTICS))}
+    return PageSection("account", "Account curve", charts=charts)
 
 
-def months(curves: CurveGroup) -> Section:
+def months(curves: CurveGroup) -> PageSection:
     """The heat map of months and years."""
     monthly, annual = curves.returns(frequency="monthly"), curves.returns(frequency="annual")
-    if not len(monthly.values):
-        return Section("months", "Months", "<p class='none'>There are no returns yet.</p>")
-    html = f"<div class='scroll'><div class='wide'>{place('months-chart', 'Net return of each month and year')}</div></div>"
-    html += "<p class='note'>Net percent of each month, and the sum of each year.</p>"
-    return Section("months", "Months", html, {"months-chart": figures.months_figure(monthly, annual)})
+    some = len(monthly.values) > 0
+    return PageSection(
+        "months", "Months", {"any": some}, {"months-chart": figures.months_figure(monthly, annual)} if some else {}
+    )
 
 
-def statistics_section(summary: Summary) -> Section:
+def statistics_section(summary: Summary) -> PageSection:
     """Gross, net and costs side by side."""
-    tables = []
-    for groups in (("Year", "Drawdown"), ("Day",)):
-        rows = {
+    tables = [
+        {
             label: [_statistic(name, summary.statistics[part][name]) for part in ("gross", "net", "costs")]
             for group in groups
             for name, label in STATISTICS[group].items()
         }
-        tables.append(plain_table(rows, ("", "Gross", "Net", "Costs")))
-    html = f"<div class='pair'>{''.join(tables)}</div>"
-    html += "<p class='note'>Of daily percents of the capital, 256 a year. Costs: from the first to the last day with any.</p>"
-    return Section("statistics", "Statistics", html)
+        for groups in (("Year", "Drawdown"), ("Day",))
+    ]
+    return PageSection("statistics", "Statistics", {"tables": tables})
 
 
 def _statistic(name: str, value: float) -> str:
@@ -141,47 +127,39 @@ def _statistic(name: str, value: float) -> str:
     return figure(value)
 
 
-def sectors(curves: CurveGroup, summary: Summary, backtest: Backtest) -> Section:
+def sectors(curves: CurveGroup, summary: Summary, backtest: Backtest) -> PageSection:
     """Asset classes: curves and figures."""
     columns = {"instruments": Column("Instruments", whole), **PERFORMANCE}
-    html = place("sectors-chart", "Cumulative net return by asset class") + table(summary.by_sector, columns, "Sector")
     groups = curves.grouped(sectors_of(backtest))
-    return Section("sectors", "By sector", html, {"sectors-chart": figures.curves_figure(groups.members)})
+    content = {"table": table(summary.by_sector, columns, "Sector")}
+    return PageSection("sectors", "By sector", content, {"sectors-chart": figures.curves_figure(groups.members)})
 
 
-def rules(curves: CurveGroup | None, config: StrategyConfig) -> Section:
+def rules(curves: CurveGroup | None, config: StrategyConfig) -> PageSection:
     """Trading rules: curves and figures, if there are any to show."""
     if curves is None:
-        return Section(
-            "rules", "By rule", "<p class='none'>Left out: this tear sheet was made without profit and loss by rule.</p>"
-        )
-    found = performance(curves.members, config.corrects(Correction.STATISTICS)).drop(columns="held_since")
-    columns = {name: column for name, column in PERFORMANCE.items() if name in found}
-    html = place("rules-chart", "Cumulative net return by rule") + table(
-        found.sort_values("net", ascending=False), columns, "Rule"
-    )
-    html += "<p class='note'>Each rule as if traded on its own with its weight in the portfolio, in fractions of contracts.</p>"
-    return Section("rules", "By rule", html, {"rules-chart": figures.curves_figure(curves.members)})
+        return PageSection("rules", "By rule", {"table": None})
+    figures_of_rules = performance(curves.members, corrected=config.corrects(Correction.STATISTICS)).drop(columns="held_since")
+    columns = {name: column for name, column in PERFORMANCE.items() if name in figures_of_rules}
+    content = {"table": table(figures_of_rules.sort_values("net", ascending=False), columns, "Rule")}
+    return PageSection("rules", "By rule", content, {"rules-chart": figures.curves_figure(curves.members)})
 
 
-def instruments(summary: Summary) -> Section:
+def instruments(summary: Summary) -> PageSection:
     """The best and worst, and all of them."""
     total = summary.by_instrument["total"].dropna().sort_values(ascending=False)
     many = len(total) > 2 * SHOWN_EACH_WAY
     shown = pd.concat([total.head(SHOWN_EACH_WAY), total.tail(SHOWN_EACH_WAY)]) if many else total
-    title = f"<h3>The {SHOWN_EACH_WAY} best and {SHOWN_EACH_WAY} worst</h3>" if many else ""
-    html = title + place("instruments-chart", "Total net return by instrument")
-    html += (
-        f"<h3>All {len(total)}</h3><input class='filter' type='search' placeholder='Filter' aria-label='Filter instruments'>"
-        if many
-        else ""
-    )
-    html += table(summary.by_instrument, {"sector": Column("Sector"), **PERFORMANCE}, "Instrument")
-    charts = {"instruments-chart": figures.bars_figure(shown, "Net, total")}
-    return Section("instruments", "By instrument", html, charts)
+    content = {
+        "many": many,
+        "count": len(total),
+        "shown_each_way": SHOWN_EACH_WAY,
+        "table": table(summary.by_instrument, {"sector": Column("Sector"), **PERFORMANCE}, "Instrument"),
+    }
+    return PageSection("instruments", "By instrument", content, {"instruments-chart": figures.bars_figure(shown, "Net, total")})
 
 
-def costs(curves: CurveGroup, summary: Summary) -> Section:
+def costs(curves: CurveGroup, summary: Summary) -> PageSection:
     """Turnover and what it costs."""
     columns = {
         "turnover": Column("Turnover", number, meaning="Average positions traded a year"),
@@ -196,22 +174,21 @@ def costs(curves: CurveGroup, summary: Summary) -> Section:
             "Costs a year", lambda value: percent(value, 2), meaning="Charged in the backtest, percent of the capital"
         ),
     }
-    lead = f"<p>The portfolio trades <b>{number(summary.portfolio_turnover)}</b> average positions a year"
     annual = curves.returns("costs", frequency="annual")
     charts = {"costs-chart": figures.costs_figure(annual)} if len(annual.values) else {}
-    if charts:
-        paid = spread(-summary.statistics["costs"]["ann_mean"])
-        html = f"{lead}, which costs <b>{paid}</b> of the capital.</p>{place('costs-chart', 'Costs of each year')}"
-    else:
-        html = f"{lead}, and nothing was charged.</p>"
     by_cost = summary.by_instrument.sort_values("SR_cost_per_year", ascending=False, na_position="last")
-    return Section("costs", "Turnover and costs", html + table(by_cost, columns, "Instrument"), charts)
+    content = {
+        "turnover": number(summary.portfolio_turnover),
+        "paid": spread(-summary.statistics["costs"]["ann_mean"]) if charts else "",
+        "table": table(by_cost, columns, "Instrument"),
+    }
+    return PageSection("costs", "Turnover and costs", content, charts)
 
 
-def positions(backtest: Backtest) -> Section:
+def positions(backtest: Backtest) -> PageSection:
     """The latest ones, and the history of one that is chosen."""
-    found = latest_positions(backtest)
-    found.insert(0, "sector", pd.Series(sectors_of(backtest)))
+    latest = latest_positions(backtest)
+    latest.insert(0, "sector", pd.Series(sectors_of(backtest)))
     currency = backtest.config.base_currency
     columns = {
         "sector": Column("Sector"),
@@ -225,14 +202,11 @@ def positions(backtest: Backtest) -> Section:
         "reference_price": Column("Price", price, meaning="Last daily adjusted price"),
         "reference_date": Column("Of", day),
     }
-    choices = "".join(f"<option>{escape(code)}</option>" for code in backtest.instruments)
-    chooser = f"<label class='choice'>Instrument <select id='instrument-choice'>{choices}</select></label>"
-    chart = place("instrument-chart", "Price, position and net return of the chosen instrument")
-    html = f"<h3>Latest</h3>{table(found, columns, 'Instrument')}<h3>History of one</h3>{chooser}{chart}"
-    return Section("positions", "Positions", html)
+    content = {"table": table(latest, columns, "Instrument"), "instruments": backtest.instruments}
+    return PageSection("positions", "Positions", content)
 
 
-def configuration(config: StrategyConfig, instruments: int) -> Section:
+def configuration(config: StrategyConfig, instruments: int) -> PageSection:
     """The main settings, and all of them."""
     estimated = {name: "estimated" for name, key in _ESTIMATES.items() if getattr(config, key, False)}
     weights = estimated.get("instrument", "equal" if config.instrument_weights is None else "fixed")
@@ -252,9 +226,8 @@ def configuration(config: StrategyConfig, instruments: int) -> Section:
         "Costs": "in Sharpe-ratio units" if config.use_SR_costs else "in money, by fill",
         "Start": f"{config.start_date:%-d %b %Y}",
     }
-    dump = yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
-    html = f"{pairs(chosen)}<details><summary>Every setting</summary><pre>{escape(dump)}</pre></details>"
-    return Section("configuration", "Configuration", html)
+    every_setting = yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    return PageSection("configuration", "Configuration", {"chosen": chosen, "every_setting": every_setting})
 
 
 _ESTIMATES = {
@@ -264,11 +237,8 @@ _ESTIMATES = {
 }
 
 
-def caveats(found: list[Shortcoming]) -> Section:
+def caveats(shortcomings: list[Shortcoming]) -> PageSection:
     """What the backtest could not do fully."""
-    if not found:
-        return Section("caveats", "Caveats", "<p class='none'>Nothing to report: every instrument has what it needs.</p>")
-    rows: dict[str, Any] = {"kind": [one.kind for one in found], "detail": [one.detail for one in found]}
-    frame = pd.DataFrame(rows, index=[one.instrument for one in found])
-    html = table(frame, {"kind": Column("What", text), "detail": Column("Detail", text)}, "Instrument")
-    return Section("caveats", "Caveats", html)
+    rows = pd.DataFrame([asdict(shortcoming) for shortcoming in shortcomings], columns=["instrument", "kind", "detail"])
+    columns = {"kind": Column("What"), "detail": Column("Detail")}
+    return PageSection("caveats", "Caveats", {"table": table(rows.set_index("instrument"), columns, "Instrument")})
