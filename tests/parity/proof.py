@@ -1,0 +1,136 @@
+"""The answer files: every one is read by a test that names it, and every figure compared with one is counted.
+
+A test names the files that it compares with `@reads(...)` and those that it takes as given with `@uses(...)`, takes the fixture `answers`,
+and compares with `answers.same(file, ours, theirs)`. It fails where it compared less than a cell for every row of a file that it reads, so
+that no file lies there unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.parity.figures import Compared, assert_same
+
+FOLDER = Path(__file__).parent / "answers"
+
+INPUTS = (
+    "market/configs/*",
+    "market/input/*",
+    "market/prices/roll_parameters",
+    "market/prices/update_cut",
+    "reference_cases/dynopt/covariance",
+    "reference_cases/merge/freq_*input",
+    "reference_cases/merge/inputs",
+    "reference_cases/optimisation/correlation",
+    "reference_cases/prices/synthetic_contract_prices_input",
+    "reference_cases/prices/synthetic_roll_parameters",
+)
+"""Files that hold what the reference was asked, not what it answered: a test uses them, and there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Figures of one file that a test found to be the same."""
+
+    file: str
+    compared: Compared
+
+
+RECORD: list[Proof] = []
+"""What this process has proven so far; tests/summary.py reports it."""
+
+_opened: set[str] = set()
+
+
+def files(pattern: str = "*") -> list[str]:
+    """Names of answer files, sorted: their paths within the folder, without the suffix."""
+    every = (path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*") if path.suffix in (".parquet", ".yaml"))
+    return sorted(name for name in every if fnmatch(name, pattern))
+
+
+def is_input(file: str) -> bool:
+    """Whether a file holds no answers."""
+    return any(fnmatch(file, pattern) for pattern in INPUTS)
+
+
+def path_of(file: str) -> Path:
+    """The path of a file by its name."""
+    found = [path for suffix in (".parquet", ".yaml") if (path := FOLDER / f"{file}{suffix}").exists()]
+    assert found, f"there is no answer file {file}"
+    _opened.add(file)
+    return found[0]
+
+
+@cache
+def _table(file: str) -> pd.DataFrame:
+    return pd.read_parquet(path_of(file))
+
+
+def reads(*names: str) -> pytest.MarkDecorator:
+    """The answer files that a test compares with."""
+    return pytest.mark.reads(*names)
+
+
+def uses(*names: str) -> pytest.MarkDecorator:
+    """Files that a test takes as given: what the reference was asked, or an answer that another test compares."""
+    return pytest.mark.uses(*names)
+
+
+def each(names: Iterable[str], given: Callable[[str], str] | None = None) -> pytest.MarkDecorator:
+    """The test for each file, as its argument `file`; `given`: the file that it takes as given, by the name of the first."""
+    marks = {name: [reads(name), *([uses(given(name))] if given else [])] for name in names}
+    return pytest.mark.parametrize("file", [pytest.param(name, marks=found, id=name) for name, found in marks.items()])
+
+
+@dataclass
+class Answers:
+    """The answer files of one test."""
+
+    read: tuple[str, ...]
+    used: tuple[str, ...]
+    proofs: list[Proof] = field(default_factory=list)
+
+    def table(self, file: str) -> pd.DataFrame:
+        """A file as a table; only one that the test names."""
+        assert file in (*self.read, *self.used), f"{file} is read without being named by @reads or @uses"
+        return _table(file).copy(deep=False)
+
+    def same(self, file: str, ours: pd.DataFrame, theirs: pd.DataFrame, tolerance: float = 1e-8, **how: Any) -> None:
+        """Compare figures with those of a file (`figures.assert_same`) and count them."""
+        self._count(file, assert_same(ours, theirs, tolerance, **how))
+
+    def near(self, file: str, ours: Any, theirs: Any, tolerance: float = 1e-8, **how: Any) -> None:
+        """The same for a column, a list or a matrix of figures in the same order; every figure on its own."""
+        got, wanted = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
+        assert got.shape == wanted.shape, f"{got.shape} figures, the reference has {wanted.shape}"
+        self.same(file, pd.DataFrame(got.reshape(1, -1)), pd.DataFrame(wanted.reshape(1, -1)), tolerance, **how)
+
+    def equal(self, file: str, ours: Iterable[Any], theirs: Iterable[Any]) -> None:
+        """The same for whole numbers, dates, names and words, which have to be equal."""
+        got, wanted = list(ours), list(theirs)
+        assert len(got) == len(wanted), f"{len(got)} values, the reference has {len(wanted)}"
+        wrong = [(mine, other) for mine, other in zip(got, wanted, strict=True) if mine != other]
+        assert not wrong, f"{len(wrong)} of {len(got)} differ, first {wrong[0][0]!r}, the reference says {wrong[0][1]!r}"
+        self._count(file, Compared(len(got), len(got), 0.0, 0.0))
+
+    def _count(self, file: str, compared: Compared) -> None:
+        assert file in self.read, f"{file} is compared without being named by @reads"
+        self.proofs.append(Proof(file, compared))
+
+    def close(self) -> None:
+        """Called after the test passed. Raises AssertionError where a file was named for nothing."""
+        for file in self.used:
+            assert file in _opened, f"{file} is named by @uses, but never opened"
+        for file in self.read:
+            cells, rows = sum(proof.compared.cells for proof in self.proofs if proof.file == file), len(_table(file))
+            assert cells >= rows, f"{cells} figures of {file} were compared, but it has {rows} rows"
+        RECORD.extend(self.proofs)
