@@ -14,8 +14,9 @@ from tests.conftest import SHARED
 GOLDEN = SHARED / "golden"
 TOLERANCE = 1e-8
 
-Measure = Literal["own", "largest"]
-"""What a difference is relative to: the figure itself (never less than a millionth of its column's largest), or that largest one."""
+Measure = Literal["own", "largest", "whole"]
+"""What a difference is relative to: the figure itself (never less than a millionth of its column's largest), that largest one, or the
+whole, 1, that figures are shares of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ def assert_same(
     missing = np.isnan(got) != np.isnan(wanted)
     assert not missing.any(), f"{missing.sum()} missing values differ, first at {_place(theirs, missing)}"
     largest = np.nan_to_num(np.abs(wanted)).max(axis=0, initial=0.0)
-    floor = largest if measure == "largest" else 1e-6 * largest
-    size = np.maximum(np.abs(wanted), np.where(floor > 0, floor, 1.0))
+    size = np.maximum(np.abs(wanted), 1e-6 * largest) if measure == "own" else largest if measure == "largest" else np.ones(1)
+    size = np.where(size > 0, size, 1.0)
     with np.errstate(invalid="ignore"):
         difference = np.where(got == wanted, 0.0, np.abs(got - wanted))
     error = np.nan_to_num(np.where(difference > absolute, difference / size, 0.0))

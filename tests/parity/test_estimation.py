@@ -17,20 +17,17 @@ from tests.conftest import SHARED, needs_shared
 from tradeflow_core.strategy.estimation import (
     Correlation,
     CorrelationSettings,
-    Estimates,
     FitPeriod,
     MomentSettings,
     Solver,
     WeightSettings,
     correlations,
     cost_sharpe_ratios,
-    diversification_multiplier,
     estimated_weights,
     fit_periods,
     last_values,
     multiplier_over_time,
     net_returns,
-    optimal_weights,
     returns_at,
     sharpe_multipliers,
     stack,
@@ -188,43 +185,6 @@ def test_multipliers_of_sharpe_ratios_equal_the_reference() -> None:
         relative = table["relative_SR"].to_numpy()
         assert_close(sharpe_multipliers(relative, average, years, "slsqp"), table["multiplier"], SEARCHED)
         assert_close(sharpe_multipliers(relative, average, years), table["multiplier"], 0.015)
-
-
-METHODS: dict[str, tuple[WeightSettings, float, float]] = {
-    "w_handcraft_equalSR": (WeightSettings(equalise_SR=True), TOLERANCE, TOLERANCE),
-    "w_handcraft_SRadj": (WeightSettings(), SEARCHED, EXACT),
-    "w_shrinkage_.9_.5": (WeightSettings(method="shrinkage"), SEARCHED, EXACT),
-    "w_one_period_eqvol": (WeightSettings(method="one_period"), SEARCHED, EXACT),
-    "w_equal_weights": (WeightSettings(method="equal_weights"), TOLERANCE, TOLERANCE),
-}
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("method", METHODS)
-def test_optimal_weights_equal_the_reference(method: str, solver: Solver) -> None:
-    settings, searched, exact = METHODS[method]
-    for estimates, table in optimisation_cases():
-        ours = optimal_weights(estimates, settings, solver)
-        assert_close(ours, table[method], searched if solver == "slsqp" else exact)
-
-
-def optimisation_cases() -> list[tuple[Estimates, pd.DataFrame]]:
-    long = golden("optimisation/correlation")
-    cases = []
-    for case, table in golden("optimisation/assets").groupby("case"):
-        correlation = Correlation(tuple(table["asset"]), matrix(long[long["case"] == case]).to_numpy())
-        years = table["data_length_weeks"].iloc[0] / (365.25 / 7)
-        cases.append((Estimates(correlation, table["mean"].to_numpy(), table["stdev"].to_numpy(), years), table))
-    return cases
-
-
-def test_first_splits_and_multipliers_of_equal_weights_equal_the_reference() -> None:
-    for estimates, table in optimisation_cases():
-        size = len(table)
-        ours = diversification_multiplier(estimates.correlation.values, np.full(size, 1 / size), 2.5)
-        assert_close(ours, table["div_mult_equal_weights"].iloc[0])
-        if size > 2:
-            assert_same_split(two_clusters(estimates.correlation), table["cluster"], str(table["case"].iloc[0]))
 
 
 # Weights of instruments
