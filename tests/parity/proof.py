@@ -7,7 +7,7 @@ that no file lies there unused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cache
@@ -39,10 +39,11 @@ INPUTS = (
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Figures of one file that a test found to be the same."""
+    """Figures of one file that a test found to be the same, but for those that are named as answered otherwise on purpose."""
 
     file: str
     compared: Compared
+    named: int = 0
 
 
 RECORD: list[Proof] = []
@@ -122,9 +123,18 @@ class Answers:
         assert not wrong, f"{len(wrong)} of {len(got)} differ, first {wrong[0][0]!r}, the reference says {wrong[0][1]!r}"
         self._count(file, Compared(len(got), len(got), 0.0, 0.0))
 
-    def _count(self, file: str, compared: Compared) -> None:
+    def equal_but(self, file: str, ours: Mapping[Any, Any], theirs: Mapping[Any, Any], named: Mapping[Any, Any]) -> None:
+        """The same for cases that are equal but where the reference is wrong: exactly the `named` cases, with our answer to each."""
+        assert ours.keys() == theirs.keys(), "other cases than the reference's"
+        differing = {case: answer for case, answer in ours.items() if answer != theirs[case]}
+        unnamed = {case: answer for case, answer in differing.items() if case not in named or named[case] != answer}
+        assert not unnamed, f"{len(unnamed)} cases differ without being named, first {next(iter(unnamed.items()))}"
+        assert differing.keys() == named.keys(), f"named as different, but equal: {sorted(named.keys() - differing.keys())[:3]}"
+        self._count(file, Compared(len(ours), len(ours), 0.0, 0.0), len(named))
+
+    def _count(self, file: str, compared: Compared, named: int = 0) -> None:
         assert file in self.read, f"{file} is compared without being named by @reads"
-        self.proofs.append(Proof(file, compared))
+        self.proofs.append(Proof(file, compared, named))
 
     def close(self) -> None:
         """Called after the test passed. Raises AssertionError where a file was named for nothing."""
