@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+TESTED := $(VENV)/.tested.json
 
 .DEFAULT_GOAL := help
 .PHONY: help run ui test test-fast bench check install dev clean
@@ -37,9 +38,10 @@ ui: $(INSTALLED) ## serve the Dagster UI on 127.0.0.1:3000 (PORT=n: another port
 	@$(BIN)/tradeflow init --if-missing
 	@exec $(BIN)/tradeflow ui --port $(PORT)
 
-test: $(DEV) check ## all tests and checks
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui"
-	@$(BIN)/python -m pytest -m ui
+test: $(DEV) check ## all tests and checks; the last lines say what was proven and what was skipped
+	@rm -f $(TESTED)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file $(TESTED)
+	@$(BIN)/python -m pytest -m ui --summary-file $(TESTED)
 
 test-fast: $(DEV) ## the tests that take no more than 90 seconds together
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"

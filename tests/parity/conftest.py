@@ -27,7 +27,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that passed and named answer files has compared them."""
     result = yield
-    if item.get_closest_marker("reads"):
+    if item.get_closest_marker("reads") or item.get_closest_marker("uses"):
         answers = getattr(item, "funcargs", {}).get("answers")
         assert answers is not None, "a test that names answer files takes the fixture `answers`"
         answers.close()
