@@ -15,14 +15,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.parity.proof import RECORD, files, is_input
+from tests.parity.record import RECORD, Proof, files, is_input
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-Row = tuple[str, int, float, float, str, int]
-"""File, figures, worst difference, tolerance, what it is relative to, cases named as different."""
 
 _KEY = pytest.StashKey["Results"]()
-_RELATIVE_TO = {"own": "", "largest": " of the largest", "whole": " of the whole"}
 
 
 @dataclass
@@ -31,7 +28,7 @@ class Results:
 
     outcomes: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
-    proofs: list[Row] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
 
     def add(self, other: Results) -> None:
         self.outcomes = dict(Counter(self.outcomes) + Counter(other.outcomes))
@@ -72,26 +69,18 @@ def _reason(report: Any) -> str:
     return (where[2] if isinstance(where, tuple) else str(where)).removeprefix("Skipped: ")
 
 
-def _recorded() -> list[Row]:
-    return [
-        (proof.file, one.figures, one.worst, one.tolerance, _RELATIVE_TO[one.measure], proof.named)
-        for proof in RECORD
-        for one in [proof.compared]
-    ]
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist hands its record to the process that started it."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["proofs"] = _recorded()
+        session.config.workeroutput["proofs"] = [asdict(proof) for proof in RECORD]
     else:
-        session.config.stash[_KEY].proofs += _recorded()
+        session.config.stash[_KEY].proofs += RECORD
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Called where the workers were started, for each of them."""
-    node.config.stash[_KEY].proofs += [tuple(row) for row in getattr(node, "workeroutput", {}).get("proofs", [])]
+    node.config.stash[_KEY].proofs += [Proof(**proof) for proof in getattr(node, "workeroutput", {}).get("proofs", [])]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -101,38 +90,41 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if path := config.getoption("--summary-file"):
         if path.exists():
             earlier = json.loads(path.read_text())
-            results.add(Results(**{**earlier, "proofs": [tuple(row) for row in earlier["proofs"]]}))
+            results.add(Results(**{**earlier, "proofs": [Proof(**proof) for proof in earlier["proofs"]]}))
         path.write_text(json.dumps(asdict(results)))
     terminalreporter.section("what was proven, and what was not")
     for line in (*_proof_lines(results.proofs), *_skip_lines(results)):
         terminalreporter.write_line(line)
 
 
-def _proof_lines(proofs: Iterable[Row]) -> list[str]:
+def _proof_lines(proofs: Iterable[Proof]) -> list[str]:
     """A line for each group of answer files, and one for all of them."""
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in proofs:
-        groups[row[0].rsplit("/", 1)[0]].append(row)
+    groups: dict[str, list[Proof]] = defaultdict(list)
+    for proof in proofs:
+        groups[proof.file.rsplit("/", 1)[0]].append(proof)
     if not groups:
         return []
     lines = [f"{'answers of the reference':<29} {'files':>5} {'figures':>9}   worst difference, of at most"]
-    for group, rows in sorted(groups.items()):
-        lines.append(f"{group:<29} {len({row[0] for row in rows}):>5} {sum(row[1] for row in rows):>9,}   {_closeness(rows)}")
-    every = [row for rows in groups.values() for row in rows]
-    wanted, named = [file for file in files() if not is_input(file)], sum(row[5] for row in every)
-    lines.append(
-        f"{len({row[0] for row in every})} of {len(wanted)} answer files, {sum(row[1] for row in every):,} figures, all as close as they have to be"
-        + (f", but for {named} cases in which the reference is wrong, each named by its test" if named else "")
-    )
+    lines += [f"{group:<29} {_counts(found)}   {_closeness(found)}" for group, found in sorted(groups.items())]
+    every = [proof for found in groups.values() for proof in found]
+    wanted, named = [file for file in files() if not is_input(file)], sum(proof.named for proof in every)
+    lines.append(f"{f'all, of {len(wanted)} files':<29} {_counts(every)}   as close as they have to be")
+    if named:
+        lines.append(f"{named:,} of these cases are answered otherwise on purpose, since the reference is wrong; their tests name each")
     return lines
 
 
-def _closeness(rows: list[Row]) -> str:
+def _counts(proofs: list[Proof]) -> str:
+    return f"{len({proof.file for proof in proofs}):>5} {sum(proof.figures for proof in proofs):>9,}"
+
+
+def _closeness(proofs: list[Proof]) -> str:
     """How close the figures of a group are, for each tolerance that they have to keep."""
     worst: dict[tuple[float, str], float] = defaultdict(float)
-    for _, _, difference, tolerance, relative, _ in rows:
-        worst[tolerance, relative] = max(worst[tolerance, relative], difference)
-    exact = sum(row[1] for row in rows if not row[3])
+    for proof in proofs:
+        key = proof.tolerance, f" of the {proof.relative_to}" if proof.relative_to else ""
+        worst[key] = max(worst[key], proof.worst)
+    exact = sum(proof.figures for proof in proofs if not proof.tolerance)
     parts = [f"{difference:.1e} of {most:.0e}{relative}" for (most, relative), difference in sorted(worst.items()) if most]
     return "; ".join([*([f"{exact:,} equal"] if exact else []), *parts])
 

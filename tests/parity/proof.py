@@ -7,9 +7,9 @@ that no file lies there unused.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,48 +19,11 @@ import pandas as pd
 import pytest
 
 from tests.parity.figures import Compared, assert_same
+from tests.parity.record import FOLDER, RECORD, Proof, files, is_input
 
-FOLDER = Path(__file__).parent / "answers"
-
-INPUTS = (
-    "market/configs/*",
-    "market/input/*",
-    "market/prices/roll_parameters",
-    "market/prices/update_cut",
-    "reference_cases/dynopt/covariance",
-    "reference_cases/merge/freq_*input",
-    "reference_cases/merge/inputs",
-    "reference_cases/optimisation/correlation",
-    "reference_cases/prices/synthetic_contract_prices_input",
-    "reference_cases/prices/synthetic_roll_parameters",
-)
-"""Files that hold what the reference was asked, not what it answered: a test uses them, and there is nothing to compare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Figures of one file that a test found to be the same, but for those that are named as answered otherwise on purpose."""
-
-    file: str
-    compared: Compared
-    named: int = 0
-
-
-RECORD: list[Proof] = []
-"""What this process has proven so far; tests/summary.py reports it."""
+__all__ = ["FOLDER", "RECORD", "Answers", "each", "files", "is_input", "path_of", "reads", "uses"]
 
 _opened: set[str] = set()
-
-
-def files(pattern: str = "*") -> list[str]:
-    """Names of answer files, sorted: their paths within the folder, without the suffix."""
-    every = (path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*") if path.suffix in (".parquet", ".yaml"))
-    return sorted(name for name in every if fnmatch(name, pattern))
-
-
-def is_input(file: str) -> bool:
-    """Whether a file holds no answers."""
-    return any(fnmatch(file, pattern) for pattern in INPUTS)
 
 
 def path_of(file: str) -> Path:
@@ -99,6 +62,7 @@ class Answers:
     read: tuple[str, ...]
     used: tuple[str, ...]
     proofs: list[Proof] = field(default_factory=list)
+    cells: Counter[str] = field(default_factory=Counter)
 
     def table(self, file: str) -> pd.DataFrame:
         """A file as a table; only one that the test names."""
@@ -134,13 +98,15 @@ class Answers:
 
     def _count(self, file: str, compared: Compared, named: int = 0) -> None:
         assert file in self.read, f"{file} is compared without being named by @reads"
-        self.proofs.append(Proof(file, compared, named))
+        self.cells[file] += compared.cells
+        relative_to = "" if compared.measure == "own" else compared.measure
+        self.proofs.append(Proof(file, compared.figures, compared.worst, compared.tolerance, relative_to, named))
 
     def close(self) -> None:
         """Called after the test passed. Raises AssertionError where a file was named for nothing."""
         for file in self.used:
             assert file in _opened, f"{file} is named by @uses, but never opened"
         for file in self.read:
-            cells, rows = sum(proof.compared.cells for proof in self.proofs if proof.file == file), len(_table(file))
+            cells, rows = self.cells[file], len(_table(file))
             assert cells >= rows, f"{cells} figures of {file} were compared, but it has {rows} rows"
         RECORD.extend(self.proofs)
