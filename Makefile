@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 TESTED := $(VENV)/.tested.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-fast bench check install dev clean
+.PHONY: help run ui test test-fast soak bench check install dev clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ test: $(DEV) check ## all tests and checks; the last lines say what was proven a
 
 test-fast: $(DEV) ## the tests that take no more than 90 seconds together
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
+
+soak: $(DEV) ## hours of simulated days with processes killed at random (DAYS=n: so many, default 250)
+	@SOAK_DAYS=$(if $(filter-out 0,$(DAYS)),$(DAYS),250) $(BIN)/python -m pytest -m soak
 
 bench: $(DEV) ## measure, and print every figure with its baseline
 	@$(BIN)/python -m benchmarks

@@ -84,6 +84,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
     results, stats = config.stash[_KEY], terminalreporter.stats
     results.outcomes = {name: len(stats[name]) for name in ("passed", "failed", "error", "skipped") if stats.get(name)}
     results.skipped = dict(Counter(_reason(report) for report in stats.get("skipped", [])))
