@@ -36,7 +36,7 @@ def postgres() -> Iterator[str]:
         pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
     # Not pytest's folder: root's is closed to the user as whom the server has to run, since it refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="tradeflow-postgres-"))
-    who: dict[str, Any] = {"cwd": folder}
+    who: dict[str, Any] = {"cwd": folder}  # as whom, and where, the programs run
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
@@ -48,7 +48,7 @@ def postgres() -> Iterator[str]:
         port = free.getsockname()[1]
     with (folder / "log").open("w") as log:
         arguments = ["-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off"]
-        process = subprocess.Popen([server, *arguments], stdout=log, stderr=log, **who)
+        process: subprocess.Popen[bytes] = subprocess.Popen([str(server), *map(str, arguments)], stdout=log, stderr=log, **who)
     try:
         _wait(port, process, folder / "log")
         yield f"postgresql://{USER}@127.0.0.1:{port}"

@@ -38,7 +38,9 @@ class Results:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tradeflow")
-    group.addoption("--skips-fail", action="store_true", help="a test that is skipped fails: everything that it needs should be here")
+    group.addoption(
+        "--skips-fail", action="store_true", help="a test that is skipped fails: everything that it needs should be here"
+    )
     group.addoption("--summary-file", type=Path, help="add this run's results to the file, and tell of all that it holds")
 
 
@@ -112,7 +114,9 @@ def _proof_lines(proofs: Iterable[Proof]) -> list[str]:
     wanted, named = [file for file in files() if not is_input(file)], sum(proof.named for proof in every)
     lines.append(f"{f'all, of {len(wanted)} files':<29} {_counts(every)}   as close as they have to be")
     if named:
-        lines.append(f"{named:,} of these cases are answered otherwise on purpose, since the reference is wrong; their tests name each")
+        lines.append(
+            f"{named:,} of these cases are answered otherwise on purpose, since the reference is wrong; their tests name each"
+        )
     return lines
 
 

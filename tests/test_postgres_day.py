@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,14 +19,14 @@ from tradeflow_core.ledger.schema import fills, instrument_orders
 from tradeflow_core.reports import check_desk
 
 
-def traded(desk: Desk) -> dict[str, object]:
+def traded(desk: Desk) -> dict[str, Any]:
     """What a desk did on its first day, without what is drawn at random (references, the ids of fills)."""
     today = day.business_day(desk)
     day.run_day(desk, today)
     assert check_desk(desk) == []
     with desk.ledger.read() as view:
         orders, booked = table_of(view, instrument_orders), table_of(view, fills)
-        found = {
+        found: dict[str, Any] = {
             "orders": orders.drop(columns=["id"]).to_dict("records"),
             "fills": booked[["instrument", "contract", "quantity", "price", "time", "commission"]].to_dict("records"),
             "contracts": positions_by_contract(view, desk.account),

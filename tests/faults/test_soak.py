@@ -68,7 +68,9 @@ def prices(desk: Desk) -> dict[str, float]:
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(max(300, 120 * DAYS))
-def test_days_with_kills_lose_no_fill_double_none_and_have_the_prices_of_undisturbed_days(seeded_home: Path, tmp_path: Path) -> None:
+def test_days_with_kills_lose_no_fill_double_none_and_have_the_prices_of_undisturbed_days(
+    seeded_home: Path, tmp_path: Path
+) -> None:
     calm, rough = (Path(shutil.copytree(seeded_home, tmp_path / name)) for name in ("calm", "rough"))
     dice = random.Random(DAYS)
     undisturbed = Desk(Home.open(calm))

@@ -13,7 +13,17 @@ CONFIGURATIONS = ("static", "static_sr_costs", "estimated_handcraft", "estimated
 INPUT = ("market/input/multiple_prices", "market/input/fx_prices", "market/input/instruments")
 
 _TABLES = {
-    "instrumentconfig": ["Instrument", "Description", "Pointsize", "Currency", "AssetClass", "PerBlock", "Percentage", "PerTrade", "Region"],
+    "instrumentconfig": [
+        "Instrument",
+        "Description",
+        "Pointsize",
+        "Currency",
+        "AssetClass",
+        "PerBlock",
+        "Percentage",
+        "PerTrade",
+        "Region",
+    ],
     "rollconfig": ["Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset"],
     "spreadcosts": ["Instrument", "SpreadCost"],
 }
@@ -51,4 +61,6 @@ def write_csv_folder(target: Path) -> None:
 def _write(folder: Path, table: pd.DataFrame, key: str) -> None:
     folder.mkdir()
     for code, rows in table.groupby(key):
-        rows.drop(columns=key).set_index("date").to_csv(folder / f"{code}.csv", index_label="DATETIME", date_format="%Y-%m-%d %H:%M:%S")
+        rows.drop(columns=key).set_index("date").to_csv(
+            folder / f"{code}.csv", index_label="DATETIME", date_format="%Y-%m-%d %H:%M:%S"
+        )

@@ -45,7 +45,9 @@ RECORD: list[Proof] = []
 
 def files(pattern: str = "*") -> list[str]:
     """Names of answer files, sorted: their paths within the folder, without the suffix."""
-    every = (path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*") if path.suffix in (".parquet", ".yaml"))
+    every = (
+        path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*") if path.suffix in (".parquet", ".yaml")
+    )
     return sorted(name for name in every if fnmatch(name, pattern))
 
 

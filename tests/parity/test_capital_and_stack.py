@@ -19,7 +19,8 @@ from tradeflow_core.ledger import Fill
 from tradeflow_core.orders import preview_orders
 
 CAPITAL, SHARES, STACK = (
-    f"reference_cases/execution/{name}" for name in ("capital_sequences", "strategy_allocation", "instrument_stack_adjusting_orders")
+    f"reference_cases/execution/{name}"
+    for name in ("capital_sequences", "strategy_allocation", "instrument_stack_adjusting_orders")
 )
 NAMES = {"total": "capital", "maximum": "maximum", "accumulated": "accumulated", "broker": "broker"}
 MAX_CHANGE = 0.1
@@ -58,7 +59,9 @@ def test_capital_by_every_method_from_the_values_of_an_account(answers: Answers)
         answers.equal(CAPITAL, range(1, len(ours) + 1), believed["n_rows"])
         told = believed["event"].str.startswith("modify").to_numpy()
         free = np.zeros(len(told), dtype=bool) if start != "default" else ~np.maximum.accumulate(told)
-        answers.same(CAPITAL, ours.loc[free, ["capital", "maximum"]], theirs.loc[free, ["capital", "maximum"]], 1e-9, measure="largest")
+        answers.same(
+            CAPITAL, ours.loc[free, ["capital", "maximum"]], theirs.loc[free, ["capital", "maximum"]], 1e-9, measure="largest"
+        )
         for time in rows.index[rows["status"] == "LargeCapitalChange"]:
             with pytest.raises(CapitalJump):
                 fold(pd.concat([believed[believed.index < time], rows.loc[[time]]]), method)

@@ -18,6 +18,7 @@ from tradeflow_core.strategy.positions.risk import daily_covariances
 
 pytestmark = needs_shared("golden", "dynopt")
 
+
 @cache
 def recorded(name: str) -> pd.DataFrame:
     return read("dynopt", name)

@@ -20,7 +20,9 @@ def marks_of(module: ModuleType) -> Iterator[pytest.Mark]:
                 yield mark
                 if mark.name == "parametrize":
                     for case in mark.args[1]:
-                        yield from (one.mark if isinstance(one, pytest.MarkDecorator) else one for one in getattr(case, "marks", ()))
+                        yield from (
+                            one.mark if isinstance(one, pytest.MarkDecorator) else one for one in getattr(case, "marks", ())
+                        )
 
 
 def named() -> dict[str, set[str]]:

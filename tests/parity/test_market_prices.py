@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import pandas as pd
 
@@ -21,6 +22,8 @@ from tradeflow_core.prices import (
     contract_series,
 )
 from tradeflow_core.prices.multiple import LABEL_COLUMNS, PRICE_COLUMNS, update_adjusted, update_multiple
+
+Table = TypeVar("Table", pd.DataFrame, pd.Series)
 
 MULTIPLE = "market/input/multiple_prices"
 RULES = "market/prices/roll_parameters"
@@ -179,7 +182,7 @@ def outcome(chain: Chain, step: str) -> str:
     return "ok"
 
 
-def thinned(table: pd.DataFrame, every: int, last: int) -> pd.DataFrame:
+def thinned(table: Table, every: int, last: int) -> Table:
     """Every so manieth row and the last ones, as the answers are kept."""
     kept = [row for row in range(len(table)) if row % every == 0 or row >= len(table) - last]
     return table.iloc[kept]

@@ -28,7 +28,8 @@ from tradeflow_core.prices.bars import (
 from tradeflow_core.prices.fx import cross_rate
 
 INPUTS, OUTPUTS, STATUS, UNITS, CLEANED = (
-    f"reference_cases/merge/{name}" for name in ("inputs", "outputs", "status", "change_in_vol_normalised_units", "cleaning_filters")
+    f"reference_cases/merge/{name}"
+    for name in ("inputs", "outputs", "status", "change_in_vol_normalised_units", "cleaning_filters")
 )
 PRICES, VOLUMES = "reference_cases/merge/freq_input", "reference_cases/merge/freq_volume_input"
 MERGED = "reference_cases/merge/freq_merged_hourly_daily"

@@ -6,11 +6,10 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+from sqlalchemy import Connection
 
 from tests.parity.proof import Answers, reads
 from tradeflow_core import ledger as books
@@ -79,7 +78,9 @@ def override(name: str) -> Override:
 def test_trades_under_an_override(answers: Answers) -> None:
     table = answers.table(APPLIED)
     rows = zip(table["position"], table["trade"], table["override"], strict=True)
-    answers.equal(APPLIED, [apply_override(position, trade, override(name)) for position, trade, name in rows], table["new_trade"])
+    answers.equal(
+        APPLIED, [apply_override(position, trade, override(name)) for position, trade, name in rows], table["new_trade"]
+    )
 
 
 @reads(PRODUCT)
@@ -100,8 +101,9 @@ def test_trades_under_one_position_limit(answers: Answers) -> None:
     answers.equal(SINGLE, [apply_position_limit(*row) for row in rows], table["new_trade"])
 
 
-def limit(contracts: int) -> int | None:
-    return None if contracts == -1 else int(contracts)
+def limit(contracts: int | str) -> int | None:
+    """A limit as the reference writes it."""
+    return None if contracts in (-1, "No limit") else int(contracts)
 
 
 def smallest_change(position: int, held_by_all: int, of_strategy: int | None, of_all: int | None, trade: int) -> int:
@@ -118,15 +120,19 @@ def test_trades_under_limits_of_the_strategy_and_of_the_instrument(answers: Answ
     """The reference takes the smaller or larger trade by the sign of the position, and so lets trades through zero break a limit; here
     both hold after the smallest change, and where they exclude each other the instrument's does."""
     table = answers.table(COMBINED)
-    held = [table[name] for name in ("instrument_position", "strategy_position")]
-    limits = [table[name].map(limit) for name in ("instrument_limit_-1none", "strategy_limit_-1none")]
-    limits = [column.astype(object).where(column.notna(), None) for column in limits]
-    cases = list(zip(held[1], held[0], limits[1], limits[0], table["trade"], strict=True))
+    names = ["strategy_position", "instrument_position", "strategy_limit_-1none", "instrument_limit_-1none", "trade"]
+    cases = [
+        (own, total, limit(of_one), limit(of_all), trade)
+        for own, total, of_one, of_all, trade in table[names].to_numpy(int).tolist()
+    ]
     for_all = [apply_position_limit(total, trade, of_all) for _, total, _, of_all, trade in cases]
     for_one = [apply_position_limit(own, trade, of_one) for own, _, of_one, _, trade in cases]
     answers.equal(COMBINED, for_all, table["after_instrument_limit"])
     answers.equal(COMBINED, for_one, table["after_strategy_limit"])
-    ours = {row: apply_position_limits(own, total, trade, of_one, of_all) for row, (own, total, of_one, of_all, trade) in enumerate(cases)}
+    ours = {
+        row: apply_position_limits(own, total, trade, of_one, of_all)
+        for row, (own, total, of_one, of_all, trade) in enumerate(cases)
+    }
     theirs = dict(enumerate(table["final_trade"]))
     right = {row: smallest_change(*case) for row, case in enumerate(cases)}
     named = {row: answer for row, answer in right.items() if answer != theirs[row]}
@@ -139,22 +145,18 @@ def test_the_most_that_a_strategy_may_hold(answers: Answers) -> None:
     """The reference overlooks the strategy's limit whenever it asks for the smaller of the two; here it counts."""
     table = answers.table(MINIMUM)
 
-    def contracts(text: str) -> int | None:
-        return None if text == "No limit" else int(text)
-
-    pairs = list(zip(table["instrument_limit"].map(contracts), table["strategy_limit"].map(contracts), strict=True))
-    pairs = [(None if pd.isna(of_all) else int(of_all), None if pd.isna(of_one) else int(of_one)) for of_all, of_one in pairs]
-    ours = {(of_all, of_one): largest_position(Override(), of_one, of_all) for of_all, of_one in pairs}
-    theirs = dict(zip(pairs, table["minimum_position_limit_returned"].map(contracts), strict=True))
-    theirs = {pair: None if pd.isna(most) else int(most) for pair, most in theirs.items()}
-    named = {
-        (of_all, of_one): of_one for of_all, of_one in pairs if of_one is not None and (of_all is None or of_one < of_all)
+    columns = ("instrument_limit", "strategy_limit", "minimum_position_limit_returned")
+    theirs = {
+        (limit(of_all), limit(of_one)): limit(most)
+        for of_all, of_one, most in zip(*(table[name] for name in columns), strict=True)
     }
+    ours = {(of_all, of_one): largest_position(Override(), of_one, of_all) for of_all, of_one in theirs}
+    named = {(of_all, of_one): of_one for of_all, of_one in theirs if of_one is not None and (of_all is None or of_one < of_all)}
     assert len(named) == 6
     answers.equal_but(MINIMUM, ours, theirs, named)
 
 
-def traded(tx: Any, contracts: int, when: datetime) -> None:
+def traded(tx: Connection, contracts: int, when: datetime) -> None:
     """Book a filled order of so many contracts."""
     reference = f"{contracts} at {when}"
     parent = books.add_instrument_order(tx, "s", "GOLD", contracts, "best", date(2024, 1, 8), when)
@@ -185,7 +187,9 @@ def test_what_trade_limits_leave_of_a_trade(tmp_path: Path, answers: Answers) ->
     """Where more was traded than is allowed, the reference asks for a trade on the other side; here nothing is traded."""
     table = answers.table(TRADES).set_index(["limits_(limit,period_days,traded)", "trade"])["possible"]
     rooms = {text: room(tmp_path / str(place), text) for place, text in enumerate(table.index.unique(level=0))}
-    ours = {(text, size): size if rooms[text] is None else cut_to_caps((size,), (rooms[text],))[0] for text, size in table.index}
+    ours = {
+        (text, size): size if (left := rooms[text]) is None else cut_to_caps((size,), (left,))[0] for text, size in table.index
+    }
     named = {case: 0 for case in table.index if case[0] == "[(5, 1, 7)]"}
     assert len(named) == 10
     answers.equal_but(TRADES, ours, table.to_dict(), named)

@@ -75,7 +75,18 @@ def test_of_what_is_not():
 
 def test_a_skip_fails_where_nothing_may_be_skipped(tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text(SKIPPING)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.summary", "-c", "/dev/null", "--rootdir", str(tmp_path), "--skips-fail"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.summary",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+        "--skips-fail",
+    ]
     run = subprocess.run([*command, str(tmp_path / "test_two.py")], cwd=REPO, capture_output=True, text=True, check=False)
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout + run.stderr
     assert "skipped, where nothing may be: needs the moon" in run.stdout

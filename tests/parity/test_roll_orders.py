@@ -132,7 +132,9 @@ def test_the_states_that_may_follow_and_what_each_asks_for(desk: Desk, answers: 
 def test_a_roll_waits_for_a_trade_that_reduces_the_position(desk: Desk, answers: Answers) -> None:
     """Two differences. A trade of nothing reduces nothing here; the reference lets a short position wait for it. And without a position
     there is nothing to roll, whatever is traded: nothing waits, while the reference calls sales reducing."""
-    theirs = {(row.trade, row.position): bool(row.is_reducing) for row in answers.table(REDUCING).itertuples()}
+    table = answers.table(REDUCING)
+    cases = table[["trade", "position"]].to_numpy(int).tolist()
+    theirs = {(trade, position): bool(found) for (trade, position), found in zip(cases, table["is_reducing"], strict=True)}
     ours: dict[tuple[int, int], bool] = {}
     held = 0
     hold(desk, {"CORN": 0})
