@@ -124,7 +124,7 @@ def optimiser_figures() -> list[OptimiserFigure]:
     return [_one_date(*size) for size in sizes]
 
 
-def _one_date(count: int, capital: float, target: float, reference: float | None) -> OptimiserFigure:
+def _one_date(count: int, capital: float, target: float, *, reference: float | None) -> OptimiserFigure:
     problem = _problem(count, capital)
     steps = optimise(problem, corrected=True).steps
     repeats = 50

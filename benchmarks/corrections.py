@@ -99,7 +99,11 @@ def studies() -> list[Study]:
     trend = load_strategy(packaged).trading_rules["ewmac32_128"].model_dump()
     few = ["CORN", "CRUDE_W_mini", "EUROSTX", "GOLD_micro", "MXP", "US10"]
     return [
-        Study("Trend and carry", "four speeds of trend and carry, fixed weights, 26 markets, 1 million dollars", load_strategy(packaged)),
+        Study(
+            "Trend and carry",
+            "four speeds of trend and carry, fixed weights, 26 markets, 1 million dollars",
+            load_strategy(packaged),
+        ),
         Study(
             "Everything estimated",
             "the same rules with scalars, weights and multipliers estimated, attenuation, a cost ceiling and the risk overlay, 26 "

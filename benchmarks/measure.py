@@ -36,7 +36,7 @@ def calibrate(size: int) -> float:
 
 
 def measure(
-    name: str, work: Callable[[], object], size: int, baseline: float | None = None, repeat: int = 3, note: str = ""
+    name: str, work: Callable[[], object], size: int, *, baseline: float | None = None, repeat: int = 3, note: str = ""
 ) -> Figure:
     """Run `work` a few times and keep the quickest; `size` is the bytes of its inputs."""
     cpu, wall = float("inf"), float("inf")

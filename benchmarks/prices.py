@@ -47,9 +47,9 @@ def figures() -> list[Figure]:
             f"back_adjust, 186 instruments, {rows:,} rows",
             lambda: [back_adjust(frame) for frame in universe.values()],
             size,
-            167.0,
+            baseline=167.0,
         ),
-        measure("roll calendars, 186 instruments", calendars, size, 200.0),
+        measure("roll calendars, 186 instruments", calendars, size, baseline=200.0),
         measure(
             "rebuild of multiple prices from events, 186 instruments",
             lambda: [build_from_events(series[c], events[c]) for c in series],

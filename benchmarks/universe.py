@@ -97,11 +97,11 @@ def make_home(folder: Path) -> Home:
         frame = frame.set_index("DATETIME") if "DATETIME" in frame.columns else frame
         local = pd.DatetimeIndex(frame.index)
         frame.index = local.tz_localize("UTC")
-        bars = make_bars(contract_series(frame), local, pd.DatetimeIndex(frame.index).as_unit("us"), "UTC")
+        bars = make_bars(contract_series(frame), local, pd.DatetimeIndex(frame.index).as_unit("us"), zone="UTC")
         past = _Past(tape, {file.stem: rules[file.stem]}, bars, back_out_events(frame))
-        copy_history(past, desk.store, [file.stem], [], HELD_BACK)  # type: ignore[arg-type]
+        copy_history(past, desk.store, [file.stem], currencies=[], until=HELD_BACK)  # type: ignore[arg-type]
         with desk.ledger.begin() as tx:
-            record_past(tx, past, [file.stem], HELD_BACK, HELD_BACK)  # type: ignore[arg-type]
+            record_past(tx, past, [file.stem], until=HELD_BACK, now=HELD_BACK)  # type: ignore[arg-type]
         recent = bars[bars["end"] > pd.Timestamp(HELD_BACK) - pd.Timedelta(days=10)]
         recording.store.write("bars", file.stem, recent)
     advance(desk, IN_USE)
@@ -146,7 +146,10 @@ def figures() -> list[UniverseFigure]:
     folder = Path(tempfile.mkdtemp(prefix="tradeflow-bench-"))
     try:
         home = make_home(folder).path
-        return [*(measured(home, work, step) for work in (REBUILD, NEW_DAY) for step in STEPS), measured(home, THROUGH_DAGSTER, 1)]
+        return [
+            *(measured(home, work, step) for work in (REBUILD, NEW_DAY) for step in STEPS),
+            measured(home, THROUGH_DAGSTER, 1),
+        ]
     finally:
         shutil.rmtree(folder)
 

@@ -39,7 +39,13 @@ SMALL_UNIVERSE = ("CORN", "EUROSTX", "GOLD_micro", "US10")
 
 def make_home(path: Path, **values: object) -> Home:
     """A small simulated home whose clock stands at the beginning of its first Monday."""
-    settings = {"market": "simulated", "universe": SMALL_UNIVERSE, "capital": "4000000", "simulated": {"history_years": 2}, **values}
+    settings = {
+        "market": "simulated",
+        "universe": SMALL_UNIVERSE,
+        "capital": "4000000",
+        "simulated": {"history_years": 2},
+        **values,
+    }
     return Home.create(path, settings, datetime(2024, 1, 8, 5, 0, tzinfo=UTC))
 
 

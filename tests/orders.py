@@ -32,5 +32,7 @@ def put_order(
     reference, leg = f"{strategy} {instrument} {parent}", Leg(contract, quantity)
     child = books.add_contract_order(tx, parent, instrument=instrument, order_type=OrderType.BEST, legs=[leg], now=now)
     broker = books.add_broker_order(tx, child, OrderIntent(reference, account, instrument, (leg,)), now=now)
-    assert books.book_fill(tx, Fill(reference, reference, account, instrument, contract, filled, 100.0, now, Decimal(0), "USD"), now)
+    assert books.book_fill(
+        tx, Fill(reference, reference, account, instrument, contract, filled, 100.0, now, Decimal(0), "USD"), now
+    )
     books.set_broker_status(tx, broker, BrokerOrderStatus.FILLED, now=now)

@@ -15,7 +15,9 @@ NOW = datetime(2024, 1, 8, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("block", [1, 7, 100, 2**16])
-def test_the_newest_alerts_are_read_whatever_the_size_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+def test_the_newest_alerts_are_read_whatever_the_size_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
     monkeypatch.setattr("tradeflow_core.home.alerts.BLOCK_BYTES", block)
     alerts = Alerts(tmp_path / "logs", AlertSettings())
     assert alerts.read() == []

@@ -21,46 +21,46 @@ def event(kind: str, day: str, amount: float = 0.0) -> pd.DataFrame:
 
 
 def test_the_first_value_is_the_capital() -> None:
-    row = fold_capital(values(100.0), NONE, "full", 0.1).iloc[-1]
+    row = fold_capital(values(100.0), NONE, "full", max_change=0.1).iloc[-1]
     assert (row["capital"], row["maximum"], row["accumulated"], row["broker"]) == (100, 100, 0, 100)
 
 
 def test_full_compounding_trades_with_every_profit_and_loss() -> None:
-    capital = fold_capital(values(100, 105, 102), NONE, "full", 0.1)
+    capital = fold_capital(values(100, 105, 102), NONE, "full", max_change=0.1)
     assert capital["capital"].tolist() == [100, 105, 102]
 
 
 def test_half_compounding_only_makes_up_for_losses() -> None:
-    capital = fold_capital(values(100, 105, 102, 104), NONE, "half", 0.1)
+    capital = fold_capital(values(100, 105, 102, 104), NONE, "half", max_change=0.1)
     assert capital["capital"].tolist() == [100, 100, 97, 99]
     assert capital["maximum"].tolist() == [100, 100, 100, 100]
 
 
 def test_fixed_capital_stays() -> None:
-    capital = fold_capital(values(100, 105, 95), NONE, "fixed", 0.1)
+    capital = fold_capital(values(100, 105, 95), NONE, "fixed", max_change=0.1)
     assert capital["capital"].tolist() == [100, 100, 100]
     assert capital["accumulated"].tolist() == [0, 5, -5]
 
 
 def test_a_jump_of_more_than_the_limit_is_not_believed() -> None:
     with pytest.raises(CapitalJump, match="tradeflow capital accept"):
-        fold_capital(values(100, 111), NONE, "full", 0.1)
+        fold_capital(values(100, 111), NONE, "full", max_change=0.1)
 
 
 def test_an_accepted_jump_counts_as_profit() -> None:
-    capital = fold_capital(values(100, 130), event("accept", "2024-01-09"), "full", 0.1)
+    capital = fold_capital(values(100, 130), event("accept", "2024-01-09"), "full", max_change=0.1)
     assert capital["capital"].tolist() == [100, 130]
 
 
 def test_a_deposit_is_no_profit() -> None:
-    capital = fold_capital(values(100, 153), event("flow", "2024-01-09", 50), "full", 0.1)
+    capital = fold_capital(values(100, 153), event("flow", "2024-01-09", 50), "full", max_change=0.1)
     assert capital["accumulated"].tolist() == [0, 3]
     assert capital["capital"].tolist() == [100, 103]
 
 
 @given(st.lists(st.floats(95, 105), min_size=1, max_size=20), st.sampled_from(["full", "half", "fixed"]))
 def test_profit_adds_up_and_capital_never_exceeds_its_maximum(amounts: list[float], method: str) -> None:
-    capital = fold_capital(values(*amounts), NONE, method, 0.5)
+    capital = fold_capital(values(*amounts), NONE, method, max_change=0.5)
     assert capital["accumulated"].iloc[-1] == pytest.approx(amounts[-1] - amounts[0], abs=1e-9)
     assert (capital["capital"] <= capital["maximum"] + 1e-9).all()
 

@@ -46,7 +46,7 @@ def test_an_order_that_cannot_be_sent_now_says_why(trading_desk: Desk) -> None:
         code for code in trading_desk.universe if not trading_desk.broker.is_open(code) and _ordered(trading_desk, code)
     }
     with trading_desk.ledger.begin() as tx:
-        stop_trading(tx, trading_desk.now(), "me", "storm")
+        stop_trading(tx, trading_desk.now(), "me", why="storm")
     open_now = [row for row in answer(trading_desk.home.path, "status")["orders_held_back"] if row["why"] != "market closed"]
     assert open_now and {row["why"] for row in open_now} == {"trading is stopped (storm)"}
 

@@ -65,7 +65,7 @@ def test_positions_are_not_computed_when_most_prices_are_bad(trading_desk: Desk)
     desk = trading_desk
     with desk.ledger.begin() as tx:
         for code in desk.universe[:3]:
-            lock_instrument(tx, code, "prices", desk.now(), "stale")
+            lock_instrument(tx, code, "prices", now=desk.now(), why="stale")
     with pytest.raises(DataError, match="only 25% of the instruments have good prices"):
         day.optimal_positions_step(desk)
 
@@ -74,7 +74,9 @@ def wanted(desk: Desk) -> pd.DataFrame:
     """Fresh decisions with an empty stack."""
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("delete from instrument_orders")
-    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()).table.set_index("instrument")
+    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()).table.set_index(
+        "instrument"
+    )
 
 
 def test_every_instrument_gets_a_reason(trading_desk: Desk) -> None:
@@ -89,7 +91,7 @@ def test_a_locked_instrument_gets_no_order_and_says_so(trading_desk: Desk) -> No
     desk = trading_desk
     code = wanted(desk).query("quantity != 0").index[0]
     with desk.ledger.begin() as tx:
-        lock_instrument(tx, code, "person", desk.now(), "do not touch")
+        lock_instrument(tx, code, "person", now=desk.now(), why="do not touch")
     decision = wanted(desk).loc[code]
     assert decision["quantity"] == 0
     assert decision["reason"] == "locked (person: do not touch)"
@@ -99,11 +101,11 @@ def test_limits_and_overrides_cut_orders_and_are_named(trading_desk: Desk) -> No
     desk = trading_desk
     code = wanted(desk).query("quantity != 0").index[0]
     with desk.ledger.begin() as tx:
-        set_position_limit(tx, ANY, code, 1, desk.now(), "me", "small")
+        set_position_limit(tx, ANY, code, contracts=1, now=desk.now(), who="me", why="small")
     limited = wanted(desk).loc[code]
     assert abs(limited["quantity"]) == 1 and limited["reason"] == "position limit"
     with desk.ledger.begin() as tx:
-        set_override(tx, ANY, code, Override(OverrideKind.NO_TRADING, 0.0, "restricted"), desk.now(), "me")
+        set_override(tx, ANY, code, override=Override(OverrideKind.NO_TRADING, 0.0, "restricted"), now=desk.now(), who="me")
     forbidden = wanted(desk).loc[code]
     assert forbidden["quantity"] == 0 and "no_trading (restricted)" in forbidden["reason"]
 
@@ -114,7 +116,9 @@ def test_orders_are_net_of_what_is_on_the_stack(trading_desk: Desk) -> None:
         order = open_instrument_orders(view)[0]
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("update instrument_orders set quantity = quantity - 2 where id = ?", (order.id,))
-    decisions = generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()).table.set_index("instrument")
+    decisions = generate_orders(
+        desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()
+    ).table.set_index("instrument")
     assert decisions.loc[order.instrument, "quantity"] == 2
 
 

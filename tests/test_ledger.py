@@ -52,7 +52,7 @@ def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
     ledger.close()
 
 
-def instrument_order(tx: Connection, strategy: str, quantity: int, order_type: OrderType) -> int:
+def instrument_order(tx: Connection, strategy: str, quantity: int, *, order_type: OrderType) -> int:
     return books.add_instrument_order(
         tx, strategy=strategy, instrument="GOLD", quantity=quantity, order_type=order_type, day=date(2024, 1, 8), now=NOW
     )
@@ -66,13 +66,15 @@ def broker_order(tx: Connection, parent: int, reference: str, *legs: Leg) -> int
     return books.add_broker_order(tx, parent, OrderIntent(reference, "A", "GOLD", legs), now=NOW)
 
 
-def order(tx: Connection, quantity: int, reference: str = "ref", strategy: str = "trend", contract: int = MARCH) -> tuple[int, int]:
-    parent = instrument_order(tx, strategy, quantity, OrderType.BEST)
+def order(
+    tx: Connection, quantity: int, reference: str = "ref", *, strategy: str = "trend", contract: int = MARCH
+) -> tuple[int, int]:
+    parent = instrument_order(tx, strategy, quantity, order_type=OrderType.BEST)
     child = contract_order(tx, parent, Leg(contract, quantity), order_type=OrderType.BEST)
     return child, broker_order(tx, child, reference, Leg(contract, quantity))
 
 
-def fill(execution: str, quantity: int, reference: str = "ref", contract: int = MARCH, price: float = 100.0) -> Fill:
+def fill(execution: str, quantity: int, reference: str = "ref", *, contract: int = MARCH, price: float = 100.0) -> Fill:
     return Fill(execution, reference, "A", "GOLD", contract, quantity, price, NOW, Decimal("1.25"), "USD")
 
 
@@ -140,14 +142,14 @@ def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
 
 def test_legs_are_sorted_together_with_their_quantities(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        parent = instrument_order(tx, ROLLS, 0, OrderType.ROLL)
+        parent = instrument_order(tx, ROLLS, 0, order_type=OrderType.ROLL)
         contract_order(tx, parent, Leg(JUNE, 1), Leg(MARCH, -1))
         assert [(leg.contract, leg.quantity) for leg in books.open_contract_orders(tx)[0].legs] == [(MARCH, -1), (JUNE, 1)]
 
 
 def test_a_half_done_roll_belongs_to_the_roll_strategy_only(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        parent = instrument_order(tx, ROLLS, 0, OrderType.ROLL)
+        parent = instrument_order(tx, ROLLS, 0, order_type=OrderType.ROLL)
         child = contract_order(tx, parent, Leg(MARCH, -2), Leg(JUNE, 2))
         broker_order(tx, child, "ref", Leg(MARCH, -2), Leg(JUNE, 2))
         books.book_fill(tx, fill("e1", -2), NOW)
@@ -170,7 +172,7 @@ def test_whatever_is_filled_positions_are_the_sums_of_their_fills(trades: list[t
     metadata.create_all(ledger.engine)
     with ledger.begin() as tx:
         for number, (strategy, quantity, parts) in enumerate(trades):
-            order(tx, quantity, f"ref{number}", strategy)
+            order(tx, quantity, f"ref{number}", strategy=strategy)
             step = 1 if quantity > 0 else -1
             for part in range(min(parts, abs(quantity))):
                 books.book_fill(tx, fill(f"{number}.{part}", step, f"ref{number}"), NOW)
@@ -193,25 +195,29 @@ def test_a_position_that_is_not_the_sum_of_its_fills_is_found(ledger: Ledger) ->
 def test_rolls_are_appended_in_order_of_time_only(ledger: Ledger) -> None:
     first = RollEvent("GOLD", None, MARCH, JUNE, JUNE, "calendar")
     with ledger.begin() as tx:
-        books.append_roll_events(tx, [first, RollEvent("GOLD", NOW, JUNE, 20240900, 20240900, "person")], NOW, "me", "why")
+        books.append_roll_events(
+            tx, [first, RollEvent("GOLD", NOW, JUNE, 20240900, 20240900, "person")], NOW, who="me", why="why"
+        )
         assert books.current_roll(tx, "GOLD").price_contract == JUNE  # type: ignore[union-attr]
     with pytest.raises(StateError, match="not later than the last one"), ledger.begin() as tx:
-        books.append_roll_events(tx, [RollEvent("GOLD", NOW - timedelta(days=1), MARCH, JUNE, JUNE, "person")], NOW, "me", "why")
+        books.append_roll_events(
+            tx, [RollEvent("GOLD", NOW - timedelta(days=1), MARCH, JUNE, JUNE, "person")], NOW, who="me", why="why"
+        )
 
 
 def test_a_lock_is_lifted_by_its_owner_only(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        assert books.lock_instrument(tx, "GOLD", "person", NOW, "I do not like it")
-        assert books.lock_instrument(tx, "GOLD", "prices", NOW, "stale")
-        assert not books.lock_instrument(tx, "GOLD", "prices", NOW, "stale still")
+        assert books.lock_instrument(tx, "GOLD", "person", now=NOW, why="I do not like it")
+        assert books.lock_instrument(tx, "GOLD", "prices", now=NOW, why="stale")
+        assert not books.lock_instrument(tx, "GOLD", "prices", now=NOW, why="stale still")
         assert books.unlock_instrument(tx, "GOLD", "prices")
         assert books.locked_instruments(tx) == {"GOLD": "person: I do not like it"}
 
 
 def test_a_stop_stays_until_it_is_lifted(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        books.stop_trading(tx, NOW, "me", "storm")
-        books.stop_trading(tx, NOW, "you", "again")
+        books.stop_trading(tx, NOW, "me", why="storm")
+        books.stop_trading(tx, NOW, "you", why="again")
         stop = books.active_stop(tx)
         assert stop is not None and (stop.who, stop.why) == ("me", "storm")
         assert books.lift_stop(tx, NOW, "me")
@@ -220,31 +226,31 @@ def test_a_stop_stays_until_it_is_lifted(ledger: Ledger) -> None:
 
 def test_a_lease_is_one_owner_s_until_it_runs_out(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        books.take_lease(tx, "handler", "one", NOW, 60)
-        books.take_lease(tx, "handler", "one", NOW + timedelta(seconds=30), 60)
+        books.take_lease(tx, "handler", "one", now=NOW, seconds=60)
+        books.take_lease(tx, "handler", "one", now=NOW + timedelta(seconds=30), seconds=60)
         with pytest.raises(StateError, match="is running already"):
-            books.take_lease(tx, "handler", "two", NOW + timedelta(seconds=80), 60)
-        books.take_lease(tx, "handler", "two", NOW + timedelta(seconds=91), 60)
+            books.take_lease(tx, "handler", "two", now=NOW + timedelta(seconds=80), seconds=60)
+        books.take_lease(tx, "handler", "two", now=NOW + timedelta(seconds=91), seconds=60)
 
 
 def test_a_trade_limit_counts_what_was_filled_in_its_period(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        assert books.tradeable_now(tx, "trend", "GOLD", NOW) is None
-        books.set_trade_limit(tx, books.ANY, "GOLD", 1, 10, NOW, "me", "careful")
+        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW) is None
+        books.set_trade_limit(tx, books.ANY, "GOLD", days=1, contracts=10, now=NOW, who="me", why="careful")
         order(tx, -7)
         books.book_fill(tx, fill("e1", -7), NOW)
-        assert books.tradeable_now(tx, "trend", "GOLD", NOW) == 3
-        assert books.tradeable_now(tx, "trend", "GOLD", NOW + timedelta(days=1, seconds=1)) == 10
+        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW) == 3
+        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW + timedelta(days=1, seconds=1)) == 10
 
 
 def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        books.set_override(tx, "trend", books.ANY, Override(OverrideKind.FRACTION, 0.5), NOW, "me")
-        books.set_override(tx, books.ANY, "GOLD", Override(OverrideKind.FRACTION, 0.5), NOW, "me")
+        books.set_override(tx, "trend", books.ANY, override=Override(OverrideKind.FRACTION, 0.5), now=NOW, who="me")
+        books.set_override(tx, books.ANY, "GOLD", override=Override(OverrideKind.FRACTION, 0.5), now=NOW, who="me")
         assert books.override_for(tx, "trend", "GOLD").fraction == 0.25
-        books.set_override(tx, books.ANY, "GOLD", Override(OverrideKind.REDUCE_ONLY), NOW, "me")
+        books.set_override(tx, books.ANY, "GOLD", override=Override(OverrideKind.REDUCE_ONLY), now=NOW, who="me")
         assert books.override_for(tx, "trend", "GOLD").kind == "reduce_only"
-        books.set_override(tx, "trend", "GOLD", Override(OverrideKind.NO_TRADING), NOW, "me")
+        books.set_override(tx, "trend", "GOLD", override=Override(OverrideKind.NO_TRADING), now=NOW, who="me")
         assert books.override_for(tx, "trend", "GOLD").kind == "no_trading"
 
 

@@ -39,7 +39,7 @@ def traded(desk: Desk) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_whole_day_is_the_same(
-    seeded_home: Path, tmp_path: Path, new_postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    seeded_home: Path, tmp_path: Path, new_postgres_database: Callable[[], str], *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(seeded_home, tmp_path / "sqlite")
     in_sqlite = traded(Desk(Home.open(tmp_path / "sqlite")))

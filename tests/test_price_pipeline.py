@@ -135,7 +135,17 @@ def test_a_mark_lies_over_the_bar_and_a_rejection_removes_it(trading_desk: Desk)
     first, second = prices.iloc[10], prices.iloc[11]
     with desk.ledger.begin() as tx:
         for row, price in ((first, 123.0), (second, None)):
-            record_mark(tx, "CORN", int(row["contract"]), row["date"].to_pydatetime(), price, "manual", desk.now(), "me", "bad tick")
+            record_mark(
+                tx,
+                "CORN",
+                int(row["contract"]),
+                time=row["date"].to_pydatetime(),
+                price=price,
+                source="manual",
+                now=desk.now(),
+                who="me",
+                why="bad tick",
+            )
     marked = contract_prices(desk, "CORN").set_index(["contract", "date"])["price"]
     assert marked[(first["contract"], first["date"])] == 123.0
     assert (second["contract"], second["date"]) not in marked.index
@@ -148,12 +158,14 @@ def test_a_roll_is_one_appended_event_and_the_rebuild_shows_what_the_preview_sho
     with desk.ledger.read() as view:
         old = current_roll(view, "EUROSTX")
     plan = preview_roll(desk, "EUROSTX")
-    roll_prices(desk, "EUROSTX", "person", "me", "I say so")
+    roll_prices(desk, "EUROSTX", "person", who="me", why="I say so")
     run_stages(desk, "EUROSTX", stages=("multiple_prices", "adjusted_prices"))
     after = desk.store.read("multiple_prices", "EUROSTX")
     assert old is not None and after["PRICE_CONTRACT"].iloc[-1] == old.forward_contract
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
-    pd.testing.assert_series_equal(desk.store.read("adjusted_prices", "EUROSTX")["price"], plan.adjusted_prices, check_names=False)
+    pd.testing.assert_series_equal(
+        desk.store.read("adjusted_prices", "EUROSTX")["price"], plan.adjusted_prices, check_names=False
+    )
     with desk.ledger.read() as view:
         assert roll_state(view, "EUROSTX") == "No_Roll"
 
@@ -165,7 +177,7 @@ def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) ->
         (_, code), _ = next(iter(positions_by_strategy(view).items()))
         events = len(roll_events_of(view, code))
     with pytest.raises(StateError, match="are still held"):
-        roll_prices(desk, code, "person", "me", "now")
+        roll_prices(desk, code, "person", who="me", why="now")
     with desk.ledger.read() as view:
         assert len(roll_events_of(view, code)) == events
 
@@ -173,7 +185,7 @@ def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) ->
 def test_a_forced_state_goes_back_to_passive_when_nothing_is_held(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, "US10", RollState.FORCE, desk.now(), "me", "x")
+        set_roll_state(tx, "US10", RollState.FORCE, now=desk.now(), who="me", why="x")
     decide_rolls(desk, ["US10"])
     with desk.ledger.read() as view:
         assert roll_state(view, "US10") in ("Passive", "No_Roll", "No_Open")
@@ -197,12 +209,14 @@ def test_a_price_between_two_hours_does_not_make_the_last_bar_come_twice(trading
     short = last.to_frame().T.astype(bars.dtypes.to_dict())
     moment = last["start"] + (last["end"] - last["start"]) / 2
     short["start"] = short["end"] = moment
-    store_bars(desk, "CORN", short, Collected(stored_closes(desk, "CORN")), check=False)
+    store_bars(desk, "CORN", short, report=Collected(stored_closes(desk, "CORN")), check=False)
     desk.clock.wait(3 * 3600)
     run_stages(desk, "CORN")
     after = stored_bars(desk, "CORN")
     assert not after.duplicated(["contract", "frequency", "start"]).any()
-    assert len(after[(after["contract"] == last["contract"]) & (after["start"] == last["start"]) & (after["frequency"] == "H")]) == 1
+    assert (
+        len(after[(after["contract"] == last["contract"]) & (after["start"] == last["start"]) & (after["frequency"] == "H")]) == 1
+    )
 
 
 def test_a_home_may_stitch_by_ratio(trading_desk: Desk) -> None:

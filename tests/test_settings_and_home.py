@@ -71,11 +71,15 @@ def test_the_environment_lies_over_the_file(tmp_path: Path, monkeypatch: pytest.
     [
         ("TRADEFLOW_CAPITEL", "7", r"TRADEFLOW_CAPITEL: no such setting \(nearest: capital\); unset it"),
         ("TRADEFLOW_CAPITAL", "much", r"environment variable TRADEFLOW_CAPITAL: capital: .*\(it is 'much'\)"),
-        ("TRADEFLOW_DAY__TIK_MINUTES", "7", r"environment variable TRADEFLOW_DAY__TIK_MINUTES: unknown key day.tik_minutes \(nearest"),
+        (
+            "TRADEFLOW_DAY__TIK_MINUTES",
+            "7",
+            r"environment variable TRADEFLOW_DAY__TIK_MINUTES: unknown key day.tik_minutes \(nearest",
+        ),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, *, text: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigError, match=words):

@@ -24,7 +24,9 @@ finally:
 """
 
 
-@pytest.mark.parametrize("arguments", ["--help", "stop", "resume", "status", "status --json", "orders --dry-run", "orders", "alerts", "instruments"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "stop", "resume", "status", "status --json", "orders --dry-run", "orders", "alerts", "instruments"]
+)
 def test_it_loads_neither_pandas_nor_dagster_nor_a_query_engine(seeded_home: Path, tmp_path: Path, arguments: str) -> None:
     shutil.copytree(seeded_home, tmp_path / "home")
     words = [sys.executable, "-c", PROGRAM, "--home", str(tmp_path / "home"), *arguments.split()]

@@ -23,7 +23,9 @@ from tradeflow_core.store import APPENDED, Store, create_sql_engine, open_query,
 
 
 def frame(rows: int, value: float = 1.0) -> pd.DataFrame:
-    return pd.DataFrame({"price": value}, index=pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC", name="time").as_unit("us"))
+    return pd.DataFrame(
+        {"price": value}, index=pd.date_range("2024-01-01", periods=rows, freq="h", tz="UTC", name="time").as_unit("us")
+    )
 
 
 def test_what_was_written_is_read_back_with_its_index(tmp_path: Path) -> None:
@@ -46,7 +48,9 @@ def test_every_kind_of_column_comes_back_as_it_was(tmp_path: Path, tz: str | Non
         "text": pd.array(["a", None, "c"], dtype="str"),
         "kind": pd.Categorical(["x", "y", None]),
         "when": index,
-        "then": pd.Series([index[0], pd.NaT, index[2]]).to_numpy() if tz is None else pd.DatetimeIndex([index[0], pd.NaT, index[2]]),
+        "then": pd.Series([index[0], pd.NaT, index[2]]).to_numpy()
+        if tz is None
+        else pd.DatetimeIndex([index[0], pd.NaT, index[2]]),
     }
     for name in ("first", "second"):
         for number, by in enumerate((index, pd.RangeIndex(3), pd.RangeIndex(5, 8), pd.Index(["a", "b", "c"]))):
@@ -113,7 +117,12 @@ def bars(numbers: Iterable[int]) -> pd.DataFrame:
     numbers = list(numbers)
     start = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.array(numbers), unit="h")
     frequency = pd.Categorical(["DH"[n % 2] for n in numbers], categories=["D", "H"])
-    frame = {"contract": [202403 + n % 3 for n in numbers], "frequency": frequency, "start": start.as_unit("us"), "FINAL": np.array(numbers, float)}
+    frame = {
+        "contract": [202403 + n % 3 for n in numbers],
+        "frequency": frequency,
+        "start": start.as_unit("us"),
+        "FINAL": np.array(numbers, float),
+    }
     return pd.DataFrame(frame)
 
 
@@ -190,7 +199,9 @@ def test_an_appender_killed_at_any_moment_loses_nothing_and_counts_nothing_twice
     store.append("contract_prices", "GOLD", in_order([0, 1]))
     root = str(Path(__file__).resolve().parent.parent)
     for _ in range(6):
-        process = subprocess.Popen([sys.executable, "-c", APPENDER.format(root=root, folder=str(tmp_path))], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", APPENDER.format(root=root, folder=str(tmp_path))], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(dice.uniform(0, 0.1))
@@ -207,8 +218,15 @@ def test_sql_sees_the_store_and_the_ledger_and_changes_neither(tmp_path: Path) -
     store, ledger = Store(str(tmp_path / "data")), Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     store.write("adjusted_prices", "GOLD", frame(4, 2.0))
     query = open_query(store, ledger.engine)
-    assert run_query(query, "select name, sum(price) as total from adjusted_prices group by 1").to_dict("records") == [{"name": "GOLD", "total": 8.0}]
-    for statement in ("drop view adjusted_prices", "create table x (a int)", "select 1; select 2", "copy adjusted_prices to 'x.csv'"):
+    assert run_query(query, "select name, sum(price) as total from adjusted_prices group by 1").to_dict("records") == [
+        {"name": "GOLD", "total": 8.0}
+    ]
+    for statement in (
+        "drop view adjusted_prices",
+        "create table x (a int)",
+        "select 1; select 2",
+        "copy adjusted_prices to 'x.csv'",
+    ):
         with pytest.raises(ConfigError, match="SELECT"):
             run_query(query, statement)
     with pytest.raises(ConfigError, match="show tables"):

@@ -28,7 +28,7 @@ class Word(dg.Config):
 )
 def record_stop(config: Word, desk: dg.ResourceParam[Desk]) -> None:
     with desk.ledger.begin() as tx:
-        stop_trading(tx, desk.now(), config.who, config.why or "stopped in the Dagster UI")
+        stop_trading(tx, desk.now(), config.who, why=config.why or "stopped in the Dagster UI")
 
 
 @dg.op(description="Lift the stop: trading is allowed again.")

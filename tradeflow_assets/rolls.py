@@ -110,7 +110,7 @@ def _in_its_own_words() -> Iterator[None]:
 def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: dg.ResourceParam[Desk]) -> None:
     with _in_its_own_words():
         code, wanted = desk.instrument(config.instrument).code, parse_state(config.state)
-        change = set_state(desk, code, wanted, config.who, config.why, config.dry_run)
+        change = set_state(desk, code, wanted, who=config.who, why=config.why, dry_run=config.dry_run)
         plan = preview_roll(desk, code) if wanted == RollState.ROLL_ADJUSTED else None
         shown = {
             "instrument": code,
@@ -123,7 +123,7 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
             **(plan_metadata(desk, code, plan) if plan else {}),
         }
         if plan and not config.dry_run:
-            roll_prices(desk, code, "person", config.who, config.why, plan)
+            roll_prices(desk, code, "person", who=config.who, why=config.why, plan=plan)
     for warning in change.warnings:
         context.log.warning(warning)
     if config.dry_run:
@@ -138,7 +138,7 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
 def apply_roll_rules(context: dg.OpExecutionContext, config: RollRules, desk: dg.ResourceParam[Desk]) -> None:
     with _in_its_own_words():
         codes = [desk.instrument(code).code for code in config.instruments] or None
-        statuses = roll_by_rules(desk, codes, config.dry_run, who=config.who)
+        statuses = roll_by_rules(desk, codes, dry_run=config.dry_run, who=config.who)
     kind = dg.AssetObservation if config.dry_run else dg.AssetMaterialization
     context.log_event(kind("roll_status", metadata={"who": config.who, "dry_run": config.dry_run, **roll_metadata(statuses)}))
     show_rebuilt(context, desk, [status.instrument for status in statuses if status.decision.startswith("rolled")])
@@ -230,5 +230,7 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
 def definitions(home: Home) -> dg.Definitions:
     """Everything of this group."""
     return dg.Definitions(
-        assets=[roll_status], jobs=[rolls_job, set_roll_state_job, preview_roll_job, roll_by_rules_job], schedules=[day_schedule(home)]
+        assets=[roll_status],
+        jobs=[rolls_job, set_roll_state_job, preview_roll_job, roll_by_rules_job],
+        schedules=[day_schedule(home)],
     )

@@ -26,6 +26,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STEP_ASSETS = {"optimal_positions": ["backtest", "optimal_positions"], "report": ["daily_report", "desk"]}
 """Assets of the steps that do not make exactly the asset of their own name."""
 
+
 def execute_job(desk: Desk, job: str) -> None:
     """Run the steps of a job of `day.JOBS` that are not done yet for the present business day, as one Dagster run in this process.
 
@@ -61,7 +62,7 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def backfill(
-    desk: Desk, codes: Sequence[str], start: datetime | None = None, end: datetime | None = None, full_refresh: bool = False
+    desk: Desk, codes: Sequence[str], start: datetime | None = None, *, end: datetime | None = None, full_refresh: bool = False
 ) -> dict[str, str]:
     """Run the price chain of some instruments in one Dagster run; returns for each `ok` or why it failed.
 

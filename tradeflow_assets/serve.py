@@ -44,7 +44,9 @@ def require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.settimeout(2)
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise StateError(f"port {port} of 127.0.0.1 is in use; stop what runs there, or take another: make ui PORT={port % 65535 + 1}")
+            raise StateError(
+                f"port {port} of 127.0.0.1 is in use; stop what runs there, or take another: make ui PORT={port % 65535 + 1}"
+            )
 
 
 def serve(home: Home, port: int) -> None:

@@ -96,7 +96,7 @@ def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any
     zone = desk.settings.time_zone
     sheet = desk.home.path / "reports" / f"tear_sheet_{name}.html"
     tear_sheet(run.backtest, sheet)
-    found = statistics_table(curve, run.backtest.config.corrects(Correction.STATISTICS))
+    found = statistics_table(curve, corrected=run.backtest.config.corrects(Correction.STATISTICS))
     return {
         "sharpe": float(found["net"].loc["Sharpe ratio"]),
         "account_curve": sparkline(running["net"]),
@@ -110,7 +110,7 @@ def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any
     }
 
 
-def statistics_table(curve: CurveGroup, corrected: bool) -> pd.DataFrame:
+def statistics_table(curve: CurveGroup, *, corrected: bool) -> pd.DataFrame:
     """The statistics that a page has room for: index their names, columns gross, costs, net."""
     found = {part: statistics(curve.returns(part), corrected=corrected) for part in PARTS}
     columns = {part: [round(figures[key], 4) for key in SHOWN_STATISTICS] for part, figures in found.items()}

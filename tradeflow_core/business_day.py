@@ -231,7 +231,7 @@ class JobDone:
 
 
 def run_day(
-    desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_job, on_job: Callable[[JobDone], None] | None = None
+    desk: Desk, day: date, execute: Callable[[Desk, str], None] = run_job, *, on_job: Callable[[JobDone], None] | None = None
 ) -> None:
     """Run the business day `day` of a simulated or replayed home, moving its clock; jobs that are done are left alone.
 

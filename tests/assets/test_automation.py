@@ -107,7 +107,7 @@ def test_what_is_observed_of_the_gate_is_what_the_locks_say(paper: Desk) -> None
     assert observe(paper).bad_prices == ""
     with paper.ledger.begin() as tx:
         for code in THREE[:2]:
-            lock_instrument(tx, code, "prices", paper.now(), "spike")
+            lock_instrument(tx, code, "prices", now=paper.now(), why="spike")
     assert "only 33%" in observe(paper).bad_prices
 
 

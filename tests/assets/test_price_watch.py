@@ -67,7 +67,7 @@ def tick(desk: Desk, name: str) -> dg.ScheduleExecutionData:
     ],
 )
 def test_each_region_has_a_schedule_after_its_close_that_a_person_turns_on(
-    mixed: Desk, region: str, cron: str, zone: str
+    mixed: Desk, region: str, cron: str, *, zone: str
 ) -> None:
     schedule = schedule_of(mixed, f"prices_after_close_{region}")
     assert (schedule.cron_schedule, schedule.execution_timezone) == (cron, zone)
@@ -102,7 +102,9 @@ def test_a_rule_that_is_edited_while_dagster_runs_counts_from_the_next_run_on(mi
 
 def test_a_universe_that_is_edited_while_dagster_runs_needs_a_reload_and_says_so(mixed: Desk) -> None:
     schedule = schedule_of(mixed, "prices_after_close_US")
-    home = Home(mixed.home.path, mixed.settings.model_copy(update={"market": "ib_paper", "universe": ("CORN", "GOLD_micro", "US10")}))
+    home = Home(
+        mixed.home.path, mixed.settings.model_copy(update={"market": "ib_paper", "universe": ("CORN", "GOLD_micro", "US10")})
+    )
     home.__dict__["clock"] = SimulatedClock(home.path / "clock.json")
     desk = Desk(home)
     with (
@@ -110,7 +112,9 @@ def test_a_universe_that_is_edited_while_dagster_runs_needs_a_reload_and_says_so
         dg.build_schedule_context(instance, scheduled_execution_time=CLOSED_US, resources={"desk": desk}) as context,
     ):
         data = schedule.evaluate_tick(context)
-    assert not data.run_requests and "changed since Dagster was started (EUROSTX, GOLD_micro): reload" in (data.skip_message or "")
+    assert not data.run_requests and "changed since Dagster was started (EUROSTX, GOLD_micro): reload" in (
+        data.skip_message or ""
+    )
     assert desk.alerts.read()[-1]["subject"] == "the universe has changed"
     assert len(tick(desk, "prices_after_close_US").run_requests or []) == 1, "definitions made anew fit"
 
@@ -184,7 +188,7 @@ def test_an_expired_carry_contract_alone_only_warns(mixed: Desk) -> None:
         roll = current_roll(tx, "CORN")
         assert roll is not None
         past = replace(roll, after=now, carry_contract=20230900, reason="person")
-        append_roll_events(tx, [past], now, "me", "a carry contract that is gone")
+        append_roll_events(tx, [past], now, who="me", why="a carry contract that is gone")
     result = expired_key_contracts(mixed)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     shown = result.metadata["expired"]

@@ -27,7 +27,7 @@ def priced(three: Desk) -> Desk:
     return three
 
 
-def run(desk: Desk, instance: DagsterInstance, job: str, op: str, **config: Any) -> dg.ExecuteInProcessResult:
+def run(desk: Desk, instance: DagsterInstance, job: str, *, op: str, **config: Any) -> dg.ExecuteInProcessResult:
     return (
         assemble(desk.home, desk)
         .resolve_job_def(job)
@@ -35,9 +35,9 @@ def run(desk: Desk, instance: DagsterInstance, job: str, op: str, **config: Any)
     )
 
 
-def put(desk: Desk, instance: DagsterInstance, state: str, code: str = CODE, **more: Any) -> dg.ExecuteInProcessResult:
+def put(desk: Desk, instance: DagsterInstance, state: str, *, code: str = CODE, **more: Any) -> dg.ExecuteInProcessResult:
     """Run the job that a person uses to put an instrument into a roll state."""
-    return run(desk, instance, "set_roll_state", "enter_roll_state", instrument=code, state=state, why="said so", **more)
+    return run(desk, instance, "set_roll_state", op="enter_roll_state", instrument=code, state=state, why="said so", **more)
 
 
 def records_of(table: object) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def contract_and_state(desk: Desk) -> tuple[int, str]:
 
 def test_a_preview_shows_the_roll_and_changes_nothing(priced: Desk, instance: DagsterInstance) -> None:
     before = contract_and_state(priced)
-    result = run(priced, instance, "preview_roll", "show_roll", instrument=CODE)
+    result = run(priced, instance, "preview_roll", op="show_roll", instrument=CODE)
     assert result.success and contract_and_state(priced) == before
     assert not instance.fetch_materializations(dg.AssetKey("roll_status"), limit=1).records, "nothing was made"
     (seen,) = instance.fetch_observations(dg.AssetKey("roll_status"), limit=10).records
@@ -109,19 +109,21 @@ def test_the_rules_say_what_they_would_do_and_then_do_it(priced: Desk, instance:
     desk.clock.wait(((expiry - desk.today()).days - 5) * 86400)
     backfill(desk, [CODE])
     before = contract_and_state(desk)
-    said = run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=[CODE], dry_run=True)
+    said = run(desk, instance, "roll_by_rules", op="apply_roll_rules", instruments=[CODE], dry_run=True)
     assert said.success and contract_and_state(desk) == before
     (seen,) = instance.fetch_observations(dg.AssetKey("roll_status"), limit=10).records
     assert seen.asset_observation is not None
     (row,) = records_of(seen.asset_observation.metadata["rolls"])
     assert row["decision"] == "suggested: Roll_Adjusted"
-    done = run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=[CODE], who="me")
+    done = run(desk, instance, "roll_by_rules", op="apply_roll_rules", instruments=[CODE], who="me")
     assert done.success and contract_and_state(desk)[0] > before[0]
     rebuilt = {(m.materialization.asset_key.to_user_string(), m.partition) for m in done.get_asset_materialization_events()}
     assert rebuilt == {("roll_status", None), ("multiple_prices", CODE), ("adjusted_prices", CODE)}
     with desk.ledger.read() as view:
         assert roll_events_of(view, CODE)["reason"].iloc[-1] == "auto"
-    assert "unknown instrument 'CRON'" in reason_of(run(desk, instance, "roll_by_rules", "apply_roll_rules", instruments=["CRON"]))
+    assert "unknown instrument 'CRON'" in reason_of(
+        run(desk, instance, "roll_by_rules", op="apply_roll_rules", instruments=["CRON"])
+    )
 
 
 def test_a_change_that_is_not_allowed_is_refused_with_what_is(trading_desk: Desk) -> None:
@@ -141,5 +143,5 @@ def test_a_change_that_is_not_allowed_is_refused_with_what_is(trading_desk: Desk
     [("Sideways", CODE, "unknown roll state 'Sideways'"), ("Passive", "CORNN", "CORNN")],
     ids=["state", "instrument"],
 )
-def test_a_slip_of_the_pen_is_named(three: Desk, instance: DagsterInstance, state: str, code: str, words: str) -> None:
-    assert words in reason_of(put(three, instance, state, code))
+def test_a_slip_of_the_pen_is_named(three: Desk, instance: DagsterInstance, state: str, *, code: str, words: str) -> None:
+    assert words in reason_of(put(three, instance, state, code=code))

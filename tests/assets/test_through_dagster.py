@@ -57,7 +57,7 @@ def test_a_whole_day_through_dagster_and_again_changes_nothing(tmp_path: Path) -
     desk = Desk(make_home(tmp_path / "home", simulated={"history_years": 1}))
     today = desk.business_day()
     done: list[tuple[str, bool]] = []
-    run_day(desk, today, execute_job, lambda job: done.append((job.job, job.ran)))
+    run_day(desk, today, execute_job, on_job=lambda job: done.append((job.job, job.ran)))
     assert done == [(job, True) for job in JOBS]
     assert check_desk(desk) == []
     with instance_for(desk.home.path) as instance:
@@ -73,7 +73,7 @@ def test_a_whole_day_through_dagster_and_again_changes_nothing(tmp_path: Path) -
         before = recorded_steps(view)
     files = files_of(desk)
     done.clear()
-    run_day(desk, today, execute_job, lambda job: done.append((job.job, job.ran)))
+    run_day(desk, today, execute_job, on_job=lambda job: done.append((job.job, job.ran)))
     assert done == [(job, False) for job in JOBS]
     with desk.ledger.read() as view:
         pd.testing.assert_frame_equal(before, recorded_steps(view))
@@ -152,7 +152,7 @@ def test_a_day_goes_on_when_one_instrument_has_bad_prices(three: Desk) -> None:
 def test_a_failed_job_tells_the_errors_own_words_and_goes_on_where_it_stood(three: Desk) -> None:
     execute_job(three, "prices")
     with three.ledger.begin() as tx:
-        stop_trading(tx, three.now(), "me", "holiday")
+        stop_trading(tx, three.now(), "me", why="holiday")
     with pytest.raises(StateError, match=r"^portfolio: trading is stopped since .* by me \(holiday\)"):
         execute_job(three, "portfolio")
     with instance_for(three.home.path) as instance:

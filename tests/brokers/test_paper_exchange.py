@@ -19,11 +19,13 @@ NIGHT = datetime(2024, 1, 13, 3, 0, tzinfo=UTC)
 """A Saturday."""
 
 
-def order(ref: str, quantity: int, code: str = "SP500_micro", contract: int = MARCH, **more) -> OrderIntent:
+def order(ref: str, quantity: int, code: str = "SP500_micro", *, contract: int = MARCH, **more) -> OrderIntent:
     return OrderIntent(ref, ACCOUNT, code, (Leg(contract, quantity),), **more)
 
 
-def spread(ref: str, quantity: int, code: str = "CRUDE_W_mini", near: int = 20240300, far: int = 20240400, **more) -> OrderIntent:
+def spread(
+    ref: str, quantity: int, code: str = "CRUDE_W_mini", *, near: int = 20240300, far: int = 20240400, **more
+) -> OrderIntent:
     return OrderIntent(ref, ACCOUNT, code, (Leg(near, -quantity), Leg(far, quantity)), **more)
 
 
@@ -119,11 +121,17 @@ def test_a_closed_market_leaves_the_order_working_until_it_opens(new_desk: Calla
 
 def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
     quote = desk.broker.quote("SP500_micro", MARCH)
-    assert desk.broker.submit(order("high", 1, order_type=OrderType.LIMIT, limit_price=quote.ask + 5)).status == BrokerOrderStatus.FILLED
+    assert (
+        desk.broker.submit(order("high", 1, order_type=OrderType.LIMIT, limit_price=quote.ask + 5)).status
+        == BrokerOrderStatus.FILLED
+    )
     assert fills(desk, "high")[0].price == quote.ask
     limits = {"low": (1, quote.bid - 2), "top": (-1, quote.ask + 2)}
     for ref, (side, limit) in limits.items():
-        assert desk.broker.submit(order(ref, side, order_type=OrderType.LIMIT, limit_price=limit)).status == BrokerOrderStatus.WORKING
+        assert (
+            desk.broker.submit(order(ref, side, order_type=OrderType.LIMIT, limit_price=limit)).status
+            == BrokerOrderStatus.WORKING
+        )
     filled: set[str] = set()
     while not filled:
         wait(desk, minutes=15)
@@ -141,7 +149,9 @@ def test_a_limit_on_a_spread_is_on_the_difference_of_its_legs(desk):
     sells_at = round(near.bid - far.ask, 6)
     too_much = spread("no", 1, order_type=OrderType.LIMIT, limit_price=sells_at + 0.5)
     assert desk.broker.submit(too_much).status == BrokerOrderStatus.WORKING
-    assert desk.broker.submit(spread("yes", 1, order_type=OrderType.LIMIT, limit_price=sells_at)).status == BrokerOrderStatus.FILLED
+    assert (
+        desk.broker.submit(spread("yes", 1, order_type=OrderType.LIMIT, limit_price=sells_at)).status == BrokerOrderStatus.FILLED
+    )
     first, second = fills(desk, "yes")
     assert first.price - second.price == pytest.approx(sells_at)
 
@@ -204,7 +214,7 @@ def test_the_account_moves_by_price_times_position_times_point_size_times_rate_l
         ("b", "EUROSTX", MARCH, -7),
         ("c", "HANG_mini", 20240100, 1),
     ):
-        desk.broker.submit(order(ref, quantity, code, contract))
+        desk.broker.submit(order(ref, quantity, code, contract=contract))
     wait(desk, days=5)
     expected = CAPITAL
     for fill in desk.broker.executions(ACCOUNT):
@@ -242,18 +252,18 @@ def test_a_position_takes_margin_and_a_calendar_spread_takes_less(desk):
 
 
 def test_a_position_in_an_expired_contract_becomes_cash_at_the_last_price(desk):
-    desk.broker.submit(order("a", 1, "HANG_mini", 20240100))
+    desk.broker.submit(order("a", 1, "HANG_mini", contract=20240100))
     expiry = desk.broker.contract("HANG_mini", 20240100).expiry
     desk.clock.advance_to(datetime(expiry.year, expiry.month, expiry.day, tzinfo=UTC) + timedelta(days=1))
     assert desk.broker.positions(ACCOUNT) == {}
     now = desk.clock.now()
-    last = desk.broker.bars("HANG_mini", 20240100, "D", now - timedelta(days=5), now)["FINAL"].iloc[-1]
+    last = desk.broker.bars("HANG_mini", 20240100, "D", start=now - timedelta(days=5), end=now)["FINAL"].iloc[-1]
     (fill,) = desk.broker.executions(ACCOUNT)
     local = (last - fill.price) * 10 - float(fill.commission)
     settled = local * desk.broker.fx_rates("HKD", now - timedelta(days=5), now).iloc[-1]
     assert float(value(desk) - CAPITAL) == pytest.approx(settled, abs=0.01)
     with pytest.raises(OrderRejected, match="expired"):
-        desk.broker.submit(order("b", 1, "HANG_mini", 20240100))
+        desk.broker.submit(order("b", 1, "HANG_mini", contract=20240100))
 
 
 def test_the_book_outlives_the_broker(tmp_path):

@@ -26,8 +26,8 @@ contracts = st.sampled_from(sorted(FRONT.items()))
 frequencies = st.sampled_from(["D", "H"])
 
 
-def history(market: SyntheticMarket, code: str, contract: int, frequency: str = "D", days: int = 400) -> pd.DataFrame:
-    return market.bars(code, contract, frequency, NOW - timedelta(days=days), NOW, now=NOW)
+def history(market: SyntheticMarket, code: str, contract: int, *, frequency: str = "D", days: int = 400) -> pd.DataFrame:
+    return market.bars(code, contract, frequency, start=NOW - timedelta(days=days), end=NOW, now=NOW)
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,9 +35,9 @@ def history(market: SyntheticMarket, code: str, contract: int, frequency: str = 
 def test_any_split_of_a_window_gives_the_same_bars(contract, frequency, cuts):
     cuts, now = sorted(cuts), datetime(2024, 3, 1, tzinfo=UTC)
     code, month = contract
-    whole = MARKET.bars(code, month, frequency, cuts[0], cuts[-1], now=now)
+    whole = MARKET.bars(code, month, frequency, start=cuts[0], end=cuts[-1], now=now)
     fresh = make_market(code)
-    parts = [fresh.bars(code, month, frequency, a, b, now=now) for a, b in reversed(list(pairwise(cuts)))][::-1]
+    parts = [fresh.bars(code, month, frequency, start=a, end=b, now=now) for a, b in reversed(list(pairwise(cuts)))][::-1]
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
 
 
@@ -47,9 +47,9 @@ def test_no_bar_is_shown_before_it_has_ended_and_none_changes_afterwards(contrac
     later = now + timedelta(days=3)
     start = now - timedelta(days=5)
     code, month = contract
-    seen = MARKET.bars(code, month, frequency, start, later, now=now)
+    seen = MARKET.bars(code, month, frequency, start=start, end=later, now=now)
     assert (seen["end"] <= now).all()
-    known_later = MARKET.bars(code, month, frequency, start, later, now=later)
+    known_later = MARKET.bars(code, month, frequency, start=start, end=later, now=later)
     pd.testing.assert_frame_equal(known_later[known_later["end"] <= now].reset_index(drop=True), seen)
 
 
@@ -64,7 +64,7 @@ def test_a_quote_lies_within_the_hour_that_is_still_forming(contract, now):
         return
     quote = MARKET.quote(code, month, now)
     later = now + timedelta(days=1)
-    bars = MARKET.bars(code, month, "H", now - timedelta(hours=2), later, now=later)
+    bars = MARKET.bars(code, month, "H", start=now - timedelta(hours=2), end=later, now=later)
     forming = bars[(bars["start"] <= now) & (bars["end"] > now)].iloc[0]
     tick = MARKET.instruments[code].tick
     assert forming["LOW"] - tick <= quote.mid <= forming["HIGH"] + tick
@@ -80,13 +80,14 @@ def test_an_instrument_has_the_same_prices_in_every_universe(market):
     alone = make_market("CRUDE_W_mini")
     for frequency in ("D", "H"):
         pd.testing.assert_frame_equal(
-            history(alone, "CRUDE_W_mini", 20240300, frequency), history(market, "CRUDE_W_mini", 20240300, frequency)
+            history(alone, "CRUDE_W_mini", 20240300, frequency=frequency),
+            history(market, "CRUDE_W_mini", 20240300, frequency=frequency),
         )
 
 
 @pytest.mark.parametrize("code", sorted(FRONT))
 def test_the_hours_of_a_session_add_up_to_its_day(market, code):
-    days, hours = (history(market, code, FRONT[code], frequency, days=60) for frequency in ("D", "H"))
+    days, hours = (history(market, code, FRONT[code], frequency=frequency, days=60) for frequency in ("D", "H"))
     assert list(days.columns) == BAR_COLUMNS
     ends = days["end"].to_numpy()
     hours = hours[hours["end"] <= days["end"].iloc[-1]]
@@ -108,7 +109,7 @@ def test_the_hours_of_a_session_add_up_to_its_day(market, code):
 @pytest.mark.parametrize("code", sorted(FRONT))
 def test_bars_are_consistent_traded_and_on_the_tick(market, code):
     for frequency in ("D", "H"):
-        bars = history(market, code, FRONT[code], frequency)
+        bars = history(market, code, FRONT[code], frequency=frequency)
         assert (bars["LOW"] <= bars[["OPEN", "FINAL"]].min(axis=1)).all()
         assert (bars["HIGH"] >= bars[["OPEN", "FINAL"]].max(axis=1)).all()
         assert (bars["VOLUME"] >= 1).all()
@@ -121,17 +122,17 @@ def test_bars_are_consistent_traded_and_on_the_tick(market, code):
 def test_hourly_bars_keep_the_exchange_clock_when_summer_time_begins(market):
     zone = ZoneInfo("America/Chicago")
     now = datetime(2023, 3, 25, tzinfo=UTC)
-    days = market.bars("SP500_micro", 20230600, "D", datetime(2023, 3, 4, tzinfo=UTC), now, now=now)
+    days = market.bars("SP500_micro", 20230600, "D", start=datetime(2023, 3, 4, tzinfo=UTC), end=now, now=now)
     assert {stamp.hour for stamp in days["end"]} == {21, 22}
     assert {stamp.hour for stamp in days["end"].dt.tz_convert(zone)} == {16}
-    hours = market.bars("SP500_micro", 20230600, "H", datetime(2023, 3, 4, tzinfo=UTC), now, now=now)
+    hours = market.bars("SP500_micro", 20230600, "H", start=datetime(2023, 3, 4, tzinfo=UTC), end=now, now=now)
     assert set(hours["start"].dt.minute) == {0}
     assert 16 not in set(hours["start"].dt.tz_convert(zone).dt.hour)
     assert hours.groupby(hours["start"].dt.tz_convert(zone).dt.date).size().max() == 23
 
 
 def test_a_session_with_breaks_has_no_bar_inside_a_break(market):
-    hours = history(market, "HANG_mini", 20240100, "H", days=20)
+    hours = history(market, "HANG_mini", 20240100, frequency="H", days=20)
     local = hours["start"].dt.tz_convert("Asia/Hong_Kong")
     in_break = (local.dt.hour == 12) | ((local.dt.hour == 16) & (local.dt.minute >= 30))
     assert not in_break.any()
@@ -140,7 +141,7 @@ def test_a_session_with_breaks_has_no_bar_inside_a_break(market):
 
 def test_volume_moves_to_the_next_contract_before_the_expiry(market):
     since = datetime(2023, 11, 1, tzinfo=UTC)
-    near, far = (market.bars("EUROSTX", c, "D", since, NOW, now=NOW).set_index("end") for c in (20231200, 20240300))
+    near, far = (market.bars("EUROSTX", c, "D", start=since, end=NOW, now=NOW).set_index("end") for c in (20231200, 20240300))
     expiry = market.contract("EUROSTX", 20231200, NOW).expiry
     both = near.add_suffix("_near").join(far.add_suffix("_far"), how="inner")
     assert (both["VOLUME_near"] > 5 * both["VOLUME_far"]).iloc[0]
@@ -176,7 +177,7 @@ def test_backwardation_is_positive_carry(market):
 
 def test_markets_of_one_asset_class_move_together(market):
     daily = {
-        code: market.bars(code, contract, "D", datetime(2023, 3, 1, tzinfo=UTC), NOW, now=NOW)
+        code: market.bars(code, contract, "D", start=datetime(2023, 3, 1, tzinfo=UTC), end=NOW, now=NOW)
         for code, contract in (("SP500_micro", 20240300), ("NASDAQ_micro", 20240300), ("EUROSTX", 20240300), ("CORN", 20241200))
     }
     returns = pd.DataFrame({code: bars.set_index(bars["end"].dt.date)["FINAL"].pct_change() for code, bars in daily.items()})
@@ -190,7 +191,7 @@ def test_daily_volatility_is_that_of_the_table():
     market = make_market()
     now = datetime(2024, 1, 1, tzinfo=UTC)
     for code, contract in (("EUROSTX", 20221200), ("CRUDE_W_mini", 20221200)):
-        bars = market.bars(code, contract, "D", datetime(2021, 1, 1, tzinfo=UTC), now, now=now)
+        bars = market.bars(code, contract, "D", start=datetime(2021, 1, 1, tzinfo=UTC), end=now, now=now)
         vol = np.log(bars["FINAL"]).diff().std() * 16
         assert vol == pytest.approx(load_simulated_market()[code].annual_vol, rel=0.25)
 
@@ -238,7 +239,7 @@ def test_what_does_not_exist_is_named(market):
     with pytest.raises(UnknownContract, match="not listed yet"):
         market.contract("EUROSTX", 20280300, NOW)
     with pytest.raises(NoData, match="frequency"):
-        market.bars("EUROSTX", 20240300, "5M", NOW - timedelta(days=1), NOW, now=NOW)
+        market.bars("EUROSTX", 20240300, "5M", start=NOW - timedelta(days=1), end=NOW, now=NOW)
     with pytest.raises(NoData, match="QQQ"):
         market.fx_rates("QQQ", NOW - timedelta(days=9), NOW, now=NOW)
     with pytest.raises(ConfigError, match="BUND"):
@@ -247,7 +248,7 @@ def test_what_does_not_exist_is_named(market):
 
 def test_a_contract_that_has_data_but_none_in_the_window_answers_with_an_empty_frame(market):
     saturday = datetime(2024, 1, 6, 12, tzinfo=UTC)
-    bars = market.bars("EUROSTX", 20240300, "H", saturday, saturday + timedelta(hours=5), now=NOW)
+    bars = market.bars("EUROSTX", 20240300, "H", start=saturday, end=saturday + timedelta(hours=5), now=NOW)
     assert bars.empty
     assert bars.dtypes.equals(history(market, "EUROSTX", 20240300).dtypes)
 

@@ -70,7 +70,7 @@ instants = st.datetimes(datetime(2023, 8, 7, 9), datetime(2023, 8, 19)).map(lamb
 @given(instants, st.sampled_from(["D", "H"]))
 def test_the_tape_shows_nothing_before_its_end(now, frequency):
     start, later = now - timedelta(days=4), now + timedelta(days=4)
-    bars = MARKET.bars(CODE, NEAR, frequency, start, later, now=now)
+    bars = MARKET.bars(CODE, NEAR, frequency, start=start, end=later, now=now)
     assert bars["end"].between(start, now, inclusive="right").all()
     everything = RecordedTape().bars(CODE)
     mine = everything[(everything["contract"] == NEAR) & (everything["frequency"] == frequency)]
@@ -112,7 +112,7 @@ def test_a_holiday_and_a_weekend_are_closed(market):
 
 def test_a_quote_is_the_last_price_and_the_usual_spread(market):
     quote = market.quote(CODE, NEAR, NOON)
-    last = market.bars(CODE, NEAR, "H", NOON - timedelta(hours=2), NOON, now=NOON)["FINAL"].iloc[-1]
+    last = market.bars(CODE, NEAR, "H", start=NOON - timedelta(hours=2), end=NOON, now=NOON)["FINAL"].iloc[-1]
     assert quote.mid == last
     assert quote.ask - quote.bid == 2 * max(market.instruments[CODE].costs.spread_cost, 0.5)
     assert (quote.bid_size, quote.ask_size) == (20, 20)
@@ -120,8 +120,8 @@ def test_a_quote_is_the_last_price_and_the_usual_spread(market):
 
 def test_a_thin_contract_moves_with_the_one_that_trades(market):
     near = market.mark(CODE, NEAR, NOON)
-    thin = market.bars(CODE, THIN, "D", NOON - timedelta(days=5), NOON, now=NOON)["FINAL"].iloc[-1]
-    then = market.bars(CODE, NEAR, "D", NOON - timedelta(days=5), NOON, now=NOON)["FINAL"].iloc[-1]
+    thin = market.bars(CODE, THIN, "D", start=NOON - timedelta(days=5), end=NOON, now=NOON)["FINAL"].iloc[-1]
+    then = market.bars(CODE, NEAR, "D", start=NOON - timedelta(days=5), end=NOON, now=NOON)["FINAL"].iloc[-1]
     assert near != then
     assert market.mark(CODE, THIN, NOON) == thin + near - then
     assert market.quote(CODE, THIN, NOON).mid == thin + near - then
@@ -131,7 +131,7 @@ def test_a_contract_without_any_price_cannot_trade(market):
     with pytest.raises(NoQuote, match="20240600"):
         market.quote(CODE, 20240600, NOON)
     with pytest.raises(NoData, match="20240600"):
-        market.bars(CODE, 20240600, "D", NOON - timedelta(days=9), NOON, now=NOON)
+        market.bars(CODE, 20240600, "D", start=NOON - timedelta(days=9), end=NOON, now=NOON)
     with pytest.raises(UnknownContract, match="20250300"):
         market.contract(CODE, 20250300, NOON)
 

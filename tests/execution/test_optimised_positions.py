@@ -124,7 +124,7 @@ def test_a_decision_says_how_much_closer_it_comes(small: Kept) -> None:
     ],
 )
 def test_of_the_limits_that_there_are_the_smallest_counts(
-    override: Override, strategy: int | None, of_all: int | None, largest: int | None
+    override: Override, strategy: int | None, of_all: int | None, *, largest: int | None
 ) -> None:
     assert largest_position(override, strategy, of_all) == largest
 
@@ -155,7 +155,7 @@ def test_the_weight_of_a_limit_is_that_of_the_limit_and_not_of_what_is_held(smal
 @pytest.mark.parametrize(
     ("override", "after", "words"), [(CLOSE, 0, "override close (sold)"), (STAY, 7, "override no_trading (closed)")]
 )
-def test_an_override_decides_and_is_named(small: Kept, override: Override, after: int, words: str) -> None:
+def test_an_override_decides_and_is_named(small: Kept, override: Override, after: int, *, words: str) -> None:
     row = small.decide(A=replace(FREE, position=7, override=override)).loc["A"]
     assert row["optimised_position"] == after and row["explanation"] == words
 

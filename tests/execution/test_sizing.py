@@ -37,12 +37,16 @@ def test_a_sale_is_cut_like_a_purchase() -> None:
 
 
 @given(sizes, sizes, sizes, limits, limits)
-def test_both_position_limits_hold_after_the_trade(mine: int, others: int, trade: int, strategy: int | None, instrument: int | None) -> None:
+def test_both_position_limits_hold_after_the_trade(
+    mine: int, others: int, trade: int, *, strategy: int | None, instrument: int | None
+) -> None:
     total = mine + others
-    allowed = apply_position_limits(mine, total, trade, strategy, instrument)
+    allowed = apply_position_limits(mine, total, trade, strategy_limit=strategy, instrument_limit=instrument)
     if instrument is not None:
         assert abs(total + allowed) <= instrument
-    if strategy is not None and (instrument is None or (-instrument - total <= strategy - mine and -strategy - mine <= instrument - total)):
+    if strategy is not None and (
+        instrument is None or (-instrument - total <= strategy - mine and -strategy - mine <= instrument - total)
+    ):
         assert abs(mine + allowed) <= strategy
     if strategy is None and instrument is None:
         assert allowed == trade
@@ -50,7 +54,7 @@ def test_both_position_limits_hold_after_the_trade(mine: int, others: int, trade
 
 def test_a_trade_through_zero_is_cut_at_the_far_limit() -> None:
     """Long 2 with a limit of 3, selling 10: the position may become -3, not -8."""
-    assert apply_position_limits(2, 2, -10, None, 3) == -5
+    assert apply_position_limits(2, 2, -10, strategy_limit=None, instrument_limit=3) == -5
 
 
 def test_a_position_beyond_its_limit_is_brought_back() -> None:
@@ -58,7 +62,7 @@ def test_a_position_beyond_its_limit_is_brought_back() -> None:
 
 
 @given(sizes, sizes, st.sampled_from(OverrideKind), st.floats(0, 1))
-def test_an_override_never_adds_risk(position: int, trade: int, kind: OverrideKind, fraction: float) -> None:
+def test_an_override_never_adds_risk(position: int, trade: int, kind: OverrideKind, *, fraction: float) -> None:
     after = position + apply_override(position, trade, Override(kind, fraction if kind is OverrideKind.FRACTION else 1.0))
     assert abs(after) <= max(abs(position), abs(position + trade)) + 1
     if kind is OverrideKind.REDUCE_ONLY:
@@ -86,22 +90,22 @@ def test_no_edge_no_trade() -> None:
 
 
 def test_while_rolling_passively_new_risk_goes_forward_and_reductions_come_out_of_the_priced_contract() -> None:
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, 3) == [Leg(JUNE, 3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 0, -3) == [Leg(JUNE, -3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, -3) == [Leg(MARCH, -3)]
-    assert contract_trades(RollState.PASSIVE, ROLL, 4, -7) == [Leg(MARCH, -4), Leg(JUNE, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, trade=3) == [Leg(JUNE, 3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 0, trade=-3) == [Leg(JUNE, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, trade=-3) == [Leg(MARCH, -3)]
+    assert contract_trades(RollState.PASSIVE, ROLL, 4, trade=-7) == [Leg(MARCH, -4), Leg(JUNE, -3)]
 
 
 def test_otherwise_trades_use_the_priced_contract() -> None:
-    assert contract_trades(RollState.NO_ROLL, ROLL, 4, -7) == [Leg(MARCH, -7)]
+    assert contract_trades(RollState.NO_ROLL, ROLL, 4, trade=-7) == [Leg(MARCH, -7)]
 
 
 def test_while_a_roll_is_forced_only_trades_that_help_it_are_made() -> None:
-    assert contract_trades(RollState.FORCE, ROLL, 4, 2) == []
-    assert contract_trades(RollState.FORCE, ROLL, 4, -2) == [Leg(MARCH, -2)]
-    assert contract_trades(RollState.CLOSE, ROLL, 4, -2) == []
+    assert contract_trades(RollState.FORCE, ROLL, 4, trade=2) == []
+    assert contract_trades(RollState.FORCE, ROLL, 4, trade=-2) == [Leg(MARCH, -2)]
+    assert contract_trades(RollState.CLOSE, ROLL, 4, trade=-2) == []
 
 
 @given(st.sampled_from([RollState.NO_ROLL, RollState.PASSIVE, RollState.NO_OPEN]), sizes, sizes)
 def test_contract_trades_add_up_to_the_trade(state: RollState, position: int, trade: int) -> None:
-    assert sum(leg.quantity for leg in contract_trades(state, ROLL, position, trade)) == trade
+    assert sum(leg.quantity for leg in contract_trades(state, ROLL, position, trade=trade)) == trade

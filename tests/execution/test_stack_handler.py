@@ -170,12 +170,16 @@ def test_a_position_that_the_broker_does_not_have_locks_the_instrument_until_bot
     assert position_breaks(desk) == []
     with desk.ledger.begin() as tx:
         code, contract = tx.exec_driver_sql("select instrument, contract from contract_positions where quantity <> 0").first()  # type: ignore[misc]
-        tx.exec_driver_sql("update contract_positions set quantity = quantity + 1 where instrument = ? and contract = ?", (code, contract))
-        lock_instrument(tx, code, "person", desk.now(), "mine")
+        tx.exec_driver_sql(
+            "update contract_positions set quantity = quantity + 1 where instrument = ? and contract = ?", (code, contract)
+        )
+        lock_instrument(tx, code, "person", now=desk.now(), why="mine")
     assert [found.instrument for found in reconcile(desk)] == [code]
     with desk.ledger.begin() as tx:
         assert "reconciliation" in locked_instruments(tx)[code]
-        tx.exec_driver_sql("update contract_positions set quantity = quantity - 1 where instrument = ? and contract = ?", (code, contract))
+        tx.exec_driver_sql(
+            "update contract_positions set quantity = quantity - 1 where instrument = ? and contract = ?", (code, contract)
+        )
     reconcile(desk)
     with desk.ledger.read() as view:
         assert locked_instruments(view) == {code: "person: mine"}
@@ -186,7 +190,7 @@ def test_nothing_is_sent_in_a_locked_instrument(trading_desk: Desk) -> None:
     later(desk, 15 * 60)
     with desk.ledger.begin() as tx:
         for order in open_instrument_orders(tx):
-            lock_instrument(tx, order.instrument, "person", desk.now(), "no")
+            lock_instrument(tx, order.instrument, "person", now=desk.now(), why="no")
     done = StackHandler(desk).step()
     assert (done.spawned, done.sent) == (0, 0)
 
@@ -194,7 +198,7 @@ def test_nothing_is_sent_in_a_locked_instrument(trading_desk: Desk) -> None:
 def test_stopped_means_stopped_until_it_is_lifted(trading_desk: Desk) -> None:
     desk, handler = trading_desk, StackHandler(trading_desk)
     with desk.ledger.begin() as tx:
-        stop_trading(tx, desk.now(), "me", "storm")
+        stop_trading(tx, desk.now(), "me", why="storm")
     later(desk, 15 * 60)
     assert handler.step().sent == 0
     with pytest.raises(StateError, match=r"trading is stopped.*tradeflow resume"):
@@ -208,7 +212,7 @@ def test_stopped_means_stopped_until_it_is_lifted(trading_desk: Desk) -> None:
 def test_a_second_handler_is_refused_while_the_first_works(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        take_lease(tx, "stack_handler", "elsewhere 1 x", WallClock().now(), 3600)
+        take_lease(tx, "stack_handler", "elsewhere 1 x", now=WallClock().now(), seconds=3600)
     with pytest.raises(StateError, match="is running already"):
         StackHandler(desk).run(desk.now() + timedelta(hours=1))
 
@@ -216,7 +220,7 @@ def test_a_second_handler_is_refused_while_the_first_works(trading_desk: Desk) -
 def test_a_second_handler_on_this_machine_is_refused_while_the_first_works_and_not_after_it_died(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        take_lease(tx, "stack_handler", f"{socket.gethostname()} 1 died", WallClock().now(), 3600)
+        take_lease(tx, "stack_handler", f"{socket.gethostname()} 1 died", now=WallClock().now(), seconds=3600)
     with (desk.home.path / "stack_handler.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(StateError, match="is running already on this machine"):
@@ -229,7 +233,7 @@ def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: De
     handler.run(desk.home.at(desk.today(), desk.settings.day.session_end))
     with desk.ledger.begin() as tx:
         (_, code), quantity = next(iter(positions_by_strategy(tx).items()))
-        set_roll_state(tx, code, RollState.FORCE, desk.now(), "me", "now")
+        set_roll_state(tx, code, RollState.FORCE, now=desk.now(), who="me", why="now")
         held = {contract: size for (name, contract), size in desk.broker.positions(desk.account).items() if name == code}
     assert len(held) == 1
     desk.clock.wait(20 * 3600 - 5 * 60)

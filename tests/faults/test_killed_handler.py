@@ -54,4 +54,3 @@ def test_a_handler_killed_again_and_again_ends_where_an_undisturbed_one_does(tra
     assert sorted(booked["exec_id"]) == sorted(e.exec_id for e in desk.broker.executions(desk.account))
     assert desk.today() == today
     assert check_desk(desk) == []
-

@@ -93,7 +93,9 @@ def contents(home: Path) -> dict[str, pd.DataFrame]:
     desk = Desk(Home.open(home))
     with desk.ledger.read() as view:
         found = {f"{code} events": roll_events_of(view, code) for code in CODES}
-    found |= {f"{code} {name}": desk.store.read(name, code) for code in CODES for name in DATASETS if desk.store.exists(name, code)}
+    found |= {
+        f"{code} {name}": desk.store.read(name, code) for code in CODES for name in DATASETS if desk.store.exists(name, code)
+    }
     desk.close()
     return found
 
@@ -110,7 +112,9 @@ def assert_sound(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_refresh_killed_at_any_moment_leaves_sound_files_and_a_rerun_finishes_it(tmp_path: Path, refresher: Refresher) -> None:
+def test_a_full_refresh_killed_at_any_moment_leaves_sound_files_and_a_rerun_finishes_it(
+    tmp_path: Path, refresher: Refresher
+) -> None:
     dice = random.Random(11)
     settings = {"universe": CODES, "simulated": {"history_years": 1}}
     make_home(tmp_path / "new", **settings)

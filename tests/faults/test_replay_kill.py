@@ -82,7 +82,7 @@ def assert_same(killed: Path, undisturbed: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed_of_kills", [1, 2])
-def test_a_replay_that_dies_in_any_transaction_ends_like_one_that_lived(tape, undisturbed, tmp_path, seed_of_kills):
+def test_a_replay_that_dies_in_any_transaction_ends_like_one_that_lived(tape, undisturbed, tmp_path, *, seed_of_kills):
     dice, home = random.Random(seed_of_kills), tmp_path / "home"
     deaths = [dice.randint(1, 12), *(dice.randint(10, 260) for _ in range(6))]
     died = 0

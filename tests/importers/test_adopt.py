@@ -70,7 +70,7 @@ def test_a_home_with_tables_of_its_own_is_refused(home, tape):
     assert not (home.path / UNDERWAY).exists()
 
 
-def test_an_interrupted_adoption_goes_on_with_the_same_tape_only(home, tape, tmp_path, folder):
+def test_an_interrupted_adoption_goes_on_with_the_same_tape_only(home, tape, tmp_path, *, folder):
     desk = Desk(home)
     desk.store.write("contract_prices", "ALPHA", tape.bars("ALPHA"))
     (home.path / UNDERWAY).write_text(str(tape.path))

@@ -187,7 +187,7 @@ SPOILED = [
 
 
 @pytest.mark.parametrize(("spoil", "message"), SPOILED)
-def test_a_malformed_line_is_named_and_nothing_is_left_behind(own_folder, tmp_path, spoil, message):
+def test_a_malformed_line_is_named_and_nothing_is_left_behind(own_folder, tmp_path, spoil, *, message):
     path = own_folder / "multiple_prices_csv" / "BETA.csv"
     lines = path.read_text().splitlines()
     lines[3] = spoil(lines[3])

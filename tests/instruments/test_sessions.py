@@ -19,7 +19,7 @@ SESSION_NAMES = sorted({i.session for i in INSTRUMENTS.values() if i.session})
 HEADER = "Session,Zone,Calendar,Days,Open,Close"
 
 
-def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+def utc(year: int, month: int, day: int, *, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
@@ -31,13 +31,17 @@ def home(folder: Path, *lines: str) -> Path:
 def test_chicago_opens_at_five_in_the_evening_before_and_after_the_clocks_change() -> None:
     # Summer time began in Chicago on Sunday 12 March 2023, and ended on Sunday 5 November.
     opens = [SESSIONS.session_bounds("US10", day)[0][0] for day in (date(2023, 3, 10), date(2023, 3, 13), date(2023, 11, 6))]
-    assert opens == [utc(2023, 3, 9, 23), utc(2023, 3, 12, 22), utc(2023, 11, 5, 23)]
+    assert opens == [utc(2023, 3, 9, hour=23), utc(2023, 3, 12, hour=22), utc(2023, 11, 5, hour=23)]
     assert {instant.astimezone(ZoneInfo("America/Chicago")).hour for instant in opens} == {17}
 
 
 def test_berlin_opens_at_ten_past_one_before_and_after_the_clocks_change() -> None:
     opens = [SESSIONS.session_bounds("BUND", day)[0][0] for day in (date(2023, 3, 24), date(2023, 3, 27), date(2023, 10, 30))]
-    assert opens == [utc(2023, 3, 24, 0, 10), utc(2023, 3, 26, 23, 10), utc(2023, 10, 30, 0, 10)]
+    assert opens == [
+        utc(2023, 3, 24, hour=0, minute=10),
+        utc(2023, 3, 26, hour=23, minute=10),
+        utc(2023, 10, 30, hour=0, minute=10),
+    ]
 
 
 @pytest.mark.parametrize("name", SESSION_NAMES)
@@ -56,32 +60,32 @@ def test_every_session_shows_the_same_local_hours_all_year(name: str) -> None:
 
 def test_the_sydney_night_session_is_not_empty_and_crosses_midnight() -> None:
     _, night = SESSIONS.session_bounds("SPI200", date(2023, 8, 31))
-    assert night == (utc(2023, 8, 31, 7, 10), utc(2023, 8, 31, 21))
-    assert SESSIONS.is_open("SPI200", utc(2023, 8, 31, 15)) and SESSIONS.is_open("SPI200", utc(2023, 8, 31, 2))
+    assert night == (utc(2023, 8, 31, hour=7, minute=10), utc(2023, 8, 31, hour=21))
+    assert SESSIONS.is_open("SPI200", utc(2023, 8, 31, hour=15)) and SESSIONS.is_open("SPI200", utc(2023, 8, 31, hour=2))
 
 
 def test_the_friday_night_session_of_osaka_runs_into_saturday() -> None:
-    assert SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, 20, 59))
-    assert not SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, 21))
-    assert SESSIONS.next_open("NIKKEI", utc(2023, 9, 1, 21)) == utc(2023, 9, 3, 23, 45)
+    assert SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, hour=20, minute=59))
+    assert not SESSIONS.is_open("NIKKEI", utc(2023, 9, 1, hour=21))
+    assert SESSIONS.next_open("NIKKEI", utc(2023, 9, 1, hour=21)) == utc(2023, 9, 3, hour=23, minute=45)
 
 
 def test_chicago_is_open_on_sunday_evening_and_closed_on_friday_evening() -> None:
-    assert SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, 22))
-    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, 21, 59))
-    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 8, 22))
+    assert SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, hour=22))
+    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 10, hour=21, minute=59))
+    assert not SESSIONS.is_open("SP500_micro", utc(2023, 9, 8, hour=22))
 
 
 def test_grains_rest_between_the_night_and_the_day() -> None:
-    rest = utc(2023, 8, 31, 13)
+    rest = utc(2023, 8, 31, hour=13)
     assert (
         not SESSIONS.is_open("CORN", rest)
         and SESSIONS.closes_at("CORN", rest) is None
         and SESSIONS.hours_until_close("CORN", rest) == 0
     )
-    assert SESSIONS.next_open("CORN", rest) == utc(2023, 8, 31, 13, 30)
-    assert SESSIONS.closes_at("CORN", utc(2023, 8, 31, 13, 30)) == utc(2023, 8, 31, 18, 20)
-    assert SESSIONS.hours_until_close("CORN", utc(2023, 8, 31, 17, 50)) == 0.5
+    assert SESSIONS.next_open("CORN", rest) == utc(2023, 8, 31, hour=13, minute=30)
+    assert SESSIONS.closes_at("CORN", utc(2023, 8, 31, hour=13, minute=30)) == utc(2023, 8, 31, hour=18, minute=20)
+    assert SESSIONS.hours_until_close("CORN", utc(2023, 8, 31, hour=17, minute=50)) == 0.5
 
 
 @pytest.mark.parametrize("name", SESSION_NAMES)
@@ -93,8 +97,8 @@ def test_christmas_is_closed_everywhere_but_in_tokyo(name: str) -> None:
 
 
 def test_on_christmas_eve_the_evening_that_belongs_to_christmas_does_not_open() -> None:
-    assert not SESSIONS.is_open("GOLD_micro", utc(2023, 12, 24, 23, 30))
-    assert SESSIONS.next_open("GOLD_micro", utc(2023, 12, 24, 23, 30)) == utc(2023, 12, 25, 23)
+    assert not SESSIONS.is_open("GOLD_micro", utc(2023, 12, 24, hour=23, minute=30))
+    assert SESSIONS.next_open("GOLD_micro", utc(2023, 12, 24, hour=23, minute=30)) == utc(2023, 12, 25, hour=23)
 
 
 def test_trading_days_are_the_business_days_and_nothing_else() -> None:
@@ -124,7 +128,7 @@ def test_an_instant_without_a_zone_is_refused_and_a_zone_of_its_own_is_understoo
     with pytest.raises(DataError, match="has no time zone"):
         SESSIONS.is_open("CORN", datetime(2023, 8, 31, 14))
     tokyo = pd.Timestamp("2023-08-31 23:00", tz="Asia/Tokyo")
-    assert SESSIONS.closes_at("CORN", tokyo) == utc(2023, 8, 31, 18, 20)
+    assert SESSIONS.closes_at("CORN", tokyo) == utc(2023, 8, 31, hour=18, minute=20)
 
 
 def test_an_unknown_instrument_is_answered_with_the_nearest_known_one() -> None:
@@ -151,7 +155,7 @@ def test_dates_beyond_the_recorded_holidays_are_refused_by_name() -> None:
 
 def test_a_home_may_give_an_exchange_other_hours_and_no_holidays(tmp_path: Path) -> None:
     sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,none,Mon-Fri,10:00,16:00"))
-    assert sessions.session_bounds("SPI200", date(2023, 12, 25)) == [(utc(2023, 12, 24, 23), utc(2023, 12, 25, 5))]
+    assert sessions.session_bounds("SPI200", date(2023, 12, 25)) == [(utc(2023, 12, 24, hour=23), utc(2023, 12, 25, hour=5))]
     assert not sessions.is_business_day("SPI200", date(2023, 12, 24))
     assert sessions.session_bounds("CORN", date(2023, 8, 31)) == SESSIONS.session_bounds("CORN", date(2023, 8, 31))
 
@@ -159,8 +163,8 @@ def test_a_home_may_give_an_exchange_other_hours_and_no_holidays(tmp_path: Path)
 def test_on_the_very_day_that_the_clocks_change_a_market_keeps_its_local_hours(tmp_path: Path) -> None:
     # A market that trades on Sundays; the clocks of Sydney went back at three in the morning of 2 April 2023.
     sessions = load_sessions(INSTRUMENTS, home(tmp_path, "ASX_INDEX,Australia/Sydney,none,Sun-Thu,18:00-1d,16:00"))
-    assert sessions.session_bounds("SPI200", date(2023, 4, 2)) == [(utc(2023, 4, 1, 7), utc(2023, 4, 2, 6))]
-    assert sessions.hours_until_close("SPI200", utc(2023, 4, 1, 7)) == 23
+    assert sessions.session_bounds("SPI200", date(2023, 4, 2)) == [(utc(2023, 4, 1, hour=7), utc(2023, 4, 2, hour=6))]
+    assert sessions.hours_until_close("SPI200", utc(2023, 4, 1, hour=7)) == 23
 
 
 def test_a_market_that_never_opens_says_so_instead_of_searching_for_ever(tmp_path: Path) -> None:
@@ -181,7 +185,7 @@ def test_a_market_that_never_opens_says_so_instead_of_searching_for_ever(tmp_pat
         ("ONE,UTC,none,Mon-Fri,10:00,16:00", "Open", "opens before the one before it closes"),
     ],
 )
-def test_a_wrong_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, words: str) -> None:
+def test_a_wrong_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, *, words: str) -> None:
     home(tmp_path, "ONE,UTC,none,Mon-Fri,09:00,12:00", line)
     with pytest.raises(ConfigError, match=rf"sessions\.csv, line 3, column {column}: .*{words}"):
         load_sessions(INSTRUMENTS, tmp_path)

@@ -150,7 +150,7 @@ def test_a_whole_imported_folder_is_read_and_wins_over_the_packaged_figures(shar
         (TEA, "Instrument", "already on line 2"),
     ],
 )
-def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, words: str) -> None:
+def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, *, words: str) -> None:
     first = TEA if line == TEA else TEA.replace("TEA", "TEA2")
     text = refusal(write(tmp_path, "instruments.csv", INSTRUMENTS, first, line))
     assert f"instruments.csv, line 3, column {column}: " in text and words in text

@@ -46,8 +46,8 @@ def assert_same(
     ours: pd.DataFrame,
     theirs: pd.DataFrame,
     tolerance: float = TOLERANCE,
-    absolute: float = 0.0,
     *,
+    absolute: float = 0.0,
     measure: Measure = "own",
     all_dates: bool = False,
 ) -> Compared:
@@ -82,7 +82,7 @@ def assert_same_rows(
     levels = list(range(len(columns))) if len(columns) > 1 else 0
     long = ours.loc[ours.index.isin(theirs["date"])].stack(levels, future_stack=True)
     got = long.reindex(wanted.index)
-    assert_same(got.to_frame(value), wanted.to_frame(value), tolerance, absolute)
+    assert_same(got.to_frame(value), wanted.to_frame(value), tolerance, absolute=absolute)
 
 
 def _place(table: pd.DataFrame, where: np.ndarray) -> str:

@@ -28,21 +28,21 @@ def rules(frame: pd.DataFrame, key: str) -> dict[str, RollRule]:
     return {row[key]: RollRule(*row[columns]) for _, row in frame.iterrows()}
 
 
-def same_series(answers: Answers, file: str, ours: pd.Series, theirs: pd.Series) -> None:
+def same_series(answers: Answers, file: str, ours: pd.Series, *, theirs: pd.Series) -> None:
     """The same prices at the same stamps."""
     assert ours.index.equals(theirs.index), f"{file}: {len(ours)} stamps, the reference has {len(theirs)}"
-    answers.same(file, ours.to_frame("price"), theirs.to_frame("price"), TOLERANCE)
+    answers.same(file, ours.to_frame("price"), theirs.to_frame("price"), tolerance=TOLERANCE)
 
 
-def same_multiple_prices(answers: Answers, file: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+def same_multiple_prices(answers: Answers, file: str, ours: pd.DataFrame, *, theirs: pd.DataFrame) -> None:
     """The same three prices and contracts at the same stamps."""
     assert ours.index.equals(theirs.index), f"{file}: {len(ours)} stamps, the reference has {len(theirs)}"
-    answers.same(file, ours[list(PRICE_COLUMNS)], theirs[list(PRICE_COLUMNS)], TOLERANCE)
+    answers.same(file, ours[list(PRICE_COLUMNS)], theirs[list(PRICE_COLUMNS)], tolerance=TOLERANCE)
     for column in LABEL_COLUMNS:
         answers.equal(file, ours[column], theirs[column])
 
 
-def same_calendar(answers: Answers, file: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+def same_calendar(answers: Answers, file: str, ours: pd.DataFrame, *, theirs: pd.DataFrame) -> None:
     """The same rolls on the same dates."""
     assert list(ours.columns) == CALENDAR
     answers.equal(file, ours.index, theirs.index)

@@ -69,15 +69,15 @@ class Answers:
         assert file in (*self.read, *self.used), f"{file} is read without being named by @reads or @uses"
         return _table(file).copy(deep=False)
 
-    def same(self, file: str, ours: pd.DataFrame, theirs: pd.DataFrame, tolerance: float = 1e-8, **how: Any) -> None:
+    def same(self, file: str, ours: pd.DataFrame, theirs: pd.DataFrame, *, tolerance: float = 1e-8, **how: Any) -> None:
         """Compare figures with those of a file (`figures.assert_same`) and count them."""
         self._count(file, assert_same(ours, theirs, tolerance, **how))
 
-    def near(self, file: str, ours: Any, theirs: Any, tolerance: float = 1e-8, **how: Any) -> None:
+    def near(self, file: str, ours: Any, theirs: Any, *, tolerance: float = 1e-8, **how: Any) -> None:
         """The same for a column, a list or a matrix of figures in the same order; every figure on its own."""
         got, wanted = np.asarray(ours, dtype=float), np.asarray(theirs, dtype=float)
         assert got.shape == wanted.shape, f"{got.shape} figures, the reference has {wanted.shape}"
-        self.same(file, pd.DataFrame(got.reshape(1, -1)), pd.DataFrame(wanted.reshape(1, -1)), tolerance, **how)
+        self.same(file, pd.DataFrame(got.reshape(1, -1)), pd.DataFrame(wanted.reshape(1, -1)), tolerance=tolerance, **how)
 
     def equal(self, file: str, ours: Iterable[Any], theirs: Iterable[Any]) -> None:
         """The same for whole numbers, dates, names and words, which have to be equal."""
@@ -87,7 +87,7 @@ class Answers:
         assert not wrong, f"{len(wrong)} of {len(got)} differ, first {wrong[0][0]!r}, the reference says {wrong[0][1]!r}"
         self._count(file, Compared(len(got), len(got), 0.0, 0.0))
 
-    def equal_but(self, file: str, ours: Mapping[Any, Any], theirs: Mapping[Any, Any], named: Mapping[Any, Any]) -> None:
+    def equal_but(self, file: str, ours: Mapping[Any, Any], theirs: Mapping[Any, Any], *, named: Mapping[Any, Any]) -> None:
         """The same for cases that are equal but where the reference is wrong: exactly the `named` cases, with our answer to each."""
         assert ours.keys() == theirs.keys(), "other cases than the reference's"
         differing = {case: answer for case, answer in ours.items() if answer != theirs[case]}

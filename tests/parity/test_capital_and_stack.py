@@ -36,7 +36,7 @@ def fold(rows: pd.DataFrame, method: str) -> pd.DataFrame:
     flows = rows[rows["event"] == "delta"]
     events = pd.DataFrame({"time": flows.index, "kind": "flow", "amount": flows["value"].to_numpy()})
     told = rows["value"].where(rows["event"].isin(["create", "broker_value"]), rows["broker"])
-    return fold_capital(told, events, method, MAX_CHANGE)
+    return fold_capital(told, events, method, max_change=MAX_CHANGE)
 
 
 @reads(CAPITAL)
@@ -53,12 +53,18 @@ def test_capital_by_every_method_from_the_values_of_an_account(answers: Answers)
         ours = fold(believed, method)
         theirs = believed[list(NAMES)].rename(columns=NAMES)
         theirs["accumulated"] -= theirs["accumulated"].iloc[0]
-        answers.same(CAPITAL, ours[["accumulated", "broker"]], theirs[["accumulated", "broker"]], 1e-9, measure="largest")
+        answers.same(
+            CAPITAL, ours[["accumulated", "broker"]], theirs[["accumulated", "broker"]], tolerance=1e-9, measure="largest"
+        )
         answers.equal(CAPITAL, range(1, len(ours) + 1), believed["n_rows"])
         told = believed["event"].str.startswith("modify").to_numpy()
         free = np.zeros(len(told), dtype=bool) if start != "default" else ~np.maximum.accumulate(told)
         answers.same(
-            CAPITAL, ours.loc[free, ["capital", "maximum"]], theirs.loc[free, ["capital", "maximum"]], 1e-9, measure="largest"
+            CAPITAL,
+            ours.loc[free, ["capital", "maximum"]],
+            theirs.loc[free, ["capital", "maximum"]],
+            tolerance=1e-9,
+            measure="largest",
         )
         for time in rows.index[rows["status"] == "LargeCapitalChange"]:
             with pytest.raises(CapitalJump):
@@ -71,7 +77,7 @@ def test_capital_is_shared_by_weight(answers: Answers) -> None:
     ours: list[float] = []
     for _, rows in table.groupby("case"):
         ours += allocate(rows["total_capital"].iloc[0], dict(zip(rows["strategy"], rows["weight"], strict=True))).values()
-    answers.near(SHARES, ours, table["allocated"], 1e-12)
+    answers.near(SHARES, ours, table["allocated"], tolerance=1e-12)
 
 
 @reads(STACK)
@@ -81,7 +87,9 @@ def test_an_order_is_net_of_what_is_on_the_stack(desk: Desk, answers: Answers) -
     held: dict[str, int] = {}
     with desk.ledger.begin() as tx:
         for text, strategy in stacks.items():
-            held[text] = sum(put_on_stack(desk, tx, strategy, *entry) for entry in literal_eval(text))
+            held[text] = sum(
+                put_on_stack(desk, tx, strategy, quantity=quantity, filled=filled) for quantity, filled in literal_eval(text)
+            )
     ours: list[int] = []
     for text, desired in table.index:
         wanted = float(held[text] + desired)
@@ -92,9 +100,7 @@ def test_an_order_is_net_of_what_is_on_the_stack(desk: Desk, answers: Answers) -
     answers.equal(STACK, ours, table)
 
 
-def put_on_stack(desk: Desk, tx: Connection, strategy: str, quantity: int, filled: int) -> int:
+def put_on_stack(desk: Desk, tx: Connection, strategy: str, *, quantity: int, filled: int) -> int:
     """An order of which so much is filled; returns what is filled."""
-    put_order(
-        tx, "CORN", quantity, now=desk.now(), day=desk.today(), strategy=strategy, account=desk.account, filled=filled
-    )
+    put_order(tx, "CORN", quantity, now=desk.now(), day=desk.today(), strategy=strategy, account=desk.account, filled=filled)
     return filled

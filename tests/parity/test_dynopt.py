@@ -47,14 +47,14 @@ def problem(assets: pd.DataFrame, covariance: np.ndarray, case: pd.Series) -> Pr
     )
 
 
-def cases(answers: Answers, backwards: bool = False) -> Iterator[tuple[Problem, pd.DataFrame, pd.Series]]:
+def cases(answers: Answers, *, backwards: bool = False) -> Iterator[tuple[Problem, pd.DataFrame, pd.Series]]:
     """Each case: the problem, its assets with the answers (`backwards`: last asset first), and what belongs to the case."""
     by_case, covariances = answers.table(CASES).set_index("case"), answers.table(COVARIANCE)
     for number, assets in answers.table(ASSETS).groupby("case"):
         ordered = assets[::-1] if backwards else assets
         matrix = covariances[covariances["case"] == number].pivot(index="a", columns="b", values="cov")
         matrix = matrix.loc[ordered["asset"], ordered["asset"]]
-        yield problem(ordered, matrix.to_numpy(), by_case.loc[number]), ordered, by_case.loc[number]
+        yield problem(ordered, matrix.to_numpy(), case=by_case.loc[number]), ordered, by_case.loc[number]
 
 
 @uses(COVARIANCE)
@@ -66,9 +66,9 @@ def test_positions_and_what_led_to_them_equal_the_reference(answers: Answers) ->
         answers.equal(ASSETS, result.valid, assets["valid"])
         answers.equal(CASES, ["fails" if result.failed else "ok"], [case["status"]])
         for ours, theirs in PER_ASSET.items():
-            answers.near(ASSETS, getattr(result, ours), assets[theirs], 1e-12, absolute=1e-14)
+            answers.near(ASSETS, getattr(result, ours), assets[theirs], tolerance=1e-12, absolute=1e-14)
         for ours, theirs in PER_CASE.items():
-            answers.near(CASES, [getattr(result, ours)], [case[theirs]], 1e-10, absolute=1e-14)
+            answers.near(CASES, [getattr(result, ours)], [case[theirs]], tolerance=1e-10, absolute=1e-14)
 
 
 @uses(COVARIANCE)

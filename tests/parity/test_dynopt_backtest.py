@@ -32,7 +32,7 @@ def odd_problem(name: str) -> tuple[Problem, pd.DataFrame]:
     assets = odd_cases()[name]
     case = assets.iloc[0]
     correlation = np.where(np.eye(len(assets)), 1.0, case["corr"])
-    return problem(assets, case["vol"] ** 2 * correlation, case), assets
+    return problem(assets, case["vol"] ** 2 * correlation, case=case), assets
 
 
 @pytest.mark.parametrize("name", odd_cases() if (GOLDEN / "more_positions").exists() else [])

@@ -131,8 +131,8 @@ def expected(answers: Answers, file: str) -> dict[str, pd.DataFrame]:
 def test_back_adjusted_prices_and_the_calendar_backed_out_of_multiple_prices(answers: Answers) -> None:
     adjusted, calendars = (expected(answers, file) for file in (ADJUSTED, BACKED_OUT))
     for code, chain in chains(answers):
-        same_series(answers, ADJUSTED, back_adjust(chain.multiple), adjusted.pop(code)["price"])
-        same_calendar(answers, BACKED_OUT, chain.backed_out, calendars.pop(code))
+        same_series(answers, ADJUSTED, back_adjust(chain.multiple), theirs=adjusted.pop(code)["price"])
+        same_calendar(answers, BACKED_OUT, chain.backed_out, theirs=calendars.pop(code))
     assert not adjusted and not calendars
 
 
@@ -141,8 +141,8 @@ def test_back_adjusted_prices_and_the_calendar_backed_out_of_multiple_prices(ans
 def test_calendars_from_contract_prices_and_roll_rules(answers: Answers) -> None:
     approximate, calendars = (expected(answers, file) for file in (APPROXIMATE, CALENDAR))
     for code, chain in chains(answers):
-        same_calendar(answers, APPROXIMATE, chain.approximate, approximate.pop(code))
-        same_calendar(answers, CALENDAR, chain.calendar, calendars.pop(code))
+        same_calendar(answers, APPROXIMATE, chain.approximate, theirs=approximate.pop(code))
+        same_calendar(answers, CALENDAR, chain.calendar, theirs=calendars.pop(code))
     assert not approximate and not calendars
 
 
@@ -151,9 +151,9 @@ def test_calendars_from_contract_prices_and_roll_rules(answers: Answers) -> None
 def test_prices_rebuilt_from_contract_prices_and_the_calendar(answers: Answers) -> None:
     multiples, adjusteds, calendars = (expected(answers, file) for file in (REBUILT, REBUILT_ADJUSTED, REBUILT_BACKED_OUT))
     for code, chain in chains(answers):
-        same_multiple_prices(answers, REBUILT, thinned(chain.rebuilt, 10, 60), multiples.pop(code))
-        same_series(answers, REBUILT_ADJUSTED, thinned(chain.rebuilt_adjusted, 10, 60), adjusteds.pop(code)["price"])
-        same_calendar(answers, REBUILT_BACKED_OUT, chain.rebuilt_backed_out, calendars.pop(code))
+        same_multiple_prices(answers, REBUILT, thinned(chain.rebuilt, 10, 60), theirs=multiples.pop(code))
+        same_series(answers, REBUILT_ADJUSTED, thinned(chain.rebuilt_adjusted, 10, 60), theirs=adjusteds.pop(code)["price"])
+        same_calendar(answers, REBUILT_BACKED_OUT, chain.rebuilt_backed_out, theirs=calendars.pop(code))
     assert not multiples and not adjusteds and not calendars
 
 
@@ -162,8 +162,8 @@ def test_prices_rebuilt_from_contract_prices_and_the_calendar(answers: Answers) 
 def test_prices_that_were_cut_off_and_brought_up_to_date(answers: Answers) -> None:
     multiples, adjusteds = (expected(answers, file) for file in (UPDATED, UPDATED_ADJUSTED))
     for code, chain in chains(answers):
-        same_multiple_prices(answers, UPDATED, thinned(chain.updated, 25, 60), multiples.pop(code))
-        same_series(answers, UPDATED_ADJUSTED, thinned(chain.updated_adjusted, 25, 60), adjusteds.pop(code)["price"])
+        same_multiple_prices(answers, UPDATED, thinned(chain.updated, 25, 60), theirs=multiples.pop(code))
+        same_series(answers, UPDATED_ADJUSTED, thinned(chain.updated_adjusted, 25, 60), theirs=adjusteds.pop(code)["price"])
     assert not multiples and not adjusteds
 
 

@@ -51,7 +51,7 @@ def cases_of(answers: Answers) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     }
 
 
-def reference_full_merge(old: pd.DataFrame, new: pd.DataFrame, overwrite: bool) -> Merge:
+def reference_full_merge(old: pd.DataFrame, new: pd.DataFrame, *, overwrite: bool) -> Merge:
     """The old system's full merge with its two losses: overwriting keeps old stamps only, and a change is judged by
     values without stamps, so that rows with values seen elsewhere count as no change."""
     if not len(old) or not len(new):
@@ -67,7 +67,11 @@ def reference_full_merge(old: pd.DataFrame, new: pd.DataFrame, overwrite: bool) 
 
 
 def merge_as(mode: str, old: pd.DataFrame, new: pd.DataFrame) -> Merge:
-    return append_only_merge(old, new) if mode in APPENDING else reference_full_merge(old, new, mode == "full_merge_overwrite")
+    return (
+        append_only_merge(old, new)
+        if mode in APPENDING
+        else reference_full_merge(old, new, overwrite=mode == "full_merge_overwrite")
+    )
 
 
 def spike_of(merge: Merge) -> pd.Timestamp | None:
@@ -94,7 +98,7 @@ def test_every_merge_gives_the_same_rows_values_and_refusals(answers: Answers) -
         if not spike:
             theirs = outputs.pop((case, mode))
             answers.equal(OUTPUTS, merge.result.index, theirs.index)
-            answers.same(OUTPUTS, merge.result, theirs, TOLERANCE)
+            answers.same(OUTPUTS, merge.result, theirs, tolerance=TOLERANCE)
             rows_out.append(len(merge.result))
     answers.equal(STATUS, results, [result.split()[0].rstrip(":") for result in status["result"]])
     answers.equal(STATUS, rows_out, status.loc[status["result"] == "ok", "n_rows_out"])
@@ -119,7 +123,7 @@ def test_changes_have_the_same_size_in_average_daily_changes(answers: Answers) -
         theirs = units.pop(case)
         ours = spike_units(append_only_merge(*bars).result["FINAL"])
         answers.equal(UNITS, ours.index, theirs.index)
-        answers.same(UNITS, ours.to_frame("units"), theirs, TOLERANCE)
+        answers.same(UNITS, ours.to_frame("units"), theirs, tolerance=TOLERANCE)
     assert not units
 
 
@@ -129,7 +133,7 @@ def test_our_full_merge_loses_none_of_the_rows_that_the_old_one_lost(answers: An
     for case in ("flat_old_price_then_move", "all_new_older_than_old"):
         old, new = cases[case]
         for overwrite in (False, True):
-            merge = full_merge(old, new, overwrite)
+            merge = full_merge(old, new, overwrite=overwrite)
             assert new.index.isin(merge.result.index).all() and old.index.isin(merge.result.index).all(), case
             assert merge.join_date == new.index[~new.index.isin(old.index)].min(), case
 
@@ -149,7 +153,7 @@ def test_cleaning_drops_the_same_rows(answers: Answers) -> None:
     for case, theirs in tables.items():
         ours = clean_bars(bars, now, **{**none, **switches[case]})
         answers.equal(CLEANED, ours.index, theirs.index)
-        answers.same(CLEANED, ours, theirs, 0.0)
+        answers.same(CLEANED, ours, theirs, tolerance=0.0)
 
 
 @uses(PRICES, VOLUMES)
@@ -159,7 +163,7 @@ def test_daily_hourly_closing_and_volume_series_are_the_same(answers: Answers) -
         ours = series(answers.table(given).set_index("date").iloc[:, 0])
         theirs = answers.table(file).set_index("date").iloc[:, 0]
         answers.equal(file, ours.index, theirs.index)
-        answers.near(file, ours, theirs, TOLERANCE)
+        answers.near(file, ours, theirs, tolerance=TOLERANCE)
 
 
 @uses(PRICES)
@@ -174,7 +178,7 @@ def test_merging_frequencies_gives_the_same_table_but_for_one_tie_that_its_unsta
     tie = pd.Timestamp("2024-03-01 16:45")
     answers.equal(MERGED, ours.index, theirs.index)
     assert ours[tie] != theirs[tie]
-    answers.near(MERGED, ours.drop(tie), theirs.drop(tie), TOLERANCE)
+    answers.near(MERGED, ours.drop(tie), theirs.drop(tie), tolerance=TOLERANCE)
 
 
 @needs_shared("golden", "system_a")

@@ -47,7 +47,7 @@ def test_optimal_weights_equal_the_reference(method: str, solver: Solver, answer
     settings, searched, exact = METHODS[method]
     for estimates, table in cases(answers):
         weights = optimal_weights(estimates, settings, solver)
-        answers.near(ASSETS, weights, table[method], searched if solver == "slsqp" else exact, measure="whole")
+        answers.near(ASSETS, weights, table[method], tolerance=searched if solver == "slsqp" else exact, measure="whole")
 
 
 @uses(CORRELATION)

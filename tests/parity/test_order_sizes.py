@@ -49,7 +49,7 @@ def test_trades_to_the_edge_of_the_buffer(answers: Answers) -> None:
 @reads(BACKTEST)
 @pytest.mark.parametrize("rounded", [True, False])
 @pytest.mark.parametrize("to_edge", [True, False])
-def test_positions_within_the_buffer_over_time(rounded: bool, to_edge: bool, answers: Answers) -> None:
+def test_positions_within_the_buffer_over_time(*, rounded: bool, to_edge: bool, answers: Answers) -> None:
     table = answers.table(BACKTEST).set_index("date")
     span = Span(np.array([0]), np.array([len(table) - 1]))
     wanted, upper, lower = (Panel(table[[name]].set_axis(["X"], axis=1), span) for name in ("optimal", "top", "bot"))
@@ -60,7 +60,7 @@ def test_positions_within_the_buffer_over_time(rounded: bool, to_edge: bool, ans
         }
     )
     held = buffered_position(wanted, Buffers(upper, lower), BufferSection.of(config), rounded=rounded).values["X"]
-    answers.near(BACKTEST, held, table[f"buffered_edge{to_edge}_round{rounded}"], 0.0 if rounded else 1e-12)
+    answers.near(BACKTEST, held, table[f"buffered_edge{to_edge}_round{rounded}"], tolerance=0.0 if rounded else 1e-12)
 
 
 OVERRIDES = {
@@ -93,7 +93,7 @@ def test_two_overrides_at_once(answers: Answers) -> None:
     products = {(a, b): override(a) * override(b) for a, b in table.index}
     ours = {pair: numbers.get(product.kind, product.fraction) for pair, product in products.items()}
     named = {("0.0", "reduce_only"): 0.0, ("reduce_only", "0.0"): 0.0}
-    answers.equal_but(PRODUCT, ours, table["numeric"].to_dict(), named)
+    answers.equal_but(PRODUCT, ours, table["numeric"].to_dict(), named=named)
 
 
 @reads(SINGLE)
@@ -108,7 +108,7 @@ def limit(contracts: int | str) -> int | None:
     return None if contracts in (-1, "No limit") else int(contracts)
 
 
-def smallest_change(position: int, held_by_all: int, of_strategy: int | None, of_all: int | None, trade: int) -> int:
+def smallest_change(position: int, held_by_all: int, of_strategy: int | None, *, of_all: int | None, trade: int) -> int:
     """The trade nearest to the proposed one after which both limits hold, found by trying; where none does, the instrument's holds."""
     tried = range(-40, 41)
     within = [size for size in tried if of_all is None or abs(held_by_all + size) <= of_all]
@@ -132,14 +132,14 @@ def test_trades_under_limits_of_the_strategy_and_of_the_instrument(answers: Answ
     answers.equal(COMBINED, for_all, table["after_instrument_limit"])
     answers.equal(COMBINED, for_one, table["after_strategy_limit"])
     ours = {
-        row: apply_position_limits(own, total, trade, of_one, of_all)
+        row: apply_position_limits(own, total, trade, strategy_limit=of_one, instrument_limit=of_all)
         for row, (own, total, of_one, of_all, trade) in enumerate(cases)
     }
     theirs = dict(enumerate(table["final_trade"]))
-    right = {row: smallest_change(*case) for row, case in enumerate(cases)}
+    right = {row: smallest_change(*case[:3], of_all=case[3], trade=case[4]) for row, case in enumerate(cases)}
     named = {row: answer for row, answer in right.items() if answer != theirs[row]}
     assert len(named) == 310
-    answers.equal_but(COMBINED, ours, theirs, named)
+    answers.equal_but(COMBINED, ours, theirs, named=named)
 
 
 @reads(MINIMUM)
@@ -155,7 +155,7 @@ def test_the_most_that_a_strategy_may_hold(answers: Answers) -> None:
     ours = {(of_all, of_one): largest_position(Override(), of_one, of_all) for of_all, of_one in theirs}
     named = {(of_all, of_one): of_one for of_all, of_one in theirs if of_one is not None and (of_all is None or of_one < of_all)}
     assert len(named) == 6
-    answers.equal_but(MINIMUM, ours, theirs, named)
+    answers.equal_but(MINIMUM, ours, theirs, named=named)
 
 
 def traded(tx: Connection, contracts: int, when: datetime) -> None:
@@ -171,11 +171,11 @@ def room(folder: Path, text: str) -> int | None:
     with ledger.begin() as tx:
         done, since = 0, NOW - timedelta(days=1, seconds=5) if "last reset 1d+5s ago" in text else NOW
         for contracts, days, used in sorted(limits, key=lambda entry: entry[1]):
-            books.set_trade_limit(tx, books.ANY, "GOLD", days, contracts, NOW, "me", "test")
+            books.set_trade_limit(tx, books.ANY, "GOLD", days=days, contracts=contracts, now=NOW, who="me", why="test")
             if used > done:
                 traded(tx, used - done, since)
             done, since = used, NOW - timedelta(days=days, seconds=1)
-        left = books.tradeable_now(tx, "s", "GOLD", NOW)
+        left = books.tradeable_now(tx, "s", "GOLD", now=NOW)
     ledger.close()
     return left
 
@@ -190,4 +190,4 @@ def test_what_trade_limits_leave_of_a_trade(tmp_path: Path, answers: Answers) ->
     }
     named = {case: 0 for case in table.index if case[0] == "[(5, 1, 7)]"}
     assert len(named) == 10
-    answers.equal_but(TRADES, ours, table.to_dict(), named)
+    answers.equal_but(TRADES, ours, table.to_dict(), named=named)

@@ -68,7 +68,7 @@ def test_profit_and_loss_by_instrument_and_rule(backtest: Backtest) -> None:
 
 
 @pytest.mark.parametrize("by_sharpe_ratio", [False, True])
-def test_profit_and_loss_of_instruments_traded_alone(by_sharpe_ratio: bool) -> None:
+def test_profit_and_loss_of_instruments_traded_alone(*, by_sharpe_ratio: bool) -> None:
     theirs = read("more_positions", "system_a_pandl_subsystem").query("SR_costs == @by_sharpe_ratio")
     ours = system_a(use_SR_costs=by_sharpe_ratio).subsystem_accounts.by_instrument
     for code, table in theirs.groupby("instrument"):
@@ -100,7 +100,7 @@ def test_estimated_weights_of_instruments(case: str) -> None:
     section = system_a().config.instrument_weight_estimate.model_copy(update=ESTIMATES[case])
     backtest = system_a(use_instrument_weight_estimates=True, instrument_weight_estimate=section)
     theirs = read("more_positions", "system_a_estimated_weights_variants").query("case == @case")
-    assert_same(backtest.portfolio.estimates.table, pivoted(theirs, "weight", "instrument"), 1e-3, 1e-5)
+    assert_same(backtest.portfolio.estimates.table, pivoted(theirs, "weight", "instrument"), 1e-3, absolute=1e-5)
 
 
 def test_two_instruments_without_weight_and_one_held_long_only() -> None:
@@ -110,15 +110,17 @@ def test_two_instruments_without_weight_and_one_held_long_only() -> None:
         allocate_zero_instrument_weights_to_these_instruments=("US10", "V2X"),
         long_only_instruments=("MXP",),
     )
-    assert_same(backtest.portfolio.estimates.table, wide("system_a_estimated_zero_two_weights_raw"), 1e-4, 1e-6)
-    assert_same(backtest.stage("instrument_weights"), wide("system_a_estimated_zero_two_weights"), 1e-4, 1e-6)
+    assert_same(backtest.portfolio.estimates.table, wide("system_a_estimated_zero_two_weights_raw"), 1e-4, absolute=1e-6)
+    assert_same(backtest.stage("instrument_weights"), wide("system_a_estimated_zero_two_weights"), 1e-4, absolute=1e-6)
     assert_same(backtest.stage("idm"), wide("system_a_estimated_zero_two_idm"), 1e-4)
 
 
 @cache
 def with_two_more_markets() -> BacktestData:
     """The folder's data and the two instruments that the dynamic backtest needs beside them."""
-    prices, contracts = (read("more_positions", f"dynopt_backtest_input_{kind}_prices_EUR_KR10") for kind in ("adjusted", "multiple"))
+    prices, contracts = (
+        read("more_positions", f"dynopt_backtest_input_{kind}_prices_EUR_KR10") for kind in ("adjusted", "multiple")
+    )
     adjusted = {str(code): one.set_index("date")["price"] for code, one in prices.groupby("instrument")}
     multiple = {str(code): one.set_index("date").drop(columns="instrument") for code, one in contracts.groupby("instrument")}
     base = data()
@@ -147,5 +149,7 @@ def test_inputs_of_dynamic_optimisation(dynamic: Backtest) -> None:
 
 def test_positions_and_profit_and_loss_of_dynamic_optimisation(dynamic: Backtest) -> None:
     theirs = wide("backtest_optimised_positions", "dynopt")
-    pd.testing.assert_frame_equal(dynamic.stage("optimised_position")[theirs.columns], theirs, check_names=False, check_freq=False, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        dynamic.stage("optimised_position")[theirs.columns], theirs, check_names=False, check_freq=False, check_dtype=False
+    )
     assert_same(dynamic.stage("portfolio_pandl"), wide("backtest_pandl", "dynopt"))

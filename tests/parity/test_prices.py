@@ -204,13 +204,13 @@ def test_the_roll_step_appends_the_same_rows_and_refuses_the_same_rolls(golden: 
     for key, rule, prices, before, status in roll_cases(golden):
         forward_fill, patched = key[2:]
         if status == "ok":
-            after = roll_step(before, rule, prices, forward_fill)
+            after = roll_step(before, rule, prices, forward_fill=forward_fill)
             same_multiple_prices(after.tail(8), tails[key], key)
             same_series(back_adjust(after), adjusted[key]["price"], key)
             compared += 1
         elif patched:
             with pytest.raises(DataError, match="PRICE" if "PRICE" in status else "FORWARD"):
-                roll_step(before, rule, prices, forward_fill)
+                roll_step(before, rule, prices, forward_fill=forward_fill)
             refused += 1
     assert (compared, refused) == (194, 3)
 

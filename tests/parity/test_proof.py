@@ -54,11 +54,11 @@ def test_a_missing_figure_is_not_a_figure() -> None:
 def test_a_difference_has_to_be_named_with_our_answer_and_has_to_be_one() -> None:
     answers = Answers((LIMITS,), ())
     theirs = {"a": 1, "b": 2}
-    answers.equal_but(LIMITS, {"a": 1, "b": 3}, theirs, {"b": 3})
+    answers.equal_but(LIMITS, {"a": 1, "b": 3}, theirs, named={"b": 3})
     with pytest.raises(AssertionError, match="differ without being named"):
-        answers.equal_but(LIMITS, {"a": 1, "b": 3}, theirs, {"b": 4})
+        answers.equal_but(LIMITS, {"a": 1, "b": 3}, theirs, named={"b": 4})
     with pytest.raises(AssertionError, match="named as different, but equal"):
-        answers.equal_but(LIMITS, theirs, theirs, {"b": 2})
+        answers.equal_but(LIMITS, theirs, theirs, named={"b": 2})
 
 
 SKIPPING = """
@@ -96,6 +96,6 @@ def test_a_skip_fails_where_nothing_may_be_skipped(tmp_path: Path) -> None:
 def test_figures_relative_to_the_largest_of_their_column_are_so() -> None:
     theirs = pd.DataFrame({"x": [100.0, 1.0]})
     answers = Answers((IDM,), ())
-    answers.same(IDM, theirs + 1e-6, theirs, 1e-8, measure="largest")
+    answers.same(IDM, theirs + 1e-6, theirs, tolerance=1e-8, measure="largest")
     with pytest.raises(AssertionError):
-        answers.same(IDM, theirs + 1e-6, theirs, 1e-8)
+        answers.same(IDM, theirs + 1e-6, theirs, tolerance=1e-8)

@@ -33,28 +33,32 @@ def test_the_contracts_that_a_trade_uses_in_every_state(answers: Answers) -> Non
     theirs = {case: tuple(map(int, row)) for case, row in zip(table.index, answers_by_case.to_numpy(), strict=True)}
     ours = {}
     for state, position, trade in table.index:
-        trades = contract_trades(RollState(state), ROLL, position, trade)
+        trades = contract_trades(RollState(state), ROLL, position, trade=trade)
         by_contract = {leg.contract: leg.quantity for leg in trades}
         ours[state, position, trade] = (len(trades), by_contract.get(PRICED, 0), by_contract.get(FORWARD, 0))
     nothing = {case: (0, 0, 0) for case in theirs if case[2] == 0 and theirs[case][0]}
     bought = {case: (1, 0, case[2]) for case in theirs if case[0] in FORCED and case[1] == 0 and case[2] > 0}
     assert (len(nothing), len(bought)) == (27, 8)
-    answers.equal_but(ALLOCATION, ours, theirs, nothing | bought)
+    answers.equal_but(ALLOCATION, ours, theirs, named=nothing | bought)
 
 
 def hold(desk: Desk, positions: dict[str, int]) -> None:
     """Give the strategy `s` positions in the priced contracts, and every instrument its contracts."""
     with desk.ledger.begin() as tx:
         books.append_roll_events(
-            tx, [RollEvent(code, None, PRICED, FORWARD, FORWARD, "calendar") for code in positions], desk.now(), "test", "test"
+            tx,
+            [RollEvent(code, None, PRICED, FORWARD, FORWARD, "calendar") for code in positions],
+            desk.now(),
+            who="test",
+            why="test",
         )
         for code, quantity in positions.items():
             if quantity:
-                order(desk, tx, code, quantity, filled=quantity)
+                order(desk, tx, code, quantity=quantity, filled=quantity)
         books.complete_orders(tx, desk.now())
 
 
-def order(desk: Desk, tx: Connection, code: str, quantity: int, *, filled: int = 0, strategy: str = "s") -> None:
+def order(desk: Desk, tx: Connection, code: str, *, quantity: int, filled: int = 0, strategy: str = "s") -> None:
     """An instrument order, with so much of it filled in the priced contract."""
     put_order(
         tx,
@@ -72,7 +76,7 @@ def order(desk: Desk, tx: Connection, code: str, quantity: int, *, filled: int =
 def enter(desk: Desk, codes: Iterable[str], state: RollState) -> None:
     with desk.ledger.begin() as tx:
         for code in codes:
-            books.set_roll_state(tx, code, state, desk.now(), "test", "test")
+            books.set_roll_state(tx, code, state, now=desk.now(), who="test", why="test")
 
 
 def roll_orders(desk: Desk) -> dict[str, list[tuple[str, tuple[tuple[int, int], ...]]]]:
@@ -128,7 +132,7 @@ def test_the_states_that_may_follow_and_what_each_asks_for(desk: Desk, answers: 
         legs[state] = {contract for _, parts in roll_orders(desk).get("CORN", []) for contract, _ in parts}
     answers.equal(MACHINE, [len(legs[state]) == 2 for state, _ in states], table["double_sided"])
     answers.equal(MACHINE, [bool(legs[state]) for state, _ in states], table["requires_order_generation"])
-    idle = {state: contract_trades(state, ROLL, 3, 1) == [] for state in RollState}
+    idle = {state: contract_trades(state, ROLL, 3, trade=1) == [] for state in RollState}
     answers.equal(MACHINE, [idle[state] for state, _ in states], table["active_rolling"])
 
 
@@ -146,13 +150,13 @@ def test_a_roll_waits_for_a_trade_that_reduces_the_position(desk: Desk, answers:
     for position in sorted({position for _, position in theirs}):
         with desk.ledger.begin() as tx:
             if position != held:
-                order(desk, tx, "CORN", position - held, filled=position - held)
+                order(desk, tx, "CORN", quantity=position - held, filled=position - held)
             books.close_all_orders(tx, desk.now())
         held = position
         for trade in sorted({trade for trade, _ in theirs}):
             with desk.ledger.begin() as tx:
-                order(desk, tx, "CORN", trade, strategy="other")
+                order(desk, tx, "CORN", quantity=trade, strategy="other")
             ours[trade, position] = not roll_orders(desk) and bool(position)
     nothing = {case: False for case in theirs if theirs[case] and (case[0] == 0 or case[1] == 0)}
     assert len(nothing) == 6
-    answers.equal_but(REDUCING, ours, theirs, nothing)
+    answers.equal_but(REDUCING, ours, theirs, named=nothing)

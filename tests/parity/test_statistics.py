@@ -85,7 +85,7 @@ def test_percents_by_period_equal_the_reference(frequency: Frequency, portfolio:
 @pytest.mark.parametrize("frequency", ["daily", "weekly", "monthly", "annual"])
 @pytest.mark.parametrize("part", ["gross", "costs", "net"])
 @pytest.mark.parametrize("unit", ["percent", "money"])
-def test_every_statistic_equals_the_reference(unit: Any, part: Part, frequency: Frequency, portfolio: CurveGroup) -> None:
+def test_every_statistic_equals_the_reference(unit: Any, part: Part, frequency: Frequency, *, portfolio: CurveGroup) -> None:
     table = golden("system_a_portfolio_statistics", index="statistic")
     theirs = table[(table["frequency"] == frequency) & (table["curve"] == part) & (table["percent"] == (unit == "percent"))][
         "value"
@@ -152,7 +152,7 @@ COMMISSIONS = {
 @pytest.mark.parametrize("deflated", [True, False])
 @pytest.mark.parametrize("kind", COMMISSIONS)
 def test_every_kind_of_commission_costs_what_the_reference_charges(
-    kind: str, deflated: bool, rolls: float, backtest: Backtest, data: BacktestData
+    kind: str, *, deflated: bool, rolls: float, backtest: Backtest, data: BacktestData
 ) -> None:
     eurostx = replace(data.instrument("EUROSTX"), costs=COMMISSIONS[kind])
     costly = run_backtest(

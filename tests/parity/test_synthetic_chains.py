@@ -18,10 +18,10 @@ def test_every_stage_of_a_chain_is_the_same(answers: Answers) -> None:
     rule = rules(answers.table(RULES), "case")
     calendars, multiples, adjusteds = (dict(by(answers.table(file), "case")) for file in (CALENDARS, MULTIPLE, ADJUSTED))
     for case, prices in by(answers.table(PRICES), "case"):
-        same_calendar(answers, CALENDARS, approximate_roll_calendar(prices, rule[case]), calendars.pop(f"{case}__approx"))
+        same_calendar(answers, CALENDARS, approximate_roll_calendar(prices, rule[case]), theirs=calendars.pop(f"{case}__approx"))
         calendar = build_roll_calendar(prices, rule[case])
-        same_calendar(answers, CALENDARS, calendar, calendars.pop(case))
+        same_calendar(answers, CALENDARS, calendar, theirs=calendars.pop(case))
         multiple = build_multiple_prices(prices, calendar)
-        same_multiple_prices(answers, MULTIPLE, multiple, multiples.pop(case))
-        same_series(answers, ADJUSTED, back_adjust(multiple), adjusteds.pop(case)["price"])
+        same_multiple_prices(answers, MULTIPLE, multiple, theirs=multiples.pop(case))
+        same_series(answers, ADJUSTED, back_adjust(multiple), theirs=adjusteds.pop(case)["price"])
     assert not calendars and not multiples and not adjusteds

@@ -58,7 +58,9 @@ def test_scalars_are_pooled_over_all_instruments(backtest: Backtest) -> None:
 
 
 def test_capped_forecasts(backtest: Backtest) -> None:
-    assert_same_rows(backtest.stage("capped_forecast"), read("system_c", "forecasts_capped_tail60"), "forecast", "instrument", "rule")
+    assert_same_rows(
+        backtest.stage("capped_forecast"), read("system_c", "forecasts_capped_tail60"), "forecast", "instrument", "rule"
+    )
 
 
 def test_weights_of_rules(backtest: Backtest) -> None:

@@ -68,7 +68,7 @@ def test_weights_before_they_are_smoothed(variant: str) -> None:
     for code, theirs in read("more", f"{variant}_forecast_weights_raw").groupby("instrument"):
         wanted = pivoted(theirs, "weight", "rule")
         ours = tables[str(code)]
-        assert_same(ours.set_axis(wanted.index) if len(ours) == 1 else ours, wanted, tolerance, dust)
+        assert_same(ours.set_axis(wanted.index) if len(ours) == 1 else ours, wanted, tolerance, absolute=dust)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -15,7 +15,6 @@ from tradeflow_core.strategy.common.volatility import mixed_vol, robust_vol, sim
 pytestmark = needs_shared("golden", "vol")
 
 
-
 def daily(price: pd.Series) -> pd.Series:
     """The last price of each business day."""
     return Calendar.spanning([price.index]).last({"price": price}).values["price"]

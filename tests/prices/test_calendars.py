@@ -182,17 +182,19 @@ def test_a_phantom_row_keeps_the_last_contract_open_until_after_now() -> None:
     prices = three_quarters()
     calendar = build_roll_calendar(prices, AHEAD)
     now = pd.Timestamp("2024-03-20 12:00")
-    opened = append_phantom_row(calendar, prices, AHEAD, now)
+    opened = append_phantom_row(calendar, prices, AHEAD, now=now)
     assert opened.index[-1] == now + pd.Timedelta(days=5)
     assert opened.iloc[-1].tolist() == [YEAR[6], YEAR[9], YEAR[9]]
-    assert append_phantom_row(calendar, prices, AHEAD, calendar.index[-1] - pd.Timedelta(1)).equals(calendar)
-    assert append_phantom_row(calendar.assign(next_contract=20300300), prices, AHEAD, now)["next_contract"].tolist() == [20300300]
+    assert append_phantom_row(calendar, prices, AHEAD, now=calendar.index[-1] - pd.Timedelta(1)).equals(calendar)
+    assert append_phantom_row(calendar.assign(next_contract=20300300), prices, AHEAD, now=now)["next_contract"].tolist() == [
+        20300300
+    ]
 
 
 def test_repairing_a_calendar_moves_its_dates_to_stamps_with_prices() -> None:
     prices = three_quarters()
     given_dates = build_roll_calendar(prices, AHEAD).set_index(pd.DatetimeIndex(["2024-03-01 12:34"], name="date"))
-    repaired = repair_roll_calendar(given_dates, prices, AHEAD, pd.Timestamp("2024-03-20"))
+    repaired = repair_roll_calendar(given_dates, prices, AHEAD, now=pd.Timestamp("2024-03-20"))
     assert repaired.index.tolist() == [pd.Timestamp("2024-03-01 23:00"), pd.Timestamp("2024-03-25")]
     assert check_roll_calendar(repaired.iloc[:1], prices).empty
 

@@ -82,7 +82,7 @@ def test_contracts_with_days_step_through_the_known_ones() -> None:
     assert rule.carry_of(20240105, weekly) == 20240315
     with pytest.raises(DataError, match="20240321"):
         rule.next_held(20240321, weekly)
-    assert find_adjacent_contract(20240321, "HMUZ", 1, weekly) is None
+    assert find_adjacent_contract(20240321, "HMUZ", 1, known=weekly) is None
 
 
 def test_without_known_contracts_the_day_is_carried_over() -> None:

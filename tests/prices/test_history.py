@@ -20,7 +20,7 @@ CODE = "EUROSTX"
 def compare_history(before: pd.Series, after: pd.Series) -> HistoryChange | None:
     """What is different in `after`, up to the last stamp of `before`."""
     was_at, now_at = (pd.DatetimeIndex(prices.index).asi8 for prices in (before, after))
-    return compare_prices(was_at, before.to_numpy(), now_at, after.to_numpy())
+    return compare_prices(was_at, before.to_numpy(), now_at, now=after.to_numpy())
 
 
 def series(values: dict[int, float]) -> pd.Series:
@@ -33,7 +33,9 @@ def series(values: dict[int, float]) -> pd.Series:
     before=st.dictionaries(st.integers(0, 40), st.sampled_from([1.0, 2.0, np.nan]), min_size=1),
     after=st.dictionaries(st.integers(0, 60), st.sampled_from([1.0, 2.0, np.nan])),
 )
-def test_every_difference_up_to_the_old_end_is_counted_and_nothing_after_it(before: dict[int, float], after: dict[int, float]) -> None:
+def test_every_difference_up_to_the_old_end_is_counted_and_nothing_after_it(
+    before: dict[int, float], after: dict[int, float]
+) -> None:
     found = compare_history(series(before), series(after))
     kept = {n: value for n, value in after.items() if n <= max(before)}
     changed = {n for n in before.keys() & kept.keys() if not np.array_equal(before[n], kept[n], equal_nan=True)}
@@ -63,7 +65,7 @@ def test_new_bars_and_rolls_leave_the_past_as_it_was(trading_desk: Desk) -> None
     desk = trading_desk
     desk.clock.wait(86400)
     assert said(desk) == ""
-    roll_prices(desk, CODE, "person", "me", "now")
+    roll_prices(desk, CODE, "person", who="me", why="now")
     desk.clock.wait(86400)
     assert said(desk) == ""
     assert changed_history(desk).passed and not desk.store.exists(HISTORY_CHANGES, CODE)
@@ -91,7 +93,17 @@ def test_a_corrected_price_is_told(trading_desk: Desk) -> None:
     prices = desk.store.read("multiple_prices", CODE)
     row = prices[prices["PRICE"].notna()].iloc[-30]
     with desk.ledger.begin() as tx:
-        record_mark(tx, CODE, int(row["PRICE_CONTRACT"]), row.name.to_pydatetime(), 1.0, "manual", desk.now(), "me", "bad")
+        record_mark(
+            tx,
+            CODE,
+            int(row["PRICE_CONTRACT"]),
+            time=row.name.to_pydatetime(),
+            price=1.0,
+            source="manual",
+            now=desk.now(),
+            who="me",
+            why="bad",
+        )
     assert said(desk) == f"1 changed, the first at {row.name:%Y-%m-%d %H:%M} UTC"
 
 

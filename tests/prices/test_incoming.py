@@ -30,14 +30,14 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 class OddBroker:
     """A broker that sends strange bars of one contract and frequency, and is honest in everything else."""
 
-    def __init__(self, broker: Broker, contract: int, change: Change, frequency: str = "D") -> None:
+    def __init__(self, broker: Broker, contract: int, change: Change, *, frequency: str = "D") -> None:
         self.honest, self._odd, self._change = broker, (contract, frequency), change
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.honest, name)
 
-    def bars(self, instrument: str, contract: int, frequency: str, *window: Any) -> pd.DataFrame:
-        bars = self.honest.bars(instrument, contract, frequency, *window)
+    def bars(self, instrument: str, contract: int, frequency: str, **window: Any) -> pd.DataFrame:
+        bars = self.honest.bars(instrument, contract, frequency, **window)
         return self._change(bars.copy()) if (contract, frequency) == self._odd and len(bars) else bars
 
 
@@ -53,7 +53,7 @@ def desk_with(seeded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         bars = stored_bars(desk, CODE)
         newest = bars.index[(bars["contract"] == priced(desk)) & (bars["frequency"] == frequency)][-NEW:]
         desk.store.write("contract_prices", CODE, bars.drop(newest).reset_index(drop=True))
-        desk.__dict__["broker"] = OddBroker(desk.broker, priced(desk), change, frequency)
+        desk.__dict__["broker"] = OddBroker(desk.broker, priced(desk), change, frequency=frequency)
         return desk
 
     return make
@@ -137,7 +137,9 @@ def test_negative_prices_are_dropped_with_an_alert_where_the_settings_say_so(des
 
 
 @pytest.mark.parametrize(("frequency", "kept"), [("D", True), ("H", False)])
-def test_a_bar_without_volume_counts_if_daily_and_not_if_hourly(desk_with: Callable[..., Desk], frequency: str, kept: bool) -> None:
+def test_a_bar_without_volume_counts_if_daily_and_not_if_hourly(
+    desk_with: Callable[..., Desk], frequency: str, *, kept: bool
+) -> None:
     desk = desk_with(put("VOLUME", 0.0), frequency)
     assert ("dropped" in update(desk)) is not kept
     assert (newest(desk, frequency)["VOLUME"] == 0).any() == kept
@@ -210,10 +212,10 @@ class QuarterHours(OddBroker):
     def __init__(self, broker: Broker) -> None:
         self.honest = broker
 
-    def bars(self, instrument: str, contract: int, frequency: str, *window: Any) -> pd.DataFrame:
+    def bars(self, instrument: str, contract: int, frequency: str, **window: Any) -> pd.DataFrame:
         if frequency != "15M":
-            return self.honest.bars(instrument, contract, frequency, *window)
-        hours = self.honest.bars(instrument, contract, "H", *window)
+            return self.honest.bars(instrument, contract, frequency, **window)
+        hours = self.honest.bars(instrument, contract, "H", **window)
         quarters = [hours.assign(start=hours["start"] + pd.Timedelta(minutes=15 * n)) for n in range(4)]
         every = pd.concat(quarters).sort_values("start", ignore_index=True)
         return every.assign(end=every["start"] + pd.Timedelta(minutes=15), frequency=frequency)

@@ -26,19 +26,23 @@ def random_bars(dice: np.random.Generator, number: int) -> pd.DataFrame:
     """Bars of two contracts and both frequencies, in no order."""
     hours = dice.choice(4000, size=number, replace=False)
     start = pd.Timestamp("2023-01-02", tz="UTC") + pd.to_timedelta(hours, unit="h")
-    frame = pd.DataFrame({"start": start, "end": start + pd.Timedelta(hours=1), "FINAL": dice.normal(100, 1, number), "VOLUME": 1.0})
+    frame = pd.DataFrame(
+        {"start": start, "end": start + pd.Timedelta(hours=1), "FINAL": dice.normal(100, 1, number), "VOLUME": 1.0}
+    )
     frame = frame.assign(contract=dice.choice(CONTRACTS[:2], number), frequency=dice.choice(["D", "H"], number))
     return frame.reindex(columns=BAR_COLUMNS).astype(BAR_TYPES)
 
 
 def arrive(desk: Desk, batch: pd.DataFrame) -> None:
     stored = stored_closes(desk, "US10")
-    store_bars(desk, "US10", not_stored(in_order(batch), stored), Collected(stored), check=False)
+    store_bars(desk, "US10", not_stored(in_order(batch), stored), report=Collected(stored), check=False)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=seeds, number=st.integers(2, 80), parts=st.integers(1, 5))
-def test_bars_are_the_same_in_whatever_order_and_however_often_they_arrive(desk: Desk, seed: int, number: int, parts: int) -> None:
+def test_bars_are_the_same_in_whatever_order_and_however_often_they_arrive(
+    desk: Desk, seed: int, number: int, *, parts: int
+) -> None:
     dice = np.random.default_rng(seed)
     bars = random_bars(dice, number)
     desk.store.delete("contract_prices", "US10")
@@ -85,7 +89,9 @@ def random_market(dice: np.random.Generator, days: int, gaps: float) -> tuple[pd
         for contract, series in prices.items()
     ]
     after = [pd.NaT, *(stamps[roll] for roll in rolls)]
-    events = pd.DataFrame({"after": pd.Series(after).dt.tz_convert("UTC").astype("datetime64[us, UTC]"), "price_contract": CONTRACTS[:-1]})
+    events = pd.DataFrame(
+        {"after": pd.Series(after).dt.tz_convert("UTC").astype("datetime64[us, UTC]"), "price_contract": CONTRACTS[:-1]}
+    )
     return pd.concat(frames, ignore_index=True), events.assign(forward_contract=CONTRACTS[1:], carry_contract=CONTRACTS[1:])
 
 
@@ -118,7 +124,7 @@ def test_the_increment_of_each_day_gives_what_the_rebuild_gives(seed: int, days:
     later = full.index[full.index > last]
     multiple = full[full.index <= later[0]]
     adjusted = back_adjust(multiple)
-    for day in later[1:: max(len(later) // 4, 1)].union(later[-1:]):
+    for day in later[1 :: max(len(later) // 4, 1)].union(later[-1:]):
         seen = full[(full.index > last) & (full.index <= day)]
         columns = ("PRICE", "FORWARD", "CARRY")
         parts = [
@@ -135,7 +141,9 @@ def test_the_increment_of_each_day_gives_what_the_rebuild_gives(seed: int, days:
 
 @settings(max_examples=60, deadline=None)
 @markets
-def test_adjusted_changes_are_price_changes_within_a_contract_and_real_ones_across_rolls(seed: int, days: int, gaps: float) -> None:
+def test_adjusted_changes_are_price_changes_within_a_contract_and_real_ones_across_rolls(
+    seed: int, days: int, gaps: float
+) -> None:
     prices, events = random_market(np.random.default_rng(seed), days, gaps)
     multiple = build_from_events(prices, events)
     priced = multiple[multiple["PRICE"].notna()]

@@ -90,7 +90,7 @@ def test_a_quote_in_the_second_after_a_roll_belongs_to_no_contract() -> None:
 
 @pytest.mark.parametrize("tz", [None, "UTC"])
 @pytest.mark.parametrize("text", [False, True])
-def test_prices_come_back_with_the_time_zone_and_form_of_ids_that_they_had(tz: str | None, text: bool) -> None:
+def test_prices_come_back_with_the_time_zone_and_form_of_ids_that_they_had(tz: str | None, *, text: bool) -> None:
     table = {str(contract) if text else contract: series for contract, series in all_prices(tz).items()}
     rows = calendar(*TWO_ROLLS, tz=tz)
     multiple = build_multiple_prices(table, rows.astype(str) if text else rows)
@@ -200,7 +200,7 @@ def test_what_a_rebuild_changes_is_named_by_kind() -> None:
     assert compare_multiple_prices(original, original).empty
 
 
-def new_prices(column: str, contract: int, first: int, values: list[float]) -> pd.DataFrame:
+def new_prices(column: str, contract: int, first: int, *, values: list[float]) -> pd.DataFrame:
     index = pd.date_range(DAYS[first], periods=len(values), freq="D")
     return pd.DataFrame({"column": column, "contract": contract, "date": index, "price": values})
 
@@ -212,7 +212,7 @@ def existing() -> pd.DataFrame:
 
 
 def test_an_update_fills_gaps_and_adds_rows_but_never_changes_a_price() -> None:
-    updated = update_multiple(existing(), new_prices("PRICE", MARCH, 1, [92, 93, 94, 95]))
+    updated = update_multiple(existing(), new_prices("PRICE", MARCH, 1, values=[92, 93, 94, 95]))
     assert updated["PRICE"].tolist() == [1, 2, 93, 4, 95]
     np.testing.assert_equal(updated["FORWARD"].to_numpy(), [11, 12, 13, 14, np.nan])
     assert updated["CARRY_CONTRACT"].tolist() == [SEPTEMBER] * 5
@@ -222,21 +222,21 @@ def test_an_update_reaches_no_further_back_than_the_contract_or_the_new_series()
     table = existing()
     table.loc[DAYS[:2], "PRICE_CONTRACT"] = 20231200
     table.loc[DAYS[1], "PRICE"] = np.nan
-    updated = update_multiple(table, new_prices("PRICE", MARCH, 0, [91, 92, 93, 94]))
+    updated = update_multiple(table, new_prices("PRICE", MARCH, 0, values=[91, 92, 93, 94]))
     np.testing.assert_equal(updated["PRICE"].to_numpy(), [1, np.nan, 93, 4])
-    odd = new_prices("PRICE", MARCH, 0, [90]).assign(date=DAYS[2] - pd.Timedelta(hours=1))
+    odd = new_prices("PRICE", MARCH, 0, values=[90]).assign(date=DAYS[2] - pd.Timedelta(hours=1))
     assert update_multiple(existing(), odd).equals(existing())
 
 
 def test_a_series_that_begins_after_the_end_waits_until_prices_have_grown_past_it() -> None:
-    late = new_prices("FORWARD", JUNE, 5, [96])
+    late = new_prices("FORWARD", JUNE, 5, values=[96])
     assert update_multiple(existing(), late).equals(existing())
-    assert len(update_multiple(existing(), pd.concat([late, new_prices("FORWARD", JUNE, 3, [94])]))) == 5
+    assert len(update_multiple(existing(), pd.concat([late, new_prices("FORWARD", JUNE, 3, values=[94])]))) == 5
 
 
 def test_new_prices_of_another_contract_are_refused() -> None:
     with pytest.raises(DataError, match=f"{DECEMBER}.*{MARCH}"):
-        update_multiple(existing(), new_prices("PRICE", DECEMBER, 3, [1]))
+        update_multiple(existing(), new_prices("PRICE", DECEMBER, 3, values=[1]))
 
 
 def test_adjusted_prices_grow_and_refuse_a_roll_that_nobody_recorded() -> None:

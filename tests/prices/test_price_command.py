@@ -30,7 +30,9 @@ def answer(desk: Desk, *arguments: str) -> Any:
 def test_a_region_is_updated_and_the_others_are_left_alone(trading_desk: Desk) -> None:
     files = {code: trading_desk.store.path("adjusted_prices", code).stat().st_mtime_ns for code in trading_desk.universe}
     assert answer(trading_desk, "update", "--region", "emea") == {"updated": ["EUROSTX"], "failed": {}}
-    changed = [code for code, time in files.items() if trading_desk.store.path("adjusted_prices", code).stat().st_mtime_ns != time]
+    changed = [
+        code for code, time in files.items() if trading_desk.store.path("adjusted_prices", code).stat().st_mtime_ns != time
+    ]
     assert changed == ["EUROSTX"]
 
 
@@ -59,7 +61,10 @@ def test_a_full_refresh_of_a_window_fills_what_is_missing_there_and_only_there(t
     desk = trading_desk
     before = stored_bars(desk, "US10")
     daily = before["frequency"] == "D"
-    inside, outside = daily & before["end"].between("2023-03-01", "2023-03-31"), daily & before["end"].between("2023-05-01", "2023-05-31")
+    inside, outside = (
+        daily & before["end"].between("2023-03-01", "2023-03-31"),
+        daily & before["end"].between("2023-05-01", "2023-05-31"),
+    )
     desk.store.write("contract_prices", "US10", before[~(inside | outside)].reset_index(drop=True))
     assert answer(desk, "update", "US10", "--full-refresh", "--start", "2023-02-01", "--end", "2023-04-01")["updated"] == ["US10"]
     after = stored_bars(desk, "US10")
@@ -201,9 +206,7 @@ def test_an_expired_key_contract_raises_an_alarm_also_when_it_is_the_carry_contr
 def test_a_contract_that_the_broker_does_not_know_is_not_sampled(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        tx.exec_driver_sql(
-            "insert into contracts values ('US10', 20240201, '2024-06-30', 1, '2024-01-01 00:00:00')"
-        )
+        tx.exec_driver_sql("insert into contracts values ('US10', 20240201, '2024-06-30', 1, '2024-01-01 00:00:00')")
     assert 20240201 not in update_sampled_contracts(desk, "US10")
     with desk.ledger.read() as view:
         assert not contracts_of(view, "US10")["sampling"][20240201]

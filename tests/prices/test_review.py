@@ -92,7 +92,9 @@ def test_a_refused_batch_is_stored_by_the_update_after_its_spike_was_accepted(tr
     assert len(stored_bars(desk, CODE)) == before
     bars = review_bars(desk, CODE)
     (found,) = suspects(desk, CODE, bars)
-    decide_prices(desk, CODE, bars, [PriceDecision(found.contract, found.time, "accept")], "me", "the quoting changed")
+    decide_prices(
+        desk, CODE, bars, decisions=[PriceDecision(found.contract, found.time, "accept")], who="me", why="the quoting changed"
+    )
     assert suspects(desk, CODE, review_bars(desk, CODE)) == []
     run_stages(desk, CODE)
     assert len(stored_bars(desk, CODE)) == before + 3
@@ -106,7 +108,9 @@ def test_a_rejected_bar_counts_nowhere_and_stays_what_the_broker_sent(trading_de
     desk = trading_desk
     contract, time, _ = bad_tick(desk)
     before, stored = prices_of(desk, contract), stored_bars(desk, CODE)
-    decide_prices(desk, CODE, review_bars(desk, CODE), [PriceDecision(contract, time, "reject")], "me", "bad tick")
+    decide_prices(
+        desk, CODE, review_bars(desk, CODE), decisions=[PriceDecision(contract, time, "reject")], who="me", why="bad tick"
+    )
     pd.testing.assert_series_equal(prices_of(desk, contract), before.drop(pd.Timestamp(time)))
     pd.testing.assert_frame_equal(stored_bars(desk, CODE), stored)
     assert len(marked_bars(desk, CODE)) == len(stored) - 1
@@ -117,7 +121,14 @@ def test_a_rejected_bar_counts_nowhere_and_stays_what_the_broker_sent(trading_de
 def test_a_replaced_close_moves_open_high_and_low_by_as_much_and_leaves_the_volume(trading_desk: Desk) -> None:
     desk = trading_desk
     contract, time, price = bad_tick(desk)
-    decide_prices(desk, CODE, review_bars(desk, CODE), [PriceDecision(contract, time, "replace", 2 * price)], "me", "typing error")
+    decide_prices(
+        desk,
+        CODE,
+        review_bars(desk, CODE),
+        decisions=[PriceDecision(contract, time, "replace", 2 * price)],
+        who="me",
+        why="typing error",
+    )
     assert prices_of(desk, contract)[pd.Timestamp(time)] == 2 * price
     raw, marked = (
         frame[(frame["contract"] == contract) & (frame["frequency"] == "D") & (frame["end"] == time)].iloc[0]
@@ -135,10 +146,10 @@ def test_a_replacement_that_is_a_spike_itself_needs_to_be_confirmed(trading_desk
     contract, time, price = bad_tick(desk)
     wrong = [PriceDecision(contract, time, "replace", 5 * price)]
     with pytest.raises(DataError, match=r"moves .* average days itself"):
-        decide_prices(desk, CODE, review_bars(desk, CODE), wrong, "me", "really")
+        decide_prices(desk, CODE, review_bars(desk, CODE), decisions=wrong, who="me", why="really")
     with desk.ledger.read() as view:
         assert "manual" not in set(marks_of(view, CODE)["source"])
-    decide_prices(desk, CODE, review_bars(desk, CODE), wrong, "me", "really", trust=True)
+    decide_prices(desk, CODE, review_bars(desk, CODE), decisions=wrong, who="me", why="really", trust=True)
     assert prices_of(desk, contract)[pd.Timestamp(time)] == 5 * price
 
 
@@ -146,7 +157,7 @@ def test_the_newest_decision_about_a_price_counts(trading_desk: Desk) -> None:
     desk = trading_desk
     contract, time, price = bad_tick(desk)
     for verdict in ("reject", "accept"):
-        decide_prices(desk, CODE, review_bars(desk, CODE), [PriceDecision(contract, time, verdict)], "me", "x")  # type: ignore[arg-type]
+        decide_prices(desk, CODE, review_bars(desk, CODE), decisions=[PriceDecision(contract, time, verdict)], who="me", why="x")  # type: ignore[arg-type]
     assert prices_of(desk, contract)[pd.Timestamp(time)] == price
 
 
@@ -161,13 +172,21 @@ def test_the_newest_decision_about_a_price_counts(trading_desk: Desk) -> None:
 def test_a_decision_about_nothing_is_refused(trading_desk: Desk, decision, message: str) -> None:
     contract, time, _ = bad_tick(trading_desk)
     with pytest.raises(DataError, match=message):
-        decide_prices(trading_desk, CODE, review_bars(trading_desk, CODE), [decision(contract, time)], "me", "x")
+        decide_prices(
+            trading_desk, CODE, review_bars(trading_desk, CODE), decisions=[decision(contract, time)], who="me", why="x"
+        )
 
 
 def test_a_dry_run_records_nothing(trading_desk: Desk) -> None:
     contract, time, _ = bad_tick(trading_desk)
     table = decide_prices(
-        trading_desk, CODE, review_bars(trading_desk, CODE), [PriceDecision(contract, time, "reject")], "me", "x", dry_run=True
+        trading_desk,
+        CODE,
+        review_bars(trading_desk, CODE),
+        decisions=[PriceDecision(contract, time, "reject")],
+        who="me",
+        why="x",
+        dry_run=True,
     )
     assert np.isnan(table["becomes"].iloc[0])
     with trading_desk.ledger.read() as view:
@@ -184,7 +203,7 @@ def test_a_rate_that_goes_from_1_to_50_is_refused_until_a_person_accepts_it(trad
     bars = review_rates(desk, "EUR")
     (found,) = suspects(desk, "EURUSD", bars)
     assert (found.contract, found.time, found.stored) == (0, stored.index[-3].to_pydatetime(), False)
-    decide_prices(desk, "EURUSD", bars, [PriceDecision(0, found.time, "accept")], "me", "devalued")
+    decide_prices(desk, "EURUSD", bars, decisions=[PriceDecision(0, found.time, "accept")], who="me", why="devalued")
     update_spot_fx(desk, "EUR")
     assert len(stored_fx(desk)["EURUSD"]) == len(stored)
 
@@ -197,10 +216,19 @@ def test_a_stored_rate_can_be_replaced_or_rejected(trading_desk: Desk) -> None:
     desk.store.write("spot_fx", "EURUSD", bad)
     time = rates.index[-3].to_pydatetime()
     assert suspects(desk, "EURUSD", review_rates(desk, "EUR"))[0].time == time
-    decide_prices(desk, "EURUSD", review_rates(desk, "EUR"), [PriceDecision(0, time, "replace", float(rates.iloc[-3]))], "me", "typing error")
+    decide_prices(
+        desk,
+        "EURUSD",
+        review_rates(desk, "EUR"),
+        decisions=[PriceDecision(0, time, "replace", float(rates.iloc[-3]))],
+        who="me",
+        why="typing error",
+    )
     pd.testing.assert_series_equal(stored_fx(desk)["EURUSD"], rates)
     pd.testing.assert_series_equal(update_spot_fx(desk, "EUR"), rates)
-    decide_prices(desk, "EURUSD", review_rates(desk, "EUR"), [PriceDecision(0, time, "reject")], "me", "no trade")
+    decide_prices(
+        desk, "EURUSD", review_rates(desk, "EUR"), decisions=[PriceDecision(0, time, "reject")], who="me", why="no trade"
+    )
     pd.testing.assert_series_equal(stored_fx(desk)["EURUSD"], rates.drop(rates.index[-3]))
     with desk.ledger.read() as view:
         assert len(rate_marks_of(view, "EURUSD")) == 1 and marks_of(view, "EURUSD").empty

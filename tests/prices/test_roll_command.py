@@ -71,7 +71,9 @@ def test_the_list_is_sorted_by_urgency_and_names_the_allowed_states(trading_desk
     urgency = [row["urgency"] for row in rows]
     assert urgency == sorted(urgency)
     assert all(row["urgency"] == min(row["days_to_roll"], row["days_to_expiry"], row["days_to_carry_expiry"]) for row in rows)
-    assert all(row["allowed"] == [state.value for state in allowed_states(RollState(row["state"]), row["position"])] for row in rows)
+    assert all(
+        row["allowed"] == [state.value for state in allowed_states(RollState(row["state"]), row["position"])] for row in rows
+    )
     assert "Rolls, the most urgent first" in run(trading_desk).output
 
 
@@ -89,14 +91,14 @@ def test_every_state_can_be_explained(trading_desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_the_transition_table_decides_and_a_refusal_lists_what_is_allowed(trading_desk: Desk, flat: bool) -> None:
+def test_the_transition_table_decides_and_a_refusal_lists_what_is_allowed(trading_desk: Desk, *, flat: bool) -> None:
     desk = trading_desk
     code, position = (CODE, 0) if flat else held(desk)
     for before in (state for state in RollState if state != RollState.ROLL_ADJUSTED):
         allowed = allowed_states(before, position)
         for after in (state for state in RollState if state != RollState.ROLL_ADJUSTED or state not in allowed):
             with desk.ledger.begin() as tx:
-                set_roll_state(tx, code, before, desk.now(), "me", "begin")
+                set_roll_state(tx, code, before, now=desk.now(), who="me", why="begin")
             result = run(desk, "set", code, after.value)
             assert (result.exit_code == 0) == (after in allowed), (before, after, result.output)
             assert state_of(desk, code) == (after if after in allowed else before)
@@ -126,14 +128,16 @@ def test_a_roll_of_prices_shows_both_and_asks_and_no_changes_nothing(trading_des
 def test_a_confirmed_roll_rebuilds_the_prices_at_once_as_the_preview_showed_them(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, CODE, RollState.PASSIVE, desk.now(), "me", "x")
+        set_roll_state(tx, CODE, RollState.PASSIVE, now=desk.now(), who="me", why="x")
     shown = answer(desk, "preview", CODE)
     assert "[y/N]" in run(desk, "set", CODE, "Roll_Adjusted", "--why", "volume has moved", text="y\n").output
     assert len(shown["multiple_after"]) == len(shown["adjusted_before"]) == 6
     now = desk.store.read("multiple_prices", CODE)
     assert int(now["PRICE_CONTRACT"].iloc[-1]) == shown["roll"]["price_contract"]
     assert now["PRICE"].iloc[-6:].tolist() == [row["PRICE"] for row in shown["multiple_after"]]
-    assert desk.store.read("adjusted_prices", CODE)["price"].iloc[-6:].tolist() == [row["price"] for row in shown["adjusted_after"]]
+    assert desk.store.read("adjusted_prices", CODE)["price"].iloc[-6:].tolist() == [
+        row["price"] for row in shown["adjusted_after"]
+    ]
     assert state_of(desk) == "No_Roll"
     assert events(desk).iloc[-1]["reason"] == "person"
 
@@ -143,8 +147,8 @@ def test_the_contracts_of_a_roll_are_looked_up_at_the_broker_and_sampled_from_th
     with desk.ledger.begin() as tx:
         before, known = current_roll(tx, CODE), contract_facts(tx, CODE)
         assert before is not None
-        record_contracts(tx, CODE, {before.forward_contract: (date(2030, 1, 1), True)}, desk.now())
-    event = roll_prices(desk, CODE, "person", "me", "I say so")
+        record_contracts(tx, CODE, {before.forward_contract: (date(2030, 1, 1), True)}, now=desk.now())
+    event = roll_prices(desk, CODE, "person", who="me", why="I say so")
     with desk.ledger.read() as view:
         facts = contract_facts(view, CODE)
     for contract in (event.price_contract, event.forward_contract, event.carry_contract):
@@ -156,10 +160,12 @@ def test_the_contracts_of_a_roll_are_looked_up_at_the_broker_and_sampled_from_th
 def test_a_roll_needs_contracts_that_exist(trading_desk: Desk) -> None:
     desk, forgotten = trading_desk, 20240201
     with desk.ledger.begin() as tx:
-        record_contracts(tx, CODE, {forgotten: (date(2024, 2, 20), False)}, desk.now())
+        record_contracts(tx, CODE, {forgotten: (date(2024, 2, 20), False)}, now=desk.now())
     refresh_expiries(desk, CODE, [forgotten])
     with desk.ledger.read() as view:
-        assert contract_facts(view, CODE)[forgotten] == (date(2024, 2, 20), False), "what the broker has forgotten stays as recorded"
+        assert contract_facts(view, CODE)[forgotten] == (date(2024, 2, 20), False), (
+            "what the broker has forgotten stays as recorded"
+        )
     with pytest.raises(StateError, match="the broker has no contract 2040-12; wait until it is listed"):
         refresh_expiries(desk, CODE, [20401200])
 
@@ -187,7 +193,7 @@ def test_no_open_means_reduce_only_as_long_as_it_lasts_and_an_earlier_override_s
     desk = trading_desk
     half = Override(OverrideKind.FRACTION, 0.5, "half size")
     with desk.ledger.begin() as tx:
-        set_override(tx, ANY, CODE, half, desk.now(), "me")
+        set_override(tx, ANY, CODE, override=half, now=desk.now(), who="me")
     assert run(desk, "set", CODE, "No_Open").exit_code == 0
     with desk.ledger.read() as view:
         during = override_for(view, "trend_carry", CODE)
@@ -201,7 +207,7 @@ def test_no_open_means_reduce_only_as_long_as_it_lasts_and_an_earlier_override_s
 def test_a_stricter_override_is_not_weakened_by_no_open(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        set_override(tx, ANY, CODE, Override(OverrideKind.NO_TRADING, 0.0, "sanctions"), desk.now(), "me")
+        set_override(tx, ANY, CODE, override=Override(OverrideKind.NO_TRADING, 0.0, "sanctions"), now=desk.now(), who="me")
     run(desk, "set", CODE, "No_Open")
     with desk.ledger.read() as view:
         assert override_for(view, "trend_carry", CODE).kind == "no_trading"
@@ -211,12 +217,12 @@ def test_a_trade_limit_that_is_too_small_for_a_forced_roll_is_warned_of(trading_
     desk = trading_desk
     code, position = held(desk)
     with desk.ledger.begin() as tx:  # what the day has traded counts as well
-        set_trade_limit(tx, ANY, code, 1, 2 * abs(position), desk.now(), "me", "careful")
+        set_trade_limit(tx, ANY, code, days=1, contracts=2 * abs(position), now=desk.now(), who="me", why="careful")
     warnings = answer(desk, "set", code, "Force")["warnings"]
     assert len(warnings) == 1 and f"needs {2 * abs(position)} contracts" in warnings[0]
     assert answer(desk, "set", code, "Close")["warnings"] == []
     with desk.ledger.begin() as tx:
-        set_trade_limit(tx, ANY, code, 1, 3 * abs(position), desk.now(), "me", "careful")
+        set_trade_limit(tx, ANY, code, days=1, contracts=3 * abs(position), now=desk.now(), who="me", why="careful")
     assert answer(desk, "set", code, "Force_Outright")["warnings"] == []
 
 
@@ -231,7 +237,7 @@ def near_the_roll(desk: Desk, *arguments: tuple[str, str]) -> Desk:
 def test_the_rules_only_say_what_they_would_do_in_a_dry_run(trading_desk: Desk) -> None:
     desk = near_the_roll(trading_desk)
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, "US10", RollState.FORCE, desk.now(), "me", "x")
+        set_roll_state(tx, "US10", RollState.FORCE, now=desk.now(), who="me", why="x")
     before = {code: (len(events(desk, code)), state_of(desk, code)) for code in desk.universe}
     rows = answer(desk, "auto", "--dry-run")
     assert {row["decision"] for row in rows} == {"suggested: Roll_Adjusted"}

@@ -61,7 +61,9 @@ def test_planning_changes_nothing(trading_desk: Desk) -> None:
 
 
 def test_an_earlier_roll_shows_in_the_changed_dates(trading_desk: Desk) -> None:
-    change = plan_parameters(trading_desk, CODE, replace(rule_of(trading_desk), roll_offset=rule_of(trading_desk).roll_offset - 10))
+    change = plan_parameters(
+        trading_desk, CODE, replace(rule_of(trading_desk), roll_offset=rule_of(trading_desk).roll_offset - 10)
+    )
     both = change.rolls.dropna()
     assert len(both) and ((both["was"] - both["becomes"]).dt.days.between(6, 14)).all()
 
@@ -70,7 +72,7 @@ def test_a_change_in_force_is_another_generation_and_the_rule_is_in_the_home_s_t
     desk = trading_desk
     old, new_rule = events(desk), replace(rule_of(desk), roll_offset=rule_of(desk).roll_offset - 10)
     change = plan_parameters(desk, CODE, new_rule)
-    apply_parameters(desk, change, "me", "earlier is more liquid")
+    apply_parameters(desk, change, "me", why="earlier is more liquid")
     now = events(desk)
     assert now["after"].tolist() == [event.after for event in change.events]
     assert rule_of(desk) == new_rule
@@ -88,10 +90,12 @@ def test_a_change_in_force_is_another_generation_and_the_rule_is_in_the_home_s_t
 
 def test_the_day_after_goes_on_from_the_new_history(trading_desk: Desk) -> None:
     desk = trading_desk
-    apply_parameters(desk, plan_parameters(desk, CODE, replace(rule_of(desk), roll_offset=rule_of(desk).roll_offset - 10)), "me", "x")
+    apply_parameters(
+        desk, plan_parameters(desk, CODE, replace(rule_of(desk), roll_offset=rule_of(desk).roll_offset - 10)), "me", why="x"
+    )
     run_stages(desk, CODE)
     before = events(desk)
-    roll_prices(desk, CODE, "person", "me", "x")
+    roll_prices(desk, CODE, "person", who="me", why="x")
     assert len(events(desk)) == len(before) + 1
     with desk.ledger.read() as view:
         assert ledger_problems(view) == []
@@ -99,17 +103,27 @@ def test_the_day_after_goes_on_from_the_new_history(trading_desk: Desk) -> None:
 
 def test_marks_of_former_rolls_go_out_of_force_with_their_history_and_marks_of_a_person_stay(trading_desk: Desk) -> None:
     desk = trading_desk
-    roll_prices(desk, CODE, "person", "me", "x")
+    roll_prices(desk, CODE, "person", who="me", why="x")
     with desk.ledger.begin() as tx:
         assert set(marks_of(tx, CODE)["source"]) == {"roll"}
         bar = contract_prices(desk, CODE, rolls=False).iloc[100]
-        record_mark(tx, CODE, int(bar["contract"]), bar["date"].to_pydatetime(), float(bar["price"]), "manual", desk.now(), "me", "right")
-    apply_parameters(desk, plan_parameters(desk, CODE, rule_of(desk)), "me", "as the rule says")
+        record_mark(
+            tx,
+            CODE,
+            int(bar["contract"]),
+            time=bar["date"].to_pydatetime(),
+            price=float(bar["price"]),
+            source="manual",
+            now=desk.now(),
+            who="me",
+            why="right",
+        )
+    apply_parameters(desk, plan_parameters(desk, CODE, rule_of(desk)), "me", why="as the rule says")
     with desk.ledger.read() as view:
         assert marks_of(view, CODE)["source"].tolist() == ["manual"]
     rebuilt = build_from_events(contract_prices(desk, CODE), events(desk))
     pd.testing.assert_frame_equal(rebuilt, desk.store.read("multiple_prices", CODE))
-    roll_prices(desk, CODE, "person", "me", "again, at the same instant")
+    roll_prices(desk, CODE, "person", who="me", why="again, at the same instant")
     with desk.ledger.read() as view:
         assert "roll" in set(marks_of(view, CODE)["source"])
 
@@ -126,7 +140,7 @@ def test_another_priced_contract_is_refused_while_the_instrument_is_held(trading
     assert change.events[-1].price_contract > priced.price_contract
     before = events(desk, code)
     with pytest.raises(StateError, match="are held, but by the new rule"):
-        apply_parameters(desk, change, "me", "x")
+        apply_parameters(desk, change, "me", why="x")
     pd.testing.assert_frame_equal(events(desk, code), before)
     assert not (desk.home.path / "config" / "rolls.csv").exists()
 
@@ -134,9 +148,9 @@ def test_another_priced_contract_is_refused_while_the_instrument_is_held(trading
 def test_a_roll_meanwhile_makes_the_plan_void(trading_desk: Desk) -> None:
     desk = trading_desk
     change = plan_parameters(desk, CODE, replace(rule_of(desk), roll_offset=-40))
-    roll_prices(desk, CODE, "person", "me", "x")
+    roll_prices(desk, CODE, "person", who="me", why="x")
     with pytest.raises(StateError, match="rolled meanwhile"):
-        apply_parameters(desk, change, "me", "x")
+        apply_parameters(desk, change, "me", why="x")
 
 
 def test_a_rule_that_the_prices_cannot_follow_says_why(trading_desk: Desk) -> None:
@@ -146,7 +160,9 @@ def test_a_rule_that_the_prices_cannot_follow_says_why(trading_desk: Desk) -> No
 
 def test_one_row_of_the_roll_table_changes_and_the_others_stay(tmp_path: Path) -> None:
     table = tmp_path / "rolls.csv"
-    table.write_text("Instrument,HoldRollCycle,RollOffsetDays,CarryOffset,PricedRollCycle,ExpiryOffset,Remark\nCORN,Z,-40,-1,HKNUZ,13,mine\nUS10,HMUZ,-20,-1,HMUZ,18,\n")
+    table.write_text(
+        "Instrument,HoldRollCycle,RollOffsetDays,CarryOffset,PricedRollCycle,ExpiryOffset,Remark\nCORN,Z,-40,-1,HKNUZ,13,mine\nUS10,HMUZ,-20,-1,HMUZ,18,\n"
+    )
     write_roll_rule(tmp_path, "CORN", RollRule("NZ", "HKNUZ", -30, 1, 13))
     write_roll_rule(tmp_path, "GOLD", RollRule("GJMQVZ", "GJMQVZ", -5, 1, 25))
     assert table.read_text().splitlines() == [
@@ -158,5 +174,3 @@ def test_one_row_of_the_roll_table_changes_and_the_others_stay(tmp_path: Path) -
     table.write_text("Instrument,Hold\nCORN,Z\n")
     with pytest.raises(ConfigError, match=r"rolls\.csv, line 1: column HoldRollCycle is missing"):
         write_roll_rule(tmp_path, "CORN", RollRule("NZ", "HKNUZ", -30, 1, 13))
-
-

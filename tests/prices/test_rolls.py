@@ -127,6 +127,27 @@ LIQUID = (1.5, 50.0)  # relative volume, and contracts a day of the forward cont
 THIN = (0.02, 90.0)
 
 
+def suggested_state(
+    state: RollState,
+    position: int,
+    to_expiry: int,
+    to_roll: int,
+    volume: tuple[float, float],
+    rules: AutoRollRules = AutoRollRules(),
+) -> RollState | None:
+    """What the rules suggest; `volume`: relative, and of the forward contract."""
+    relative, forward = volume
+    return suggest_state(
+        state,
+        position,
+        to_expiry,
+        days_to_desired_roll=to_roll,
+        relative_volume=relative,
+        forward_volume=forward,
+        rules=rules,
+    )
+
+
 @pytest.mark.parametrize(
     ("position", "to_expiry", "to_roll", "volume", "suggested"),
     [
@@ -142,24 +163,24 @@ THIN = (0.02, 90.0)
     ],
 )
 def test_the_rules_roll_into_liquid_contracts_and_stop_opening_in_thin_ones(
-    position: int, to_expiry: int, to_roll: int, volume: tuple[float, float], suggested: RollState | None
+    position: int, to_expiry: int, to_roll: int, *, volume: tuple[float, float], suggested: RollState | None
 ) -> None:
-    found = suggest_state(RollState.NO_ROLL, position, to_expiry, to_roll, *volume)
+    found = suggested_state(RollState.NO_ROLL, position, to_expiry, to_roll, volume)
     assert found is suggested
 
 
 def test_the_rules_never_suggest_a_state_that_may_not_follow() -> None:
     rules = AutoRollRules(undecided=RollState.FORCE)
     for state, position, days, volume in itertools.product(RollState, (0, 1), (-1, 5, 20), (LIQUID, THIN)):
-        found = suggest_state(state, position, days, days, *volume, rules)
+        found = suggested_state(state, position, days, days, volume, rules)
         assert found in (None, state, *allowed_states(state, position))
-    assert suggest_state(RollState.FORCE, 0, 9, 5, *THIN) is None
+    assert suggested_state(RollState.FORCE, 0, 9, 5, THIN) is None
 
 
 def test_what_to_do_when_undecided_must_be_a_state() -> None:
-    held_near = (RollState.PASSIVE, 1, 9, 5, *LIQUID)
-    assert suggest_state(*held_near) is None
-    assert suggest_state(*held_near, AutoRollRules(undecided=RollState.FORCE)) is RollState.FORCE
+    held_near = (RollState.PASSIVE, 1, 9, 5, LIQUID)
+    assert suggested_state(*held_near) is None
+    assert suggested_state(*held_near, AutoRollRules(undecided=RollState.FORCE)) is RollState.FORCE
     with pytest.raises(ConfigError, match="undecided"):
         AutoRollRules(undecided="Force!")  # type: ignore[arg-type]
 

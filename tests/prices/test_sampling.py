@@ -32,8 +32,8 @@ def test_the_chain_follows_the_priced_cycle_not_the_held_one() -> None:
 def test_contracts_with_days_are_chosen_among_the_known_ones() -> None:
     weekly = [20240105, 20240216, 20240315, 20240419]
     rule = RollRule("FGHJKMNQUVXZ", "FGHJKMNQUVXZ", 0, 1, 0)
-    assert sampling_chain([20240216], rule, date(2024, 5, 1), weekly) == [20240216, 20240315]
-    assert sampling_chain([20240419], rule, date(2024, 5, 1), weekly)[-1] == 20240419
+    assert sampling_chain([20240216], rule, date(2024, 5, 1), known=weekly) == [20240216, 20240315]
+    assert sampling_chain([20240419], rule, date(2024, 5, 1), known=weekly)[-1] == 20240419
 
 
 def test_an_instrument_without_contracts_is_refused() -> None:

@@ -49,7 +49,7 @@ def test_a_roll_counts_for_the_next_sample(trading_desk: Desk) -> None:
     desk = trading_desk
     at(desk, NOON)
     (before,) = sample_spreads(desk, ["US10"])
-    event = roll_prices(desk, "US10", "person", "me", "x")
+    event = roll_prices(desk, "US10", "person", who="me", why="x")
     (after,) = sample_spreads(desk, ["US10"])
     assert (before.contract, after.contract) == (20240300, event.price_contract)
 

@@ -85,7 +85,7 @@ def find_spike(prices: pd.Series, since: pd.Timestamp | None = None, limit: floa
     """
     index = pd.DatetimeIndex(prices.index)
     first = 0 if since is None else int(index.searchsorted(since))
-    found = first_spike(index.as_unit("ns").asi8, prices.to_numpy(dtype=float), first, limit)
+    found = first_spike(index.as_unit("ns").asi8, prices.to_numpy(dtype=float), first, limit=limit)
     return found and Spike(index[found[0]], found[1])
 
 
@@ -105,7 +105,7 @@ def update_bars(old: pd.DataFrame, new: pd.DataFrame, limit: float | None = MAX_
     return merge, find_spike(merge.result["FINAL"], merge.join_date, limit)
 
 
-def full_merge(old: pd.DataFrame, new: pd.DataFrame, overwrite: bool = False) -> Merge:
+def full_merge(old: pd.DataFrame, new: pd.DataFrame, *, overwrite: bool = False) -> Merge:
     """Union of both tables, value by value, for a repair by hand: old values stay, or new ones `overwrite` them.
 
     Columns that only `new` has are ignored. The join date is the earliest stamp that changed; nothing changed: ONLY_OLD. Raises

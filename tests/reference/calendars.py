@@ -18,29 +18,29 @@ _DAY = 86_400
 
 
 def append_phantom_row(
-    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, now: pd.Timestamp
+    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, *, now: pd.Timestamp
 ) -> pd.DataFrame:
     """The calendar with a row five days after `now`, so that the contract rolled into last has an end.
 
     Unchanged where the last date is after `now`, or the last next contract has no prices. `now` naive or aware, like the stamps.
     """
     table = read_contract_prices(contract_prices)
-    return _with_phantom(read_calendar(calendar, table), table, roll_rule, now).frame(table.form, table.as_text)
+    return _with_phantom(read_calendar(calendar, table), table, roll_rule, now=now).frame(table.form, as_text=table.as_text)
 
 
 def repair_roll_calendar(
-    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, now: pd.Timestamp
+    calendar: pd.DataFrame, contract_prices: PricesLike, roll_rule: RollRule, *, now: pd.Timestamp
 ) -> pd.DataFrame:
     """A given calendar (say from a CSV file) with its dates moved to stamps at which there are prices, and open at its end.
 
     Arguments and errors as for `build_roll_calendar` and `append_phantom_row`.
     """
     table = read_contract_prices(contract_prices)
-    given = _with_phantom(read_calendar(calendar, table), table, roll_rule, now)
-    return _with_phantom(align_dates(given, table), table, roll_rule, now).frame(table.form, table.as_text)
+    given = _with_phantom(read_calendar(calendar, table), table, roll_rule, now=now)
+    return _with_phantom(align_dates(given, table), table, roll_rule, now=now).frame(table.form, as_text=table.as_text)
 
 
-def _with_phantom(calendar: RollCalendar, table: ContractTable, rule: RollRule, now: pd.Timestamp) -> RollCalendar:
+def _with_phantom(calendar: RollCalendar, table: ContractTable, rule: RollRule, *, now: pd.Timestamp) -> RollCalendar:
     moment = int(table.form.integers(pd.DatetimeIndex([now]), "the moment now")[0])
     if not len(calendar.dates):
         raise DataError("roll calendar is empty")

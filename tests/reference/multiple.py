@@ -84,7 +84,7 @@ def forward_fill_across_rolls(multiple_prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def roll_step(
-    multiple_prices: pd.DataFrame, roll_rule: RollRule, contract_prices: PricesLike, forward_fill: bool = False
+    multiple_prices: pd.DataFrame, roll_rule: RollRule, contract_prices: PricesLike, *, forward_fill: bool = False
 ) -> pd.DataFrame:
     """Multiple prices with the one or two rows that a roll appends, as the system that this one replaces writes them.
 
@@ -101,7 +101,7 @@ def roll_step(
     priced = int(encode_contracts(rows["FORWARD_CONTRACT"].iloc[[-1]])[0][0])
     forward, carry = contracts_following(priced, roll_rule, table)
     _, as_text = encode_contracts(rows["PRICE_CONTRACT"].iloc[[-1]])
-    new = decode_contracts(np.array([priced, forward, carry], dtype=np.int64), as_text).tolist()
+    new = decode_contracts(np.array([priced, forward, carry], dtype=np.int64), as_text=as_text).tolist()
     added = [(last.price, last.forward, np.nan, *old)] if last.inferred else []
     added.append((last.forward, value_at(table, forward, stamp), value_at(table, carry, stamp), *new))
     index = pd.DatetimeIndex([stamp + _SECOND * (j + 1) for j in range(len(added))], name=rows.index.name)

@@ -68,7 +68,7 @@ def _stamps() -> pd.DatetimeIndex:
     return pd.DatetimeIndex(closes.append(hours).sort_values())
 
 
-def multiple_prices(stamps: pd.DatetimeIndex, seed: int, thin: bool = False) -> pd.DataFrame:
+def multiple_prices(stamps: pd.DatetimeIndex, seed: int, *, thin: bool = False) -> pd.DataFrame:
     """Multiple prices of a market that trends: the forward contract is worth a little more than the priced one."""
     random = np.random.default_rng(seed)
     days = np.arange(len(stamps)) / 4

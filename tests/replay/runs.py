@@ -27,7 +27,7 @@ def make_tape(folder: Path) -> Tape:
 
 def seed(home: Path, tape: Tape) -> Home:
     """The home of the usual replay of the small tape."""
-    return seed_replay(home, tape, START, END)
+    return seed_replay(home, tape, START, end=END)
 
 
 def fills_of(desk: Desk) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def test_markets_trade_in_plausible_hours_and_priced_contracts_always_have_a_quo
 
 
 def test_a_recorded_month_is_traded_and_rolled_without_a_problem(tape, tmp_path):
-    home = seed_replay(tmp_path / "home", tape, START, END)
+    home = seed_replay(tmp_path / "home", tape, START, end=END)
     summary = run_replay(home)
     desk = Desk(home)
     with desk.ledger.read() as view:

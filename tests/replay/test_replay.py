@@ -65,9 +65,9 @@ def test_seeding_again_opens_the_same_replay_and_other_arguments_are_refused(tap
     home = seed(tmp_path / "home", tape)
     assert seed(tmp_path / "home", tape).settings == home.settings
     with pytest.raises(ConfigError, match="end 2023-08-18 there, 2023-08-17 asked for"):
-        seed_replay(tmp_path / "home", tape, START, date(2023, 8, 17))
+        seed_replay(tmp_path / "home", tape, START, end=date(2023, 8, 17))
     with pytest.raises(ConfigError, match="capital"):
-        seed_replay(tmp_path / "home", tape, START, END, capital=1)
+        seed_replay(tmp_path / "home", tape, START, end=END, capital=1)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tape, tmp_path):
@@ -101,20 +101,20 @@ def test_seeding_that_was_interrupted_is_done_again(tape, tmp_path):
 
 def test_a_period_or_instrument_without_prices_is_refused(tape, tmp_path):
     with pytest.raises(ConfigError, match="ALPHA: its first price is of 2021-06-01, after the start"):
-        seed_replay(tmp_path / "home", tape, date(2020, 6, 1), date(2020, 6, 5), ["ALPHA"])
+        seed_replay(tmp_path / "home", tape, date(2020, 6, 1), end=date(2020, 6, 5), instruments=["ALPHA"])
     with pytest.raises(ConfigError, match="ALPHA: its last price is of 2023-08-31, before the start"):
-        seed_replay(tmp_path / "home", tape, date(2023, 9, 4), date(2023, 9, 5))
+        seed_replay(tmp_path / "home", tape, date(2023, 9, 4), end=date(2023, 9, 5))
     with pytest.raises(ConfigError, match="DELTA is not on the tape"):
-        seed_replay(tmp_path / "home", tape, START, END, ["DELTA"])
+        seed_replay(tmp_path / "home", tape, START, end=END, instruments=["DELTA"])
     with pytest.raises(ConfigError, match="begin on a Monday to Friday"):
-        seed_replay(tmp_path / "home", tape, date(2023, 8, 12), END)
+        seed_replay(tmp_path / "home", tape, date(2023, 8, 12), end=END)
     assert not (tmp_path / "home").exists()
 
 
 def test_a_replay_lives_where_its_name_says(tape):
     name = "small-2023-08-09-2023-08-18"
-    assert replay_home(tape, START, END, Path("x/var")) == Path("x/var/replays") / name
-    assert replay_home(tape, START, END, Path("x/desk")) == Path("x/replays") / name
+    assert replay_home(tape, START, END, desk_home=Path("x/var")) == Path("x/var/replays") / name
+    assert replay_home(tape, START, END, desk_home=Path("x/desk")) == Path("x/replays") / name
 
 
 # --- what its days do ----------------------------------------------------------------------------------------------------

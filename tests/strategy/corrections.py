@@ -65,7 +65,9 @@ def without_rows(data: BacktestData, code: str, rows: slice) -> BacktestData:
 
 def with_facts(data: BacktestData, facts: Mapping[str, Instrument]) -> BacktestData:
     """The data with other facts of some instruments."""
-    return BacktestData.from_frames(data.multiple_prices, data.fx, {**data.instruments, **facts}, adjusted_prices=dict(data.adjusted_prices))
+    return BacktestData.from_frames(
+        data.multiple_prices, data.fx, {**data.instruments, **facts}, adjusted_prices=dict(data.adjusted_prices)
+    )
 
 
 def copies(codes: str, days: int = 1100) -> BacktestData:

@@ -32,7 +32,12 @@ RULES: dict[str, dict[str, Any]] = {
     "breakout": {"function": "breakout", "data": ["daily_price"], "other_args": {"lookback": 40}},
     "acceleration": {"function": "accel", "data": PRICE_AND_VOL, "other_args": {"Lfast": 8}, "forecast_scalar": 8},
     "extremes": {"function": "mr_wings", "data": PRICE_AND_VOL},
-    "ahead_of_class": {"function": "relative_momentum", "data": OWN_AND_CLASS, "other_args": {"horizon": 40}, "forecast_scalar": 100},
+    "ahead_of_class": {
+        "function": "relative_momentum",
+        "data": OWN_AND_CLASS,
+        "other_args": {"horizon": 40},
+        "forecast_scalar": 100,
+    },
     "class_trend": {"function": "ewmac_calc_vol", "data": OWN_AND_CLASS[1:], "other_args": {"Lfast": 8, "Lslow": 32}},
     "class_carry": {
         "function": "relative_carry",

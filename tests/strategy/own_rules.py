@@ -10,13 +10,13 @@ from tradeflow_core.strategy import whole_table
 NOT_A_FUNCTION = 3
 
 
-def trend(price: pd.Series, vol: pd.Series, Lfast: int = 8, Lslow: int = 32) -> pd.Series:
+def trend(price: pd.Series, vol: pd.Series, Lfast: int = 8, *, Lslow: int = 32) -> pd.Series:
     """One instrument at a time."""
     return (price.ewm(span=Lfast).mean() - price.ewm(span=Lslow).mean()) / vol.ffill()
 
 
 @whole_table
-def quick_trend(price: pd.DataFrame, vol: pd.DataFrame, Lfast: int = 8, Lslow: int = 32) -> pd.DataFrame:
+def quick_trend(price: pd.DataFrame, vol: pd.DataFrame, Lfast: int = 8, *, Lslow: int = 32) -> pd.DataFrame:
     """All instruments at once."""
     return (price.ewm(span=Lfast).mean() - price.ewm(span=Lslow).mean()) / vol.ffill()
 

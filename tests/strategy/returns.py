@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 
-def weekly(seed: int, rows: int, columns: int, gaps: float = 0.1, start: str = "2000-01-02") -> pd.DataFrame:
+def weekly(seed: int, rows: int, columns: int, *, gaps: float = 0.1, start: str = "2000-01-02") -> pd.DataFrame:
     """Correlated weekly returns; columns start one after the other and have gaps."""
     rng = np.random.default_rng(seed)
     common = rng.standard_normal((rows, 1))

@@ -131,9 +131,11 @@ def start_of_its_day(moment: pd.Timestamp) -> pd.Timestamp:
     return midnight - pd.Timedelta(days=max(midnight.day_of_week - 4, 0))
 
 
-def assert_unchanged(later: Backtest, earlier: Backtest, moment: pd.Timestamp, data: BacktestData) -> None:
+def assert_unchanged(later: Backtest, earlier: Backtest, moment: pd.Timestamp, *, data: BacktestData) -> None:
     for stage in STAGES:
-        then, now = (backtest.stage(stage).loc[lambda table: table.index < start_of_its_day(moment)] for backtest in (earlier, later))
+        then, now = (
+            backtest.stage(stage).loc[lambda table: table.index < start_of_its_day(moment)] for backtest in (earlier, later)
+        )
         assert list(then.columns) == list(now.columns)
         assert then.index.equals(now.index), f"{stage} has other days"
         optimised = stage == "held_position" and later.config.dynamic_optimisation
@@ -156,7 +158,7 @@ def assert_same(now: np.ndarray, then: np.ndarray, what: str) -> None:
 @settings(max_examples=8, deadline=None)
 def test_nothing_changes_at_whatever_moment_the_data_was_cut(name: str, minute: int) -> None:
     moment = pd.Timestamp("2010-01-04") + pd.Timedelta(minutes=minute)
-    assert_unchanged(of_all_data(name), strategy(name, known_at(long_markets(), moment)), moment, long_markets())
+    assert_unchanged(of_all_data(name), strategy(name, known_at(long_markets(), moment)), moment, data=long_markets())
 
 
 @pytest.mark.slow
@@ -164,7 +166,7 @@ def test_nothing_changes_at_whatever_moment_the_data_was_cut(name: str, minute: 
 @pytest.mark.parametrize("name", DEAR)
 def test_nothing_changes_where_much_is_estimated(name: str, moment: str) -> None:
     known = known_at(long_markets(), pd.Timestamp(moment))
-    assert_unchanged(of_all_data(name), strategy(name, known), pd.Timestamp(moment), long_markets())
+    assert_unchanged(of_all_data(name), strategy(name, known), pd.Timestamp(moment), data=long_markets())
 
 
 def test_the_strategies_trade_and_their_limits_bind() -> None:
@@ -181,7 +183,7 @@ def test_the_reference_does_look_ahead() -> None:
     pst = {"compat": "pst", "instruments": list(CODES), **DEAR["everything estimated, handcrafted"]}
     later, earlier = (run_backtest(strategy_from_dict(pst), data) for data in (long_markets(), known_at(long_markets(), moment)))
     with pytest.raises(AssertionError):
-        assert_unchanged(later, earlier, moment, long_markets())
+        assert_unchanged(later, earlier, moment, data=long_markets())
 
 
 @needs_shared("golden", "system_b")
@@ -192,4 +194,4 @@ def test_nothing_changes_in_real_markets_with_estimates() -> None:
     later = run_backtest(config, data)
     for moment in map(pd.Timestamp, ("2004-12-31 12:00", "2016-05-14 00:00", "2021-03-09 00:00")):
         earlier = run_backtest(config, known_at(data, moment, later.instruments))
-        assert_unchanged(later, earlier, moment, data)
+        assert_unchanged(later, earlier, moment, data=data)

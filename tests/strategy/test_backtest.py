@@ -70,7 +70,9 @@ def test_the_two_ways_of_sizing_agree_where_prices_are_positive(data: BacktestDa
 
 
 def test_a_negative_price_turns_positions_round_only_in_the_reference(data: BacktestData) -> None:
-    below_zero = {code: table.assign(**(table[["PRICE", "CARRY", "FORWARD"]] - 500.0)) for code, table in data.multiple_prices.items()}
+    below_zero = {
+        code: table.assign(**(table[["PRICE", "CARRY", "FORWARD"]] - 500.0)) for code, table in data.multiple_prices.items()
+    }
     negative = BacktestData.from_frames(below_zero, data.fx, data.instruments)
     assert (run_backtest(strategy(), negative).stage("average_position").dropna() > 0).all(axis=None)
     assert (run_backtest(strategy(compat="pst"), negative).stage("average_position").dropna() < 0).all(axis=None)

@@ -40,7 +40,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "estimated": {**ESTIMATES, "forecast_scalar_estimate": {"min_periods": 50}, "risk_overlay": LIMITS},
     "dynamic": {"dynamic_optimisation": True},
 }
-FINITE = ("combined_forecast", "average_position", "subsystem_position", "instrument_weights", "idm", "notional_position", "buffers")
+FINITE = (
+    "combined_forecast",
+    "average_position",
+    "subsystem_position",
+    "instrument_weights",
+    "idm",
+    "notional_position",
+    "buffers",
+)
 WAYS = pytest.mark.parametrize(("kind", "compat"), [(kind, compat) for kind in KINDS for compat in ("pst", "fixed")])
 
 
@@ -99,7 +107,12 @@ REFUSED_DATA: dict[str, tuple[Callable[[], BacktestData], dict[str, Any], type[E
         ),
         *({}, DataError, "no prices since 1900-01-01 for any of A, B, C: add prices or move start_date"),
     ),
-    "a start date after all prices": (good, {"start_date": "2050-01-01"}, DataError, "no prices since 2050-01-01 .* move start_date"),
+    "a start date after all prices": (
+        good,
+        {"start_date": "2050-01-01"},
+        DataError,
+        "no prices since 2050-01-01 .* move start_date",
+    ),
     "stamps that occur twice": (
         *(lambda: with_table(doubled), {}, DataError),
         "instrument B: multiple prices have stamps more than once, the first at 2010-01-04 23:00:00: keep one",
@@ -130,13 +143,28 @@ REFUSED_DATA: dict[str, tuple[Callable[[], BacktestData], dict[str, Any], type[E
         *(lambda: with_instrument(point_size=0.0), {}, DataError),
         "instrument B: point size 0.0 is not above 0: correct it in the table",
     ),
-    "a negative point size": (lambda: with_instrument(point_size=-50.0), {}, DataError, "instrument B: point size -50.0 is not above 0"),
+    "a negative point size": (
+        lambda: with_instrument(point_size=-50.0),
+        {},
+        DataError,
+        "instrument B: point size -50.0 is not above 0",
+    ),
     "an unknown cost": (
         *(lambda: with_instrument(costs=Costs(spread_cost=np.nan)), {}, DataError),
         "instrument B: spread_cost nan is not a cost: give a number of at least 0",
     ),
-    "a negative cost": (lambda: with_instrument(costs=Costs(per_block=-2.0)), {}, DataError, "instrument B: per_block -2.0 is not a cost"),
-    "an empty list of instruments": (good, {"instruments": []}, ConfigError, "my.yaml: no instruments: give instrument_weights or"),
+    "a negative cost": (
+        lambda: with_instrument(costs=Costs(per_block=-2.0)),
+        {},
+        DataError,
+        "instrument B: per_block -2.0 is not a cost",
+    ),
+    "an empty list of instruments": (
+        good,
+        {"instruments": []},
+        ConfigError,
+        "my.yaml: no instruments: give instrument_weights or",
+    ),
     "every instrument ignored": (
         *(good, {"exclude_instrument_lists": {"ignore_instruments": ["A", "B", "C"]}}, ConfigError),
         "my.yaml: no instruments",
@@ -193,7 +221,7 @@ OWN = "tests.strategy.own_rules"
     ],
 )
 def test_a_rule_that_fails_or_returns_something_else_is_named(
-    function: str, error: type[Exception], sentence: str, kind: str, compat: str
+    function: str, error: type[Exception], sentence: str, *, kind: str, compat: str
 ) -> None:
     rules = {"mine": {"function": f"{OWN}.{function}", "data": ["daily_price"]}}
     with pytest.raises(error, match=re.escape(sentence)):
@@ -306,7 +334,9 @@ def test_rates_from_before_the_start_date_do_not_count(kind: str, compat: str) -
 
 @pytest.mark.parametrize("compat", ["pst", "fixed"])
 def test_weights_count_by_their_proportions_whatever_their_sum(compat: str) -> None:
-    ones = strategy(good(), "static", compat, instrument_weights=dict.fromkeys("ABC", 1), forecast_weights=dict.fromkeys(TREND, 3))
+    ones = strategy(
+        good(), "static", compat, instrument_weights=dict.fromkeys("ABC", 1), forecast_weights=dict.fromkeys(TREND, 3)
+    )
     thirds = strategy(
         good(), "static", compat, instrument_weights=dict.fromkeys("ABC", 1 / 3), forecast_weights=dict.fromkeys(TREND, 0.5)
     )
@@ -326,7 +356,9 @@ def test_weights_count_by_their_proportions_whatever_their_sum(compat: str) -> N
     ],
 )
 def test_an_instrument_with_no_weight_says_so(settings: dict[str, Any], why: str, compat: str) -> None:
-    found = [one.detail for one in summarise(strategy(good(), "static", compat, **settings)).shortcomings if one.kind == "never traded"]
+    found = [
+        one.detail for one in summarise(strategy(good(), "static", compat, **settings)).shortcomings if one.kind == "never traded"
+    ]
     assert len(found) == 1 and found[0].startswith(why)
 
 
@@ -347,7 +379,9 @@ def test_a_cost_ceiling_that_no_rule_is_below_leaves_nothing_to_trade_once_that_
     assert (after.stage("combined_forecast").loc["2012-01-02":] == 0.0).all(axis=None)
     before = {"forecast_weight_estimate": {"ceiling_cost_SR": 0}}
     if compat == "pst":
-        with pytest.raises(ConfigError, match=r"every rule costs more than forecast_weight_estimate.ceiling_cost_SR 0.0 for A: raise it"):
+        with pytest.raises(
+            ConfigError, match=r"every rule costs more than forecast_weight_estimate.ceiling_cost_SR 0.0 for A: raise it"
+        ):
             everything_of(strategy(good(), "estimated", compat, **before))
     else:
         weights = strategy(good(), "estimated", compat, **before).forecast_weight_tables["A"]

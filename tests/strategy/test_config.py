@@ -106,7 +106,7 @@ def test_a_wrong_value_is_named(file: Path, line: str, named: str) -> None:
         ("daily_price,", "dayly_price,", "nearest: daily_price"),
     ],
 )
-def test_a_mistake_in_a_rule_is_named(file: Path, old: str, new: str, named: str) -> None:
+def test_a_mistake_in_a_rule_is_named(file: Path, old: str, new: str, *, named: str) -> None:
     message = refusal(file, RULES.replace(old, new))
     assert named in message
     assert "trend" in message

@@ -122,10 +122,12 @@ def test_rules_on_levels_divide_by_the_volatility_of_changes_where_corrected(rul
 
 @shows("flat_stays_flat")
 def test_a_flat_forecast_is_zero_where_corrected_and_missing_in_the_reference() -> None:
-    pst, fixed = (strategy(three_markets(), compat).forecasts.of("mr_wings").raw.values for compat in ("pst", ["flat_stays_flat"]))
+    pst, fixed = (
+        strategy(three_markets(), compat).forecasts.of("mr_wings").raw.values for compat in ("pst", ["flat_stays_flat"])
+    )
     flat = fixed == 0.0
     assert flat.sum().sum() > 100
-    assert pst.isna()[flat].where(flat, True).all(axis=None)
+    assert pst.isna()[flat].where(flat, other=True).all(axis=None)
     pd.testing.assert_frame_equal(pst, fixed.where(~flat))
 
 

@@ -122,7 +122,7 @@ def test_scalars_and_contract_values_before_the_first_known_one_are_missing(plai
     known = both[1].stage("forecast_scalar").notna()
     assert not known.iloc[:99].any(axis=None)
     own = both[0].stage("raw_forecast").notna()
-    assert (scalars == ~known)[own].where(own, True).all(axis=None)
+    assert (scalars == ~known)[own].where(own, other=True).all(axis=None)
     values = [backtest.dynamic.contract_value[:200, 2] for backtest in both]
     assert (values[0] == values[0][0]).all() and np.isnan(values[1]).all()
 

@@ -112,7 +112,9 @@ def test_a_rule_that_writes_into_its_data_spoils_nothing_for_others(rule: str, d
         ),
     ],
 )
-def test_a_mistake_is_named_with_file_line_and_rule(function: str, settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_mistake_is_named_with_file_line_and_rule(
+    function: str, settings: dict[str, Any], said: str, *, tmp_path: Path
+) -> None:
     file = tmp_path / "strategy.yaml"
     rule = {"function": function, **settings}
     file.write_text(f"buffer_size: 0.1\ntrading_rules:\n  good: {{function: long_bias}}\n  mine: {rule}\n")

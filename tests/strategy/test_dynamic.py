@@ -12,7 +12,7 @@ from tradeflow_core.strategy.positions.dynamic import Constraints, OptimiserInpu
 from tradeflow_core.strategy.positions.dynamic.problem import Optimised
 
 
-def problem(seed: int, count: int, known_previous: bool) -> Problem:
+def problem(seed: int, count: int, *, known_previous: bool) -> Problem:
     """A date with anything that can occur: gaps, negative prices, limits, positions beyond them."""
     random = np.random.default_rng(seed)
 
@@ -44,7 +44,7 @@ def problem(seed: int, count: int, known_previous: bool) -> Problem:
 
 
 problems = st.builds(problem, st.integers(0, 2**32 - 1), st.integers(1, 8), st.booleans())
-with_previous = st.builds(problem, st.integers(0, 2**32 - 1), st.integers(1, 8), st.just(True))
+with_previous = st.builds(problem, st.integers(0, 2**32 - 1), st.integers(1, 8), st.sampled_from([True]))
 
 
 def held_before(given: Problem) -> np.ndarray:
@@ -93,14 +93,14 @@ def objective(given: Problem, weights: np.ndarray, valid: np.ndarray) -> float:
 
 @settings(max_examples=200, deadline=None)
 @given(problems, st.booleans())
-def test_the_search_never_ends_worse_than_it_starts(given: Problem, corrected: bool) -> None:
+def test_the_search_never_ends_worse_than_it_starts(given: Problem, *, corrected: bool) -> None:
     result = optimise(given if corrected else replace(given, cost=np.nan_to_num(given.cost)), corrected=corrected)
     if result.outcome is Outcome.OPTIMISED:
         ends = (objective(given, weights[result.valid], result.valid) for weights in (result.greedy, result.start))
         assert next(ends) <= next(ends) + 1e-12
 
 
-def plain_search(given: Problem, result: Optimised, corrected: bool) -> np.ndarray:
+def plain_search(given: Problem, result: Optimised, *, corrected: bool) -> np.ndarray:
     """The search as it is described: every next contract is tried, the best is taken, until none is better."""
     valid = result.valid
     value, low, high = given.value[valid], result.lowest[valid], result.highest[valid]
@@ -127,18 +127,18 @@ def plain_search(given: Problem, result: Optimised, corrected: bool) -> np.ndarr
 
 @settings(max_examples=150, deadline=None)
 @given(problems, st.booleans())
-def test_the_quick_search_ends_where_the_plain_one_ends(given: Problem, corrected: bool) -> None:
+def test_the_quick_search_ends_where_the_plain_one_ends(given: Problem, *, corrected: bool) -> None:
     given = given if corrected else replace(given, cost=np.nan_to_num(given.cost))
     result = optimise(given, corrected=corrected)
     if not np.isnan(result.greedy).all():
-        np.testing.assert_allclose(result.greedy[result.valid], plain_search(given, result, corrected), atol=1e-9)
+        np.testing.assert_allclose(result.greedy[result.valid], plain_search(given, result, corrected=corrected), atol=1e-9)
 
 
 def twins(seed: int, pairs: int) -> Problem:
     """Markets in pairs that are alike in everything: steps are equal, but for rounding, all the time."""
     random = np.random.default_rng(seed)
     mixing = np.repeat(random.integers(-2, 3, (pairs, 2)), 2, axis=0) / 7.0
-    given = problem(seed, 2 * pairs, True)
+    given = problem(seed, 2 * pairs, known_previous=True)
     return replace(
         given,
         optimal=np.repeat(random.integers(-6, 7, pairs), 2) / 2.0,
@@ -153,20 +153,22 @@ def twins(seed: int, pairs: int) -> Problem:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
-def test_of_equal_steps_the_first_is_taken(seed: int, pairs: int, corrected: bool) -> None:
+def test_of_equal_steps_the_first_is_taken(seed: int, pairs: int, *, corrected: bool) -> None:
     given = twins(seed, pairs)
     result = optimise(given, corrected=corrected)
     if not np.isnan(result.greedy).all():
-        np.testing.assert_allclose(result.greedy, plain_search(given, result, corrected), atol=1e-9)
+        np.testing.assert_allclose(result.greedy, plain_search(given, result, corrected=corrected), atol=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_search_of_many_contracts_ends_where_the_plain_one_ends(seed: int) -> None:
-    given = replace(problem(seed, 6, True), constraints=Constraints.none(6), shadow_cost=1.0, tracking_error_buffer=0.0)
+    given = replace(
+        problem(seed, 6, known_previous=True), constraints=Constraints.none(6), shadow_cost=1.0, tracking_error_buffer=0.0
+    )
     given = replace(given, optimal=given.optimal * 12)
     result = optimise(given, corrected=True)
-    np.testing.assert_allclose(result.greedy[result.valid], plain_search(given, result, True), atol=1e-9)
+    np.testing.assert_allclose(result.greedy[result.valid], plain_search(given, result, corrected=True), atol=1e-9)
 
 
 def chosen(given: Problem, order: np.ndarray) -> Problem:
@@ -278,7 +280,7 @@ def test_figures_of_another_number_of_instruments_are_refused() -> None:
 
 
 def history(seed: int, dates: int) -> tuple[OptimiserInputs, list[np.ndarray]]:
-    days = [problem(seed + day, 5, True) for day in range(dates)]
+    days = [problem(seed + day, 5, known_previous=True) for day in range(dates)]
     first = days[0]
     tables = [np.array([getattr(day, name) for day in days]) for name in ("optimal", "value", "cost")]
     inputs = OptimiserInputs(
@@ -289,7 +291,7 @@ def history(seed: int, dates: int) -> tuple[OptimiserInputs, list[np.ndarray]]:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.booleans())
-def test_each_date_starts_from_the_positions_of_the_date_before(seed: int, corrected: bool) -> None:
+def test_each_date_starts_from_the_positions_of_the_date_before(seed: int, *, corrected: bool) -> None:
     inputs, covariances = history(seed, 6)
     result = optimise_over_time(inputs, iter(covariances), corrected=corrected)
     held = np.zeros(5)

@@ -174,8 +174,8 @@ def test_a_decision_whose_orders_were_never_made_is_carried_out_the_next_time(de
 def test_a_strategy_limit_below_the_instrument_limit_is_honoured(desk: Desk) -> None:
     code = most_wanted(desk)
     with desk.ledger.begin() as tx:
-        set_position_limit(tx, NAME, code, 1, desk.now(), "me", "small")
-        set_position_limit(tx, ANY, code, 10, desk.now(), "me", "large")
+        set_position_limit(tx, NAME, code, contracts=1, now=desk.now(), who="me", why="small")
+        set_position_limit(tx, ANY, code, contracts=10, now=desk.now(), who="me", why="large")
     decision = make_orders(desk).loc[code]
     assert abs(decision["quantity"]) == 1
     assert decision["reason"] == "trade to the optimised position: the limit of 1 contracts is reached"
@@ -184,7 +184,7 @@ def test_a_strategy_limit_below_the_instrument_limit_is_honoured(desk: Desk) -> 
 def test_a_position_above_its_limit_is_brought_back_to_it(desk: Desk) -> None:
     put_positions(desk, CORN=9)
     with desk.ledger.begin() as tx:
-        set_position_limit(tx, NAME, "CORN", 4, desk.now(), "me", "small")
+        set_position_limit(tx, NAME, "CORN", contracts=4, now=desk.now(), who="me", why="small")
     assert abs(9 + make_orders(desk).loc["CORN", "quantity"]) <= 4
 
 
@@ -200,15 +200,15 @@ def test_a_position_without_an_optimal_position_is_only_reduced(desk: Desk, held
 def test_a_locked_position_without_an_optimal_position_stays(desk: Desk) -> None:
     put_positions(desk, VIX=3)
     with desk.ledger.begin() as tx:
-        lock_instrument(tx, "VIX", "stale", desk.now(), "not collected")
+        lock_instrument(tx, "VIX", "stale", now=desk.now(), why="not collected")
     assert make_orders(desk).loc["VIX", "quantity"] == 0
 
 
 def test_an_instrument_that_may_not_be_traded_keeps_its_position_and_says_why(desk: Desk) -> None:
     put_positions(desk, CORN=7, MXP=-6)
     with desk.ledger.begin() as tx:
-        lock_instrument(tx, "CORN", "person", desk.now(), "do not touch")
-        set_override(tx, ANY, "MXP", Override(OverrideKind.NO_TRADING, 0.0, "restricted"), desk.now(), "me")
+        lock_instrument(tx, "CORN", "person", now=desk.now(), why="do not touch")
+        set_override(tx, ANY, "MXP", override=Override(OverrideKind.NO_TRADING, 0.0, "restricted"), now=desk.now(), who="me")
     decisions = make_orders(desk)
     assert decisions["quantity"][["CORN", "MXP"]].tolist() == [0, 0]
     assert decisions["reason"]["CORN"] == "locked (person: do not touch)"
@@ -265,7 +265,7 @@ def test_another_run_of_the_same_day_is_decided_anew(desk: Desk) -> None:
 def test_a_fraction_of_the_optimised_position_may_be_held(desk: Desk) -> None:
     code = most_wanted(desk)
     with desk.ledger.begin() as tx:
-        set_override(tx, NAME, code, Override(OverrideKind.FRACTION, 0.5, "careful"), desk.now(), "me")
+        set_override(tx, NAME, code, override=Override(OverrideKind.FRACTION, 0.5, "careful"), now=desk.now(), who="me")
     decision = make_orders(desk).loc[code]
     assert decision["quantity"] == np.floor(0.5 * latest_optimal(desk, NAME)["optimised_position"][code])
     assert decision["reason"] == "override fraction (careful)"

@@ -69,9 +69,9 @@ def direct_correlation(values: NDArray[np.float64], decay: float, least: float) 
     return result
 
 
-def window(data: Stacked, period: FitPeriod, rolling: bool) -> NDArray[np.float64]:
+def window(data: Stacked, period: FitPeriod, *, rolling: bool) -> NDArray[np.float64]:
     stamps = pd.DatetimeIndex(data.stamps)
-    after = stamps >= period.fit_start if rolling else np.full(len(stamps), True)
+    after = stamps >= period.fit_start if rolling else np.ones(len(stamps), dtype=bool)
     return data.values[after & (stamps < period.fit_end)]
 
 
@@ -85,9 +85,9 @@ def window(data: Stacked, period: FitPeriod, rolling: bool) -> NDArray[np.float6
 )
 @settings(max_examples=25, deadline=None)
 def test_one_pass_over_the_rows_gives_the_correlations_of_the_definition(
-    seed: int, gaps: float, method: Any, interval: str, frames: int, flat: bool
+    seed: int, gaps: float, method: Any, *, interval: str, frames: int, flat: bool
 ) -> None:
-    tables = [weekly(seed + place, 160, 5, gaps) for place in range(frames)]
+    tables = [weekly(seed + place, 160, 5, gaps=gaps) for place in range(frames)]
     for table in tables if flat else ():
         table.iloc[40:120, 1] = 20.0
     data = stack(tables, by_key=True)
@@ -96,7 +96,9 @@ def test_one_pass_over_the_rows_gives_the_correlations_of_the_definition(
     for place, (period, found) in enumerate(correlations(data, periods, RAW, corrections=CORRECTED)):
         symmetric_and_bounded(found.values)
         if not period.no_data and place % 9 == 1:
-            wanted = direct_correlation(window(data, period, method == "rolling"), 1 - 2 / (span + 1), RAW.min_periods * frames)
+            wanted = direct_correlation(
+                window(data, period, rolling=method == "rolling"), 1 - 2 / (span + 1), RAW.min_periods * frames
+            )
             same(found.values, wanted, 1e-9)
 
 
@@ -109,13 +111,13 @@ def symmetric_and_bounded(values: NDArray[np.float64]) -> None:
 
 
 def test_a_long_rolling_window_of_weeks_slides_to_the_correlations_of_the_definition() -> None:
-    table = weekly(7, 420, 4, 0.1)
+    table = weekly(7, 420, 4, gaps=0.1)
     table.iloc[60:320, 2] = 0.0
     data = stack([table])
     periods = fit_periods(data.first, data.last, "rolling", rollyears=4, interval="W", corrections=CALENDAR)
     settings_of_half_a_year = changed(RAW, ew_lookback=25)
     for period, found in list(correlations(data, periods, settings_of_half_a_year, corrections=CORRECTED))[1::40]:
-        same(found.values, direct_correlation(window(data, period, True), 1 - 2 / 26, 3), 1e-9)
+        same(found.values, direct_correlation(window(data, period, rolling=True), 1 - 2 / 26, 3), 1e-9)
 
 
 def test_a_column_that_is_stuck_on_the_rows_it_shares_has_no_correlation_with_that_column() -> None:
@@ -132,9 +134,9 @@ def test_a_column_that_is_stuck_on_the_rows_it_shares_has_no_correlation_with_th
 @given(seed=seeds, clip=st.sampled_from([None, 0.3]), shrinkage=st.sampled_from([0.0, 0.4]), floor=st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_cleaned_matrices_keep_to_their_limits_and_are_complete_once_any_correlation_is_known(
-    seed: int, clip: float | None, shrinkage: float, floor: bool
+    seed: int, clip: float | None, shrinkage: float, *, floor: bool
 ) -> None:
-    data = stack([weekly(seed, 260, 5, 0.3)])
+    data = stack([weekly(seed, 260, 5, gaps=0.3)])
     how = CorrelationEstimate(min_periods=20, ew_lookback=60, clip=clip, shrinkage_parameter=shrinkage, floor_at_zero=floor)
     periods = fit_periods(data.first, data.last)
     untouched = correlations(data, periods, changed(how, cleaning=False, clip=None, shrinkage_parameter=0.0))
@@ -150,7 +152,7 @@ def test_cleaned_matrices_keep_to_their_limits_and_are_complete_once_any_correla
 
 
 def test_without_any_known_correlation_there_is_no_average_to_fill_gaps_with() -> None:
-    table = weekly(1, 150, 3, 0.0).assign(c0=1.0)
+    table = weekly(1, 150, 3, gaps=0.0).assign(c0=1.0)
     table["c1"], table["c2"] = table["c2"].fillna(0.5), np.nan
     data = stack([table])
     ((_, found),) = correlations(data, fit_periods(data.first, data.last, "in_sample"), CorrelationEstimate())
@@ -170,7 +172,7 @@ def test_matrices_are_made_one_at_a_time() -> None:
 @given(seed=seeds, frames=st.integers(1, 3), gaps=st.sampled_from([0.0, 0.6]))
 @settings(max_examples=25, deadline=None)
 def test_means_and_deviations_equal_those_of_pandas_at_the_last_row_before_the_fit(seed: int, frames: int, gaps: float) -> None:
-    data = stack([weekly(seed + place, 200, 3, gaps) for place in range(frames)])
+    data = stack([weekly(seed + place, 200, 3, gaps=gaps) for place in range(frames)])
     periods = fit_periods(data.first, data.last)
     how = MomentEstimate(ew_lookback=40, min_periods=5)
     mean, deviation = means_and_deviations(data, periods, how, deviation=changed(how, min_periods=8))
@@ -186,11 +188,11 @@ def test_means_and_deviations_equal_those_of_pandas_at_the_last_row_before_the_f
 
 
 def test_plain_moments_and_corrected_rolling_ones_read_their_window_only() -> None:
-    data = stack([weekly(5, 300, 2, 0.0)])
+    data = stack([weekly(5, 300, 2, gaps=0.0)])
     periods = fit_periods(data.first, data.last, "rolling", rollyears=1, corrections=CALENDAR)
     plain = MomentEstimate(using_exponent=False, min_periods=2)
     exponential = MomentEstimate(ew_lookback=20, min_periods=2)
-    last = window(data, periods[-1], True)
+    last = window(data, periods[-1], rolling=True)
     mean, deviation = means_and_deviations(data, periods, plain, deviation=plain, corrections=CORRECTED)
     same(mean[-1], last.mean(axis=0))
     same(deviation[-1], last.std(axis=0))
@@ -200,7 +202,7 @@ def test_plain_moments_and_corrected_rolling_ones_read_their_window_only() -> No
 
 
 def test_an_asset_that_never_moves_has_no_risk_at_all() -> None:
-    table = weekly(5, 200, 2, 0.0)
+    table = weekly(5, 200, 2, gaps=0.0)
     table["c1"] = 0.1
     data = stack([table])
     _, deviation = means_and_deviations(data, fit_periods(data.first, data.last), MomentEstimate(), deviation=MomentEstimate())
@@ -245,7 +247,7 @@ WEIGHTS = WeightEstimate(
 )
 @settings(max_examples=20, deadline=None)
 def test_corrected_estimates_and_weights_never_change_when_days_are_added(
-    seed: int, dropped: int, method: Any, dates: Any, exponential: bool
+    seed: int, dropped: int, method: Any, *, dates: Any, exponential: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     daily = [
@@ -281,7 +283,7 @@ def test_the_first_period_has_equal_weights_and_too_little_data_are_refused_or_w
 
 
 def test_pooled_data_count_as_many_years_as_there_are_tables_unless_corrected() -> None:
-    data = stack([weekly(seed, 300, 2, 0.0) for seed in range(3)])
+    data = stack([weekly(seed, 300, 2, gaps=0.0) for seed in range(3)])
     periods = weight_periods(data, WEIGHTS)
     years = []
     for corrections in (REFERENCE, frozenset({Correction.CALENDAR_LENGTH})):
@@ -292,12 +294,14 @@ def test_pooled_data_count_as_many_years_as_there_are_tables_unless_corrected() 
 
 
 def test_rolling_windows_matter_to_exponential_estimates_only_when_corrected() -> None:
-    data = stack([weekly(9, 500, 4, 0.0)])
+    data = stack([weekly(9, 500, 4, gaps=0.0)])
     rolling = changed(WEIGHTS, date_method="rolling", rollyears=2, equalise_SR=True, cleaning=False)
     expanding = changed(rolling, date_method="expanding")
     same(estimated_weights(data, rolling), estimated_weights(data, expanding))
     corrected = frozenset({Correction.ROLLING_WINDOW})
-    assert (estimated_weights(data, rolling, corrected) - estimated_weights(data, expanding, corrected)).abs().iloc[-1].max() > 1e-3
+    assert (estimated_weights(data, rolling, corrected) - estimated_weights(data, expanding, corrected)).abs().iloc[
+        -1
+    ].max() > 1e-3
 
 
 def test_dear_assets_lose_weight_to_cheap_ones() -> None:
@@ -308,7 +312,7 @@ def test_dear_assets_lose_weight_to_cheap_ones() -> None:
 
 
 def weights_by_member(
-    gross: Stacked, units: Stacked, cost_sharpe: pd.DataFrame, corrections: Corrections = REFERENCE
+    gross: Stacked, units: Stacked, cost_sharpe: pd.DataFrame, *, corrections: Corrections = REFERENCE
 ) -> dict[str, pd.DataFrame]:
     """The weights of each member, from shared gross returns and its own costs (members x columns, a year, negative)."""
     shared = SharedReturns.of(gross, units, WEIGHTS, corrections=corrections)
@@ -320,7 +324,7 @@ def weights_by_member(
 
 @given(seed=seeds, corrected=st.booleans(), missing=st.booleans())
 @settings(max_examples=8, deadline=None)
-def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed: int, corrected: bool, missing: bool) -> None:
+def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed: int, *, corrected: bool, missing: bool) -> None:
     gross = [daily_pandl(seed + place).iloc[200 * place :] for place in range(3)]
     costs = pd.DataFrame(-np.random.default_rng(seed).uniform(0, 0.5, (2, 3)), index=["one", "other"], columns=list("abc"))
     corrections = CORRECTED if corrected else REFERENCE
@@ -329,7 +333,7 @@ def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed:
         return stack([sums(table, "W", missing_stays_missing=missing) for table in tables])
 
     shared = weights_by_member(
-        stacked([without_zeros(table) for table in gross]), stacked(list(map(cost_units, gross))), costs, corrections
+        stacked([without_zeros(table) for table in gross]), stacked(list(map(cost_units, gross))), costs, corrections=corrections
     )
     for member in costs.index:
         alone = estimated_weights(stacked([net_returns(table, costs.loc[member]) for table in gross]), WEIGHTS, corrections)

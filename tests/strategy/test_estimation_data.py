@@ -46,7 +46,7 @@ def test_the_reference_steps_back_from_the_last_row_so_a_further_week_moves_ever
     days=st.integers(0, 1500), more=st.integers(1, 500), interval=st.sampled_from(["12M", "M", "W", "3M", "2Y", "D"]), start=seeds
 )
 @settings(deadline=None)
-def test_calendar_periods_follow_on_and_stay_when_data_are_added(days: int, more: int, interval: str, start: int) -> None:
+def test_calendar_periods_follow_on_and_stay_when_data_are_added(days: int, more: int, interval: str, *, start: int) -> None:
     first = pd.Timestamp("1990-01-01") + pd.Timedelta(days=start)
     last = first + pd.Timedelta(days=days)
     periods = fit_periods(first, last, "rolling", rollyears=5, interval=interval, corrections=CALENDAR)
@@ -67,7 +67,9 @@ def test_calendar_periods_of_a_year_begin_on_new_year_after_at_least_a_year_of_d
 def test_too_little_data_give_no_period_in_the_reference_and_one_without_data_in_the_calendar() -> None:
     first, last = pd.Timestamp("2000-03-05"), pd.Timestamp("2000-12-31")
     assert fit_periods(first, last) == []
-    assert fit_periods(first, last, corrections=CALENDAR) == [FitPeriod(first, first, first, pd.Timestamp("2002-01-01"), no_data=True)]
+    assert fit_periods(first, last, corrections=CALENDAR) == [
+        FitPeriod(first, first, first, pd.Timestamp("2002-01-01"), no_data=True)
+    ]
 
 
 def test_rolling_windows_count_steps_in_the_reference() -> None:

@@ -51,7 +51,7 @@ def estimates(seed: int, size: int, years: float = 20.0) -> Estimates:
 )
 @settings(max_examples=60, deadline=None)
 def test_weights_are_never_negative_and_sum_to_one_unless_handcrafted_by_likeness(
-    seed: int, size: int, method: Any, equal: bool
+    seed: int, size: int, method: Any, *, equal: bool
 ) -> None:
     weights = optimal_weights(estimates(seed, size), WeightEstimate(method=method, equalise_SR=equal))
     assert (weights >= 0).all()

@@ -25,13 +25,17 @@ def test_business_days_are_mondays_to_fridays_before_and_after_1970() -> None:
 
 
 def test_the_last_known_price_of_a_day_is_its_close() -> None:
-    series = pd.Series([1.0, 2.0, np.nan, 4.0], index=stamps("2024-06-03 09:00", "2024-06-03 12:00", "2024-06-03 15:00", "2024-06-05 09:00"))
+    series = pd.Series(
+        [1.0, 2.0, np.nan, 4.0], index=stamps("2024-06-03 09:00", "2024-06-03 12:00", "2024-06-03 15:00", "2024-06-05 09:00")
+    )
     daily = Calendar.spanning([series.index]).last({"A": series}).values["A"]
     np.testing.assert_array_equal(daily, [2.0, np.nan, 4.0])
 
 
 def test_the_mean_of_a_day_skips_what_is_missing() -> None:
-    series = pd.Series([1.0, np.nan, 3.0, np.nan], index=stamps("2024-06-03 09:00", "2024-06-03 12:00", "2024-06-03 15:00", "2024-06-04"))
+    series = pd.Series(
+        [1.0, np.nan, 3.0, np.nan], index=stamps("2024-06-03 09:00", "2024-06-03 12:00", "2024-06-03 15:00", "2024-06-04")
+    )
     daily = Calendar.spanning([series.index]).mean({"A": series}).values["A"]
     np.testing.assert_array_equal(daily, [2.0, np.nan])
 

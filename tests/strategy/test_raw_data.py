@@ -106,7 +106,10 @@ def test_a_market_without_history_has_no_forecasts_and_does_not_disturb_the_othe
     another_class = {**plain.instruments, "C": replace(plain.instruments["C"], asset_class="Bond")}
     changed = change(plain.multiple_prices["C"])
     odd = BacktestData.from_frames(
-        {**plain.multiple_prices, "C": changed}, plain.fx, another_class, adjusted_prices={**plain.adjusted_prices, "C": changed["PRICE"]}
+        {**plain.multiple_prices, "C": changed},
+        plain.fx,
+        another_class,
+        adjusted_prices={**plain.adjusted_prices, "C": changed["PRICE"]},
     )
     backtest, whole = strategy(odd, compat), strategy(replace(plain, instruments=another_class), compat)
     for rule in ("carry", "relative_carry"):
@@ -209,7 +212,7 @@ def test_volatility_of_what_is_made_of_volatility_is_refused(item: str) -> None:
 # Shape of returns
 
 
-def exact(values: pd.Series, days: int, shape: Callable[[np.ndarray], float], least: int) -> list[float]:
+def exact(values: pd.Series, days: int, shape: Callable[[np.ndarray], float], *, least: int) -> list[float]:
     """The statistic over each window, one by one."""
     windows = [values[(values.index > day - pd.Timedelta(days=days)) & (values.index <= day)].dropna() for day in values.index]
     return [shape(window.to_numpy()) if len(window) >= least else np.nan for window in windows]
@@ -223,9 +226,9 @@ def test_skewness_and_kurtosis_are_those_of_each_window_alone(seed: int, days: i
     values.iloc[40] -= crash
     gappy = values.where(random.random(150) < 0.9)
     table = gappy.to_frame("A")
-    skews = exact(gappy, days, lambda window: float(stats.skew(window, bias=False)), 3)
+    skews = exact(gappy, days, lambda window: float(stats.skew(window, bias=False)), least=3)
     np.testing.assert_allclose(factors.skew(table, days)["A"], skews, rtol=1e-6, atol=1e-6)
-    kurtoses = exact(gappy, days, lambda window: float(stats.kurtosis(window, bias=False)), 4)
+    kurtoses = exact(gappy, days, lambda window: float(stats.kurtosis(window, bias=False)), least=4)
     np.testing.assert_allclose(factors.kurtosis(table, days)["A"], kurtoses, rtol=1e-6, atol=1e-6)
 
 

@@ -63,8 +63,12 @@ def test_risk_is_that_of_the_instruments_known_each_day(seed: int) -> None:
 def test_positions_times_the_scalar_are_within_every_limit(seed: int) -> None:
     weights, volatilities, matrices = market(seed)
     limits = RiskLimits(normal=0.3, shocked=0.8, sum_abs=0.6, leverage=2.5)
-    scalar = risk_scalar(portfolio_risk(DAYS, weights, volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True), limits)
-    scaled = portfolio_risk(DAYS, weights * scalar[:, None], volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True)
+    scalar = risk_scalar(
+        portfolio_risk(DAYS, weights, volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True), limits
+    )
+    scaled = portfolio_risk(
+        DAYS, weights * scalar[:, None], volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True
+    )
     assert ((scalar > 0) & (scalar <= 1)).all() and (scalar < 1).any()
     for measure in ("normal", "shocked", "sum_abs", "leverage"):
         assert (getattr(scaled, measure) <= getattr(limits, measure) * (1 + 1e-12)).all()
@@ -132,7 +136,9 @@ def test_backfilled_shocked_volatility_uses_the_first_figure_before_it() -> None
 def test_a_portfolio_of_one_instrument_has_risk() -> None:
     one = np.full((len(DAYS), 1), 0.5)
     matrices = [(DAYS[0], np.ones((1, 1)))]
-    reference, lone = (portfolio_risk(DAYS, one, one, shocked=one, correlations=matrices, lone_asset=mode).normal for mode in (False, True))
+    reference, lone = (
+        portfolio_risk(DAYS, one, one, shocked=one, correlations=matrices, lone_asset=mode).normal for mode in (False, True)
+    )
     assert (reference == 0).all()
     np.testing.assert_allclose(lone, 0.25)
 

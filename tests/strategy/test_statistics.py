@@ -33,7 +33,7 @@ def returns(values: list[float]) -> Returns:
     return Returns(series(values), 256.0)
 
 
-def noise(seed: int, mean: float = 0.0, days: int = 1000, start: str = "2020-01-01") -> AccountCurve:
+def noise(seed: int, mean: float = 0.0, days: int = 1000, *, start: str = "2020-01-01") -> AccountCurve:
     values = np.random.default_rng(seed).normal(mean, 1.0, days)
     return AccountCurve(series(values.tolist(), start), series([]), 100.0)
 

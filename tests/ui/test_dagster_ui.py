@@ -235,7 +235,7 @@ def test_the_failed_run_was_told_to_a_person(site: Site, page: Any) -> None:
     assert told and BROKEN in told[0]
 
 
-def launch(site: Site, page: Any, job: str, config: str) -> None:
+def launch(site: Site, page: Any, job: str, *, config: str) -> None:
     """Type the configuration of a job into its launchpad, launch it and wait until it has succeeded."""
     page.goto(f"{site.url}/locations/tradeflow_assets.definitions/jobs/{job}/playground")
     page.locator(".CodeMirror").first.click()
@@ -262,16 +262,18 @@ def test_a_person_rolls_prices_from_the_launchpad_and_sees_before_and_after(site
     with Desk(Home.open(site.home)).ledger.read() as view:
         old = current_roll(view, ROLLED)
     assert old is not None
-    launch(site, page, "preview_roll", f"ops:\n  show_roll:\n    config:\n      instrument: {ROLLED}\n")
+    launch(site, page, "preview_roll", config=f"ops:\n  show_roll:\n    config:\n      instrument: {ROLLED}\n")
     page.goto(f"{site.url}/assets/roll_status?view=events")
     page.get_by_text("Observed in run").first.wait_for()
     names = ("multiple_before", "multiple_after", "adjusted_before", "adjusted_after")
     shown = {name: shown_table(page, name) for name in names}
     assert all(len(rows) == 7 for rows in shown.values()), "a header and six rows each"
-    assert shown["multiple_before"][-1][4] == str(old.price_contract) and shown["multiple_after"][-1][4] == str(old.forward_contract)
+    assert shown["multiple_before"][-1][4] == str(old.price_contract) and shown["multiple_after"][-1][4] == str(
+        old.forward_contract
+    )
     keep(page, "roll_preview")
     config = f"instrument: {ROLLED}\n      state: Roll_Adjusted\n      who: me\n      why: the volume has moved\n"
-    launch(site, page, "set_roll_state", f"ops:\n  enter_roll_state:\n    config:\n      {config}")
+    launch(site, page, "set_roll_state", config=f"ops:\n  enter_roll_state:\n    config:\n      {config}")
     page.goto(f"{site.url}/assets/roll_status?view=events")
     page.get_by_text("the volume has moved").first.wait_for()
     assert {name: shown_table(page, name) for name in names} == shown, "it was done as it was shown"

@@ -26,7 +26,9 @@ from tradeflow_core.reports import check_desk
 HERE = Path(__file__).parent
 BEFORE = 59
 """Fills of the first four days."""
-FILLS = "select account, strategy, instrument, contract, quantity, price, time, commission, currency, exec_id from fills order by id"
+FILLS = (
+    "select account, strategy, instrument, contract, quantity, price, time, commission, currency, exec_id from fills order by id"
+)
 
 
 @pytest.fixture
@@ -45,7 +47,12 @@ def test_the_first_command_upgrades_it_and_its_history_is_there(old_home: Path) 
     assert "home_version" not in settings and (old_home / "data" / "instrument_orders").exists()
     status = answer(old_home, "status")
     assert status["last_done_day"] == "2024-01-11"
-    assert {row["instrument"]: row["position"] for row in status["positions"]} == {"CORN": -301, "EUROSTX": -98, "GOLD_micro": -267, "US10": -9}
+    assert {row["instrument"]: row["position"] for row in status["positions"]} == {
+        "CORN": -301,
+        "EUROSTX": -98,
+        "GOLD_micro": -267,
+        "US10": -9,
+    }
     assert {row["instrument"]: row["last_decision"] for row in status["positions"]}["US10"] == "trade to the buffer edge"
     assert tomllib.loads((old_home / SETTINGS_FILE).read_text()) == {"home_version": 2, **tomllib.loads(settings)}
     assert (old_home / "data" / "order_decisions").exists() and not (old_home / "data" / "instrument_orders").exists()
@@ -78,7 +85,7 @@ def test_an_interrupted_upgrade_is_done_again(old_home: Path) -> None:
     data = old_home / "data"
     (data / "instrument_orders").rename(data / "order_decisions")
     assert Home.open(old_home).settings.universe == ("CORN", "EUROSTX", "GOLD_micro", "US10")
-    assert 'home_version = 2' in (old_home / SETTINGS_FILE).read_text()
+    assert "home_version = 2" in (old_home / SETTINGS_FILE).read_text()
 
 
 def test_its_dagster_settings_stay_as_they_are(old_home: Path) -> None:

@@ -126,7 +126,7 @@ class Broker(Protocol):
     def contracts(self, instrument: str, since: date | None = None) -> list[ContractSpec]:
         """Listed contracts in order of expiry; those that expired on or after `since` too, if given."""
 
-    def bars(self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def bars(self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime) -> pd.DataFrame:
         """Complete bars (`BAR_COLUMNS`) that end in (start, end], sorted; raises UnknownContract, NoData, BrokerUnavailable."""
 
     def fx_rates(self, currency: str, start: datetime, end: datetime) -> pd.Series:

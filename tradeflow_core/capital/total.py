@@ -24,12 +24,20 @@ def poll_account(desk: Desk) -> pd.DataFrame:
     with desk.ledger.begin() as tx:
         for currency, value in snapshot.net_liquidation.items():
             excess = snapshot.excess_liquidity.get(currency, Decimal(0))
-            record_account_value(tx, desk.account, snapshot.time, currency, value, excess, latest_rate(fx, currency, base))
+            record_account_value(
+                tx,
+                desk.account,
+                snapshot.time,
+                currency=currency,
+                net_liquidation=value,
+                excess_liquidity=excess,
+                fx_to_base=latest_rate(fx, currency, base),
+            )
     with desk.ledger.read() as view:
         return account_value_history(view, desk.account)
 
 
-def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, max_change: float) -> pd.DataFrame:
+def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, *, max_change: float) -> pd.DataFrame:
     """Total capital out of account values.
 
     `values`: account value in base currency by time (UTC), increasing; `events`: columns time, kind, amount (`flow`: deposit or withdrawal,
@@ -74,7 +82,7 @@ def update_total_capital(desk: Desk) -> pd.DataFrame:
     if values.empty:
         raise DataError("no account value is recorded yet; materialize the asset account_values")
     rules = desk.settings.capital_rules
-    capital = fold_capital(values["value"], events, rules.method, rules.max_change)
+    capital = fold_capital(values["value"], events, rules.method, max_change=rules.max_change)
     desk.store.write("total_capital", "total", capital)
     return capital
 

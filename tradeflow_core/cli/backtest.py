@@ -63,7 +63,7 @@ def backtest() -> None:
 
 @backtest.command()
 @json_option
-def strategies(as_json: bool) -> None:
+def strategies(*, as_json: bool) -> None:
     """List the packaged strategies."""
     rows = [_described(name, path) for name, path in packaged_strategies().items()]
     if as_json:
@@ -105,7 +105,7 @@ def strategy_path(name: str) -> Path:
     raise ConfigError(f"there is no packaged strategy {name}, nor a file of that name{nearest(name, packaged)}")
 
 
-def load_data(home: Path | None, folder: Path | None, quiet: bool) -> BacktestData:
+def load_data(home: Path | None, folder: Path | None, *, quiet: bool) -> BacktestData:
     """Data of a folder of CSV files, or else the stored prices of the home."""
     if folder is not None:
         return BacktestData.from_pysystemtrade(folder)
@@ -143,6 +143,7 @@ def run(
     home: Path | None,
     config: str,
     data: Path | None,
+    *,
     capital: float | None,
     currency: str | None,
     start: datetime | None,
@@ -171,7 +172,7 @@ def run(
     chosen = load_strategy(
         path, _merged(parse_changes(settings), {key: value for key, value in given.items() if value is not None})
     )
-    inputs = load_data(home, data, as_json)
+    inputs = load_data(home, data, quiet=as_json)
     for warning in chosen.warnings:
         errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     started = time.perf_counter()
@@ -184,7 +185,7 @@ def run(
         *_work(tested),
         ("statistics", lambda: results.append(summarise(tested))),
         *((f"tear sheet {file.name}", lambda file=file: _write_tear_sheet(tested, file)) for file in sheets),
-        *([("stages as Parquet", lambda: _write_stages(tested, out, path.stem, results[0]))] if out else []),
+        *([("stages as Parquet", lambda: _write_stages(tested, out, path.stem, summary=results[0]))] if out else []),
     ]
     bar, task = progress("backtest", len(steps), quiet=as_json)
     with bar:
@@ -252,7 +253,7 @@ def _write_tear_sheet(tested: Backtest, file: Path) -> None:
     tear_sheet(tested, file)
 
 
-def _write_stages(tested: Backtest, folder: Path, name: str, summary: Summary) -> None:
+def _write_stages(tested: Backtest, folder: Path, name: str, *, summary: Summary) -> None:
     try:
         save_folder(UPath(folder), tested, name, time=WallClock().now())
         (folder / SUMMARY).write_text(json.dumps(summary.to_dict(), indent=1), encoding="utf-8")
@@ -283,7 +284,7 @@ def _make(folder: Path) -> None:
 @json_option
 @click.pass_obj
 def sweep(
-    home: Path | None, config: str, data: Path | None, instruments: str | None, settings: tuple[str, ...], as_json: bool
+    home: Path | None, config: str, data: Path | None, *, instruments: str | None, settings: tuple[str, ...], as_json: bool
 ) -> None:
     """Run the strategy CONFIG with every combination of settings; what they have in common is computed once.
 
@@ -294,7 +295,7 @@ def sweep(
     path = strategy_path(config)
     points = parse_grid(settings)
     configs = {_label(point): load_strategy(path, point) for point in points}
-    inputs = load_data(home, data, as_json)
+    inputs = load_data(home, data, quiet=as_json)
     configs = {label: _only(chosen, inputs, instruments) for label, chosen in configs.items()}
     bar, task = progress("sweep", len(configs), quiet=as_json)
     started = time.perf_counter()

@@ -18,11 +18,11 @@ from tradeflow_core.ledger import lift_stop, record_capital_event, stop_trading
 @click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
 @json_option
 @click.pass_obj
-def stop(home: Path | None, why: str, as_json: bool) -> None:
+def stop(home: Path | None, why: str, *, as_json: bool) -> None:
     """Stop trading at once: nothing more is sent, orders at work are cancelled. It stays so until `tradeflow resume`."""
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
-        stop_trading(tx, desk.now(), getpass.getuser(), why)
+        stop_trading(tx, desk.now(), getpass.getuser(), why=why)
     handler = execution.StackHandler(desk)
     handler.cancel_at_work()
     execution.poll_orders(desk)
@@ -34,7 +34,7 @@ def stop(home: Path | None, why: str, as_json: bool) -> None:
 @click.command()
 @json_option
 @click.pass_obj
-def resume(home: Path | None, as_json: bool) -> None:
+def resume(home: Path | None, *, as_json: bool) -> None:
     """Allow trading again after `tradeflow stop`."""
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
@@ -54,7 +54,7 @@ def capital() -> None:
 @click.pass_obj
 def accept(home: Path | None, why: str) -> None:
     """Accept the changes of the account value up to now, however large."""
-    _capital_event(home, "accept", Decimal(0), why)
+    _capital_event(home, "accept", Decimal(0), why=why)
 
 
 @capital.command(context_settings={"ignore_unknown_options": True})
@@ -69,11 +69,11 @@ def flow(home: Path | None, amount: str, why: str) -> None:
         raise ConfigError(f"AMOUNT {amount!r} is not a number; write for example 25000 or -10000.50") from error
     if not value.is_finite() or value == 0:
         raise ConfigError(f"AMOUNT {amount!r}: give an amount that is not zero")
-    _capital_event(home, "flow", value, why)
+    _capital_event(home, "flow", value, why=why)
 
 
-def _capital_event(home: Path | None, kind: str, amount: Decimal, why: str) -> None:
+def _capital_event(home: Path | None, kind: str, amount: Decimal, *, why: str) -> None:
     desk = open_desk(home)
     with desk.ledger.begin() as tx:
-        record_capital_event(tx, desk.now(), kind, amount, desk.now(), getpass.getuser(), why)
+        record_capital_event(tx, desk.now(), kind, amount=amount, now=desk.now(), who=getpass.getuser(), why=why)
     console.print(f"recorded: {kind} {amount if amount else ''} at {desk.now():%Y-%m-%d %H:%M} UTC")

@@ -25,7 +25,7 @@ RUNNER = "tradeflow_assets.runner"
 """The module that runs a job through Dagster. Named, not imported: the core works without Dagster."""
 
 
-def executor(through_dagster: bool) -> Callable[[Desk, str], None]:
+def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
     """What runs one job of a day: the core itself, or Dagster."""
     if not through_dagster:
         return business.run_job
@@ -67,6 +67,7 @@ def init(
     home: Path | None,
     market: str,
     capital: float,
+    *,
     base: str,
     universe: str | None,
     time_zone: str,
@@ -110,7 +111,7 @@ def init(
 @click.option("--dry-run", is_flag=True, help="Only say which days would be run.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
-def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, as_json: bool) -> None:
+def day(home: Path | None, further: int, *, through_dagster: bool, dry_run: bool, as_json: bool) -> None:
     """Run the business day of a simulated home: prices, positions, orders, trades.
 
     What is done stays done: run again, it changes nothing.
@@ -127,7 +128,9 @@ def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, a
     for each in days:
         if not as_json:
             console.print(f"\n[bold]{each:%A %Y-%m-%d}[/bold]")
-        business.run_day(desk, each, executor(through_dagster), lambda done: _tell(desk, done, records, as_json))
+        business.run_day(
+            desk, each, executor(through_dagster=through_dagster), on_job=lambda done: _tell(desk, done, records, quiet=as_json)
+        )
     last = desk.last_done_day()
     if as_json:
         print_json({"days": [str(each) for each in days], "jobs": records, **closing_tables(desk, last)})
@@ -140,7 +143,7 @@ def day(home: Path | None, further: int, through_dagster: bool, dry_run: bool, a
     desk.close()
 
 
-def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], quiet: bool) -> None:
+def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], *, quiet: bool) -> None:
     with desk.ledger.read() as view:
         steps = recorded_steps(view)
     own = steps[(steps["day"] == done.day) & steps["step"].isin(business.JOBS[done.job])]
@@ -188,7 +191,7 @@ def print_closing(desk: Desk, last: date | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
 def backfill(
-    home: Path | None, codes: tuple[str, ...], start: datetime | None, end: datetime | None, dry_run: bool, as_json: bool
+    home: Path | None, codes: tuple[str, ...], start: datetime | None, *, end: datetime | None, dry_run: bool, as_json: bool
 ) -> None:
     """Fetch the price history of instruments again and rebuild their prices, through Dagster.
 
@@ -207,9 +210,9 @@ def backfill(
         )
         return
     zone = desk.settings.zone
-    window = [moment.replace(tzinfo=zone) if moment else None for moment in (start, end)]
+    first, last = (moment.replace(tzinfo=zone) if moment else None for moment in (start, end))
     started = time.perf_counter()
-    outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), window[0], window[1], True)
+    outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), first, end=last, full_refresh=True)
     frame = pd.DataFrame({"instrument": list(outcome), "outcome": list(outcome.values())})
     if as_json:
         print_json({"outcome": outcome, "seconds": time.perf_counter() - started})

@@ -42,6 +42,7 @@ def pysystemtrade(
     home: Path | None,
     folder: Path,
     tape: Path | None,
+    *,
     instruments: str | None,
     zone: str,
     replace: bool,
@@ -118,6 +119,7 @@ def replay(
     home: Path | None,
     tape: Path,
     start: datetime,
+    *,
     end: datetime,
     instruments: str | None,
     capital: float,
@@ -133,8 +135,8 @@ def replay(
     first, last = start.date(), end.date()
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
     path = home or replay_home(played, first, last)
-    execute = executor(through_dagster)
-    made = seed_replay(path, played, first, last, codes, int(capital))
+    execute = executor(through_dagster=through_dagster)
+    made = seed_replay(path, played, first, end=last, instruments=codes, capital=int(capital))
     if not as_json:
         console.print(f"[dim]{made.describe()}[/dim]", soft_wrap=True)
     desk = Desk(made)

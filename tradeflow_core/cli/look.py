@@ -19,7 +19,7 @@ from tradeflow_core.instruments import load_instruments
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV.")
 @click.pass_obj
-def sql(home: Path | None, statement: str, as_json: bool, as_csv: bool) -> None:
+def sql(home: Path | None, statement: str, *, as_json: bool, as_csv: bool) -> None:
     """Query the store and the ledger with one SELECT (DuckDB). Nothing can be changed.
 
     \b
@@ -40,7 +40,7 @@ def sql(home: Path | None, statement: str, as_json: bool, as_csv: bool) -> None:
 @click.command()
 @json_option
 @click.pass_obj
-def instruments(home: Path | None, as_json: bool) -> None:
+def instruments(home: Path | None, *, as_json: bool) -> None:
     """List the instruments that this home knows."""
     try:
         known, universe = Home.open(home).instruments, set(Home.open(home).universe)
@@ -66,7 +66,7 @@ def instruments(home: Path | None, as_json: bool) -> None:
 @click.option("--newest", default=20, show_default=True, help="How many.")
 @json_option
 @click.pass_obj
-def alerts(home: Path | None, newest: int, as_json: bool) -> None:
+def alerts(home: Path | None, newest: int, *, as_json: bool) -> None:
     """Show what a person should have heard of."""
     desk = open_desk(home, quiet=as_json)
     found = desk.alerts.read(newest)

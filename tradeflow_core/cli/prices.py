@@ -54,6 +54,7 @@ def update(
     home: Path | None,
     instruments: tuple[str, ...],
     region: str | None,
+    *,
     full_refresh: bool,
     start: datetime | None,
     end: datetime | None,
@@ -128,6 +129,7 @@ def check(
     home: Path | None,
     instrument: str | None,
     currency: str | None,
+    *,
     accept: tuple[str, ...],
     reject: tuple[str, ...],
     replaced: tuple[str, ...],
@@ -147,10 +149,10 @@ def check(
     if currency is not None:
         if currency not in desk.home.currencies:
             raise ConfigError(f"no rate of {currency} is collected here; this home has {', '.join(desk.home.currencies)}")
-        code, bars = f"{currency}USD", review_rates(desk, currency, not only_stored)
+        code, bars = f"{currency}USD", review_rates(desk, currency, fetch=not only_stored)
     else:
         code = desk.instrument(str(instrument)).code
-        bars = review_bars(desk, code, not only_stored)
+        bars = review_bars(desk, code, fetch=not only_stored)
     decisions = [
         *(_decision("accept", text, currency) for text in accept),
         *(_decision("reject", text, currency) for text in reject),
@@ -160,7 +162,7 @@ def check(
     if decisions:
         if not why:
             raise ConfigError("a decision about a price needs --why; the reason is kept in the ledger")
-        table = decide_prices(desk, code, bars, decisions, getpass.getuser(), why, yes, dry_run)
+        table = decide_prices(desk, code, bars, decisions=decisions, who=getpass.getuser(), why=why, trust=yes, dry_run=dry_run)
         report |= {"decided": table, "recorded": not dry_run}
         if not as_json:
             shown = table.assign(contract=[_contract_name(contract) for contract in table["contract"]])
@@ -227,7 +229,13 @@ def _facts(each: SuspectPrice) -> dict[str, object]:
 @click.argument("instrument")
 @click.option("--csv", "path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file, with a header.")
 @click.option("--contract", required=True, help="The contract, such as 20240300.")
-@click.option("--frequency", type=click.Choice(FREQUENCY_NAMES), default="D", show_default=True, help="Daily rows, hours, or so many minutes.")
+@click.option(
+    "--frequency",
+    type=click.Choice(FREQUENCY_NAMES),
+    default="D",
+    show_default=True,
+    help="Daily rows, hours, or so many minutes.",
+)
 @click.option("--zone", help="Time zone of times without an offset (default: the desk's).")
 @click.option("--time", default="Time", show_default=True, help="Column of the times.")
 @click.option("--time-format", help="How times are written, as of strptime (default: ISO).")
@@ -244,6 +252,7 @@ def seed(
     home: Path | None,
     instrument: str,
     path: Path,
+    *,
     contract: str,
     frequency: str,
     zone: str | None,
@@ -262,7 +271,7 @@ def seed(
     desk = open_desk(home, quiet=as_json)
     code = desk.instrument(instrument).code
     columns = CsvColumns(time, final, open_, high, low, volume, time_format)
-    bars = read_bars_csv(path, parse_contract(contract), columns, frequency, zone or desk.settings.time_zone)
+    bars = read_bars_csv(path, parse_contract(contract), columns, frequency=frequency, zone=zone or desk.settings.time_zone)
     report = seed_bars(desk, code, bars, trust=yes, dry_run=dry_run)
     if report.refused:
         raise StateError(f"{code}: {report.refused}; nothing was stored: mend the file, or take it as it is with --yes")
@@ -281,7 +290,7 @@ def seed(
 @dry_run_option
 @json_option
 @click.pass_obj
-def delete(home: Path | None, instrument: str, yes: bool, dry_run: bool, as_json: bool) -> None:
+def delete(home: Path | None, instrument: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete the price files of INSTRUMENT: bars, multiple and adjusted prices, spreads. Refused while it is held."""
     desk = open_desk(home, quiet=as_json)
     code = desk.instrument(instrument).code
@@ -305,7 +314,7 @@ def delete(home: Path | None, instrument: str, yes: bool, dry_run: bool, as_json
 @click.option("--region", help=f"Only the instruments of this region: {', '.join(REGIONS)}.")
 @json_option
 @click.pass_obj
-def spreads(home: Path | None, instruments: tuple[str, ...], region: str | None, as_json: bool) -> None:
+def spreads(home: Path | None, instruments: tuple[str, ...], region: str | None, *, as_json: bool) -> None:
     """Sample the bid-ask spread of the priced contract of INSTRUMENTS (default: all) from the broker's quotes now."""
     desk = open_desk(home, quiet=as_json)
     samples = sample_spreads(desk, choose(desk, instruments, region))

@@ -33,10 +33,12 @@ from tradeflow_core.series import RollPlan
 
 
 @click.group(invoke_without_command=True)
-@click.option("--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, in so many days.")
+@click.option(
+    "--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, in so many days."
+)
 @json_option
 @click.pass_context
-def roll(ctx: click.Context, days: int | None, as_json: bool) -> None:
+def roll(ctx: click.Context, days: int | None, *, as_json: bool) -> None:
     """Show where every instrument stands in its roll, the most urgent first; with a command, act on it.
 
     \b
@@ -95,7 +97,7 @@ def print_statuses(title: str, statuses: list[RollStatus]) -> None:
 @roll.command()
 @click.argument("state", required=False)
 @json_option
-def explain(state: str | None, as_json: bool) -> None:
+def explain(state: str | None, *, as_json: bool) -> None:
     """Say what a roll state means, or all of them."""
     wanted = [parse_state(state)] if state else list(RollState)
     if as_json:
@@ -113,12 +115,12 @@ def explain(state: str | None, as_json: bool) -> None:
 @yes_option
 @json_option
 @click.pass_obj
-def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def set_(home: Path | None, instrument: str, state: str, *, why: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Put INSTRUMENT into a roll STATE; Roll_Adjusted rolls its prices into the forward contract, after showing and asking."""
     desk = open_desk(home, quiet=as_json)
     desk.instrument(instrument)
     wanted = parse_state(state)
-    change = set_state(desk, instrument, wanted, getpass.getuser(), why, dry_run)
+    change = set_state(desk, instrument, wanted, who=getpass.getuser(), why=why, dry_run=dry_run)
     report: dict[str, object] = {
         "instrument": instrument,
         "before": change.before.value,
@@ -134,7 +136,7 @@ def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool
         if not dry_run:
             report["done"] = ask(f"roll {instrument}?", yes=yes, as_json=as_json)
             if report["done"]:
-                roll_prices(desk, instrument, "person", getpass.getuser(), why, plan)
+                roll_prices(desk, instrument, "person", who=getpass.getuser(), why=why, plan=plan)
                 report["after"] = RollState.NO_ROLL.value
         report["roll"] = _event(plan)
     if as_json:
@@ -157,7 +159,7 @@ def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool
 @yes_option
 @json_option
 @click.pass_obj
-def auto(home: Path | None, instruments: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+def auto(home: Path | None, instruments: tuple[str, ...], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Let the rules decide the roll of INSTRUMENTS (default: all that are near it); each roll of prices is shown and asked for."""
     desk = open_desk(home, quiet=as_json)
     for code in instruments:
@@ -168,7 +170,9 @@ def auto(home: Path | None, instruments: tuple[str, ...], dry_run: bool, yes: bo
             print_preview(desk, code, plan)
         return ask(f"roll {code}?", yes=yes, as_json=as_json)
 
-    statuses = roll_by_rules(desk, list(instruments) or None, dry_run, None if yes else confirm, getpass.getuser())
+    statuses = roll_by_rules(
+        desk, list(instruments) or None, dry_run=dry_run, confirm=None if yes else confirm, who=getpass.getuser()
+    )
     if as_json:
         print_json(status_rows(statuses))
         return
@@ -183,7 +187,7 @@ def auto(home: Path | None, instruments: tuple[str, ...], dry_run: bool, yes: bo
 @click.argument("instrument")
 @json_option
 @click.pass_obj
-def preview(home: Path | None, instrument: str, as_json: bool) -> None:
+def preview(home: Path | None, instrument: str, *, as_json: bool) -> None:
     """Show multiple and adjusted prices of INSTRUMENT before and after a roll into its forward contract. Nothing is changed."""
     desk = open_desk(home, quiet=as_json)
     desk.instrument(instrument)
@@ -226,6 +230,7 @@ def parameters(
     home: Path | None,
     instrument: str,
     hold: str | None,
+    *,
     priced: str | None,
     roll_offset: int | None,
     carry_offset: int | None,
@@ -257,7 +262,7 @@ def parameters(
     same = change.same_history and change.before == change.after
     done = not dry_run and not same and ask(f"put the new rule of {instrument} in force?", yes=yes, as_json=as_json)
     if done:
-        apply_parameters(desk, change, getpass.getuser(), why)
+        apply_parameters(desk, change, getpass.getuser(), why=why)
     if as_json:
         print_json({**_change_facts(change), "applied": done})
     elif done:

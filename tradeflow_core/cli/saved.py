@@ -47,6 +47,7 @@ def show(
     home: Path | None,
     strategy: str,
     day: datetime | None,
+    *,
     stage: str | None,
     instrument: str | None,
     rule: str | None,
@@ -61,13 +62,13 @@ def show(
     tradeflow backtest show trend_carry --stage combined_forecast --instrument CORN
     tradeflow backtest show trend_carry --day 2024-01-09 --stage capped_forecast --instrument CORN --rows 5
     """
-    run, days = _find(home, strategy, day.date() if day else None, as_json)
+    run, days = _find(home, strategy, day.date() if day else None, quiet=as_json)
     if stage is None:
         if instrument or rule:
             raise ConfigError(
                 "--instrument and --rule need a --stage; `tradeflow backtest show " + strategy + "` lists the stages"
             )
-        _overview(run, days, as_json)
+        _overview(run, days, as_json=as_json)
         return
     table = run.stage(stage, instrument, rule).tail(rows)
     if as_json:
@@ -93,7 +94,7 @@ def show(
 @json_option
 @click.pass_obj
 def compare(
-    home: Path | None, strategy: str, day1: datetime | None, day2: datetime | None, instrument: str | None, as_json: bool
+    home: Path | None, strategy: str, day1: datetime | None, *, day2: datetime | None, instrument: str | None, as_json: bool
 ) -> None:
     """Say why the positions of STRATEGY changed from DAY1 to DAY2 (default: the last two days that are kept; with DAY1 only, up to the newest).
 
@@ -116,7 +117,7 @@ def compare(
         _print_comparison(found, chosen, detailed=instrument is not None)
 
 
-def _find(home: Path | None, strategy: str, day: date | None, quiet: bool) -> tuple[SavedRun, list[date]]:
+def _find(home: Path | None, strategy: str, day: date | None, *, quiet: bool) -> tuple[SavedRun, list[date]]:
     """The run that is meant, and the days that are kept."""
     if (Path(strategy) / MANIFEST).exists():
         return SavedRun.open(UPath(strategy)), []
@@ -129,7 +130,7 @@ def _facts(manifest: Manifest) -> dict[str, object]:
     return {name: getattr(manifest, name) for name in names}
 
 
-def _overview(run: SavedRun, days: list[date], as_json: bool) -> None:
+def _overview(run: SavedRun, days: list[date], *, as_json: bool) -> None:
     manifest = run.manifest
     if as_json:
         listed = {"days": days, "stages": manifest.stages, "instruments": manifest.instruments, "rules": manifest.rules}
@@ -190,7 +191,7 @@ def _comparison(found: Explanation, chosen: list[str]) -> dict[str, object]:
     }
 
 
-def _print_comparison(found: Explanation, chosen: list[str], detailed: bool) -> None:
+def _print_comparison(found: Explanation, chosen: list[str], *, detailed: bool) -> None:
     before, after = found.before.manifest, found.after.manifest
     console.print(
         f"[bold]{escape(after.strategy)}[/bold] from {before.day} to {after.day}: capital {before.capital:,.0f} -> {after.capital:,.0f} "

@@ -16,7 +16,7 @@ from tradeflow_core.ledger import active_stop, locked_instruments
 @click.argument("instrument", required=False)
 @json_option
 @click.pass_obj
-def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
+def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
     """Show capital, positions against optimal ones, orders, freshness and locks.
 
     With INSTRUMENT: everything about that one, and why it has no order today.
@@ -81,7 +81,7 @@ def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
 @click.command()
 @json_option
 @click.pass_obj
-def check(home: Path | None, as_json: bool) -> None:
+def check(home: Path | None, *, as_json: bool) -> None:
     """Check every invariant of ledger and store; exit code 1 if one is broken."""
     desk = open_desk(home, quiet=as_json)
     problems = reports.check_desk(desk)

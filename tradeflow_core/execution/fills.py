@@ -39,13 +39,13 @@ def poll_orders(desk: Desk) -> int:
         except UnknownOrder:
             _not_found(desk, order)
             continue
-        booked += _record(desk, order, state, desk.broker.executions(desk.account, [order.client_ref]))
+        booked += _record(desk, order, state, fills=desk.broker.executions(desk.account, [order.client_ref]))
     with desk.ledger.begin() as tx:
         complete_orders(tx, desk.now())
     return booked
 
 
-def _record(desk: Desk, order: BrokerOrder, state: OrderState, fills: list[Fill]) -> int:
+def _record(desk: Desk, order: BrokerOrder, state: OrderState, *, fills: list[Fill]) -> int:
     now, booked = desk.now(), 0
     try:
         with desk.ledger.begin() as tx:
@@ -55,7 +55,7 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState, fills: list[Fill]
                 set_broker_status(tx, order.id, state.status, now=now, broker_id=state.broker_id, reason=state.reason)
     except Overfill as error:
         with desk.ledger.begin() as tx:
-            lock_instrument(tx, order.instrument, LockOwner.EXECUTION, now, str(error))
+            lock_instrument(tx, order.instrument, LockOwner.EXECUTION, now=now, why=str(error))
         desk.alerts.send(f"overfill {order.instrument}", str(error), now)
         return 0
     if state.status == BrokerOrderStatus.REJECTED:

@@ -165,7 +165,7 @@ class StackHandler:
 
     def _hold_lease(self) -> None:
         with self.desk.ledger.begin() as tx:
-            take_lease(tx, LEASE, self.owner, WallClock().now(), LEASE_SECONDS, _was_here)
+            take_lease(tx, LEASE, self.owner, now=WallClock().now(), seconds=LEASE_SECONDS, is_gone=_was_here)
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock

@@ -42,7 +42,7 @@ def reconcile(desk: Desk) -> list[PositionBreak]:
     fresh = []
     with desk.ledger.begin() as tx:
         for code, parts in broken.items():
-            if lock_instrument(tx, code, LockOwner.RECONCILIATION, desk.now(), "; ".join(parts)):
+            if lock_instrument(tx, code, LockOwner.RECONCILIATION, now=desk.now(), why="; ".join(parts)):
                 fresh.append(f"{code}: {'; '.join(parts)}")
         for code in set(locked_instruments(tx)) - set(broken):
             unlock_instrument(tx, code, LockOwner.RECONCILIATION)

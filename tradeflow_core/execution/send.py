@@ -57,7 +57,8 @@ def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
         if isinstance(sizing, str):
             blocked.append(Blocked(order, sizing))
             continue
-        why = _send(desk, order, *sizing)
+        quotes, sizes = sizing
+        why = _send(desk, order, quotes, sizes=sizes)
         sent += not why
         if why:
             blocked.append(Blocked(order, why))
@@ -89,11 +90,11 @@ def _size(desk: Desk, order: ContractOrder) -> tuple[list[Quote], tuple[int, ...
         return str(error)
     sizes = tuple(_offside_size(quote, leg.remaining) for quote, leg in zip(quotes, order.legs, strict=True))
     with desk.ledger.read() as view:
-        _, why = _allowed(view, desk, order, sizes)
+        _, why = _allowed(view, desk, order, sizes=sizes)
     return why or (quotes, sizes)
 
 
-def _allowed(view: Connection, desk: Desk, order: ContractOrder, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
+def _allowed(view: Connection, desk: Desk, order: ContractOrder, *, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
     """What stop, locks, trade limits and the sizes on offer allow to be sent now, and why it is nothing."""
     wanted = tuple(leg.remaining for leg in order.legs)
     nothing = (0,) * len(wanted)
@@ -101,17 +102,17 @@ def _allowed(view: Connection, desk: Desk, order: ContractOrder, sizes: tuple[in
         return nothing, f"trading is stopped ({stop.why})"
     if order.instrument in (locked := locked_instruments(view)):
         return nothing, f"locked ({locked[order.instrument]})"
-    room = tradeable_now(view, order.strategy, order.instrument, desk.now())
+    room = tradeable_now(view, order.strategy, order.instrument, now=desk.now())
     if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted))):
         return nothing, "trade limit reached"
     quantities = cut_to_caps(wanted, sizes if room is None else tuple(min(size, room) for size in sizes))
     return quantities, "" if any(quantities) else "no size quoted"
 
 
-def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], sizes: tuple[int, ...]) -> str:
+def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], *, sizes: tuple[int, ...]) -> str:
     """Record the intent and send it; returns why it was not sent, or nothing. What allows it is asked again in the transaction."""
     with desk.ledger.begin() as tx:
-        quantities, why = _allowed(tx, desk, order, sizes)
+        quantities, why = _allowed(tx, desk, order, sizes=sizes)
         if why:
             return why
         legs = tuple(Leg(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity)

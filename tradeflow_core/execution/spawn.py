@@ -16,7 +16,7 @@ from tradeflow_core.ledger import (
 from tradeflow_core.model import ROLLS, Leg, RollEvent, RollState
 
 
-def contract_trades(state: RollState, roll: RollEvent, position: int, trade: int) -> list[Leg]:
+def contract_trades(state: RollState, roll: RollEvent, position: int, *, trade: int) -> list[Leg]:
     """Which contracts a `trade` of an instrument uses: a leg for each contract order.
 
     `position`: contracts held of the priced contract. While a roll is passive, new risk goes to the forward contract and
@@ -55,7 +55,7 @@ def _spawn(tx: Connection, desk: Desk, order_id: int) -> int:
         return 0
     roll = current_roll(tx, order.instrument)
     position = positions_by_contract(tx, desk.account).get((order.instrument, roll.price_contract), 0)
-    legs = contract_trades(roll_state(tx, order.instrument), roll, position, order.quantity)
+    legs = contract_trades(roll_state(tx, order.instrument), roll, position, trade=order.quantity)
     for leg in legs:
         add_contract_order(
             tx,

@@ -99,7 +99,9 @@ class Home:
         """The universe with the instruments that are stale for the time being."""
         for key in ("universe", "stale_instruments"):
             if missing := [code for code in getattr(self.settings, key) if code not in self.instruments]:
-                raise ConfigError(f"{self.path / SETTINGS_FILE}: {key}: no such instrument {missing}; see `tradeflow instruments`")
+                raise ConfigError(
+                    f"{self.path / SETTINGS_FILE}: {key}: no such instrument {missing}; see `tradeflow instruments`"
+                )
         return list(self.settings.universe) or sorted(self.instruments)
 
     @cached_property

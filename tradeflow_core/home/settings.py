@@ -82,7 +82,9 @@ class PriceSettings(_Model):
     drop_negative_prices: bool = False
     stale_after_business_days: int = Field(default=3, ge=1)
     intraday_history_days: int = Field(default=30, ge=1)
-    stitching: Literal["panama", "ratio", "none"] = Field(default="panama", description="how adjusted prices are stitched at rolls")
+    stitching: Literal["panama", "ratio", "none"] = Field(
+        default="panama", description="how adjusted prices are stitched at rolls"
+    )
 
 
 class CapitalSettings(_Model):
@@ -150,7 +152,8 @@ class Settings(_Model):
     time_zone: str = "America/New_York"
     universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
     stale_instruments: tuple[str, ...] = Field(
-        default=(), description="instruments whose prices are not collected for the time being; they are not rolled, reported or traded"
+        default=(),
+        description="instruments whose prices are not collected for the time being; they are not rolled, reported or traded",
     )
     database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
     data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")

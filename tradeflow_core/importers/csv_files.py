@@ -20,7 +20,7 @@ STAMP, PRICE, CONTRACT = "stamp", "price", "contract"
 _MISSING = {"", "nan", "NaN", "NA", "null", "None"}
 
 
-def read_csv(path: Path, columns: Mapping[str, str], increasing: bool = True) -> pd.DataFrame:
+def read_csv(path: Path, columns: Mapping[str, str], *, increasing: bool = True) -> pd.DataFrame:
     """The `columns` of a CSV file: index naive stamps (`datetime64[us]`, the first column), contracts int64, prices float64.
 
     `columns`: name to kind, the stamps first; others in the file are ignored. Raises ConfigError naming file, line and column for a
@@ -35,7 +35,7 @@ def read_csv(path: Path, columns: Mapping[str, str], increasing: bool = True) ->
     if len(lines) < 2:
         raise ConfigError(f"{path}: has no line below the header; restore the file, or leave the instrument out")
     if data.count(b",") != (len(header) - 1) * len(lines):  # pandas would fill a short line with missing values
-        raise _first_wrong(path, data, header, columns)
+        raise _first_wrong(path, data, header, columns=columns)
     try:
         table = pd.read_csv(
             io.BytesIO(data),
@@ -44,7 +44,7 @@ def read_csv(path: Path, columns: Mapping[str, str], increasing: bool = True) ->
         )
         frame = _typed(table, columns)
     except (ValueError, DataError) as error:
-        raise _first_wrong(path, data, header, columns, str(error)) from error
+        raise _first_wrong(path, data, header, columns=columns, otherwise=str(error)) from error
     index = frame.index
     if increasing and not (index.is_monotonic_increasing and index.is_unique):
         bad = int(np.flatnonzero(np.diff(index.asi8) <= 0)[0]) + 1  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def _header(path: Path, line: bytes, columns: Mapping[str, str]) -> list[str]:
     return header
 
 
-def _first_wrong(path: Path, data: bytes, header: list[str], columns: Mapping[str, str], otherwise: str = "") -> ConfigError:
+def _first_wrong(path: Path, data: bytes, header: list[str], *, columns: Mapping[str, str], otherwise: str = "") -> ConfigError:
     """The error about the first wrong line; only called when there is one, so its loop over lines costs a sound file nothing."""
     reader = csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
     next(reader)

@@ -90,12 +90,12 @@ def import_pysystemtrade(
     with _appearing_whole(tape) as making:
         store = Store(str(making))
         for code in codes:
-            done = _import_instrument(folder, store, code, zone)
+            done = _import_instrument(folder, store, code, zone=zone)
             report.instruments.append(done)
             if on_instrument:
                 on_instrument(done)
-        report.fx = _import_fx(folder, store, zone, report.notes)
-        _import_tables(folder, making / "config", list(facts.values()), set(report.fx), report.notes)
+        report.fx = _import_fx(folder, store, zone, notes=report.notes)
+        _import_tables(folder, making / "config", list(facts.values()), rates=set(report.fx), notes=report.notes)
         (making / "import.json").write_text(report.to_json(), encoding="utf-8")
         manifest = {"zone": zone, "source": f"pysystemtrade, {folder}", "instruments": codes}
         (making / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -153,14 +153,14 @@ def _alive(pid: int) -> bool:
 # --- prices --------------------------------------------------------------------------------------------------------------
 
 
-def _import_instrument(folder: Path, store: Store, code: str, zone: str) -> InstrumentImport:
+def _import_instrument(folder: Path, store: Store, code: str, *, zone: str) -> InstrumentImport:
     path = folder / MULTIPLE / f"{code}.csv"
     multiple = read_csv(path, MULTIPLE_COLUMNS)
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
     multiple.index = instants.utc
     events = back_out_events(multiple)
-    bars = make_bars(contract_series(multiple), local, instants.utc, zone)
+    bars = make_bars(contract_series(multiple), local, instants.utc, zone=zone)
     if bars.empty:
         raise ConfigError(f"{path}: not one price; restore the file, or leave the instrument out")
     store.write("bars", code, bars)
@@ -168,7 +168,7 @@ def _import_instrument(folder: Path, store: Store, code: str, zone: str) -> Inst
 
     differences = compare_multiple_prices(multiple, build_from_events(bar_prices(bars), events))
     calendar = _compare_calendar(folder / CALENDARS / f"{code}.csv", events, zone)
-    adjusted = _compare_adjusted(folder / ADJUSTED / f"{code}.csv", multiple, zone, code)
+    adjusted = _compare_adjusted(folder / ADJUSTED / f"{code}.csv", multiple, zone, code=code)
     marks = int((bars["start"] == bars["end"]).sum())
     daily = int((bars["frequency"] == "D").sum())
     return InstrumentImport(
@@ -191,7 +191,7 @@ def _import_instrument(folder: Path, store: Store, code: str, zone: str) -> Inst
     )
 
 
-def make_bars(series: pd.DataFrame, local: pd.DatetimeIndex, utc: pd.DatetimeIndex, zone: str) -> pd.DataFrame:
+def make_bars(series: pd.DataFrame, local: pd.DatetimeIndex, utc: pd.DatetimeIndex, *, zone: str) -> pd.DataFrame:
     """Contract prices (contract, date in UTC, price) as bars (`BAR_COLUMNS`), sorted by end.
 
     `local`, `utc`: every stamp of the recording as a wall time of `zone` and as an instant, in the same order. A closing price is all that is
@@ -239,7 +239,7 @@ def _compare_calendar(path: Path, events: pd.DataFrame, zone: str) -> tuple[int,
     return len(theirs), len(theirs.merge(ours.assign(date=ours["date"].astype(theirs["date"].dtype)), on=["date", *names]))
 
 
-def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, code: str) -> tuple[int, int, int]:
+def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, *, code: str) -> tuple[int, int, int]:
     """Prices of the folder's adjusted series, those of them that ours has too, and those that only ours has."""
     if not path.exists():
         return 0, 0, 0
@@ -263,7 +263,7 @@ def _instants_of(frame: pd.DataFrame, zone: str, path: Path) -> Instants:
 # --- rates and tables ----------------------------------------------------------------------------------------------------
 
 
-def _import_fx(folder: Path, store: Store, zone: str, notes: list[str]) -> dict[str, int]:
+def _import_fx(folder: Path, store: Store, zone: str, *, notes: list[str]) -> dict[str, int]:
     """Every rate against the dollar. A rate with a date but no time is that of the day's close."""
     rows = {}
     for path in sorted((folder / FX).glob("*.csv")):
@@ -281,7 +281,7 @@ def _import_fx(folder: Path, store: Store, zone: str, notes: list[str]) -> dict[
     return rows
 
 
-def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument], rates: set[str], notes: list[str]) -> None:
+def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument], *, rates: set[str], notes: list[str]) -> None:
     """The lines of the instrument tables that belong to the instruments, and FX codes that the packaged table lacks."""
     codes = {instrument.code for instrument in instruments}
     for name in TABLES:

@@ -46,11 +46,11 @@ class RollRule:
 
     def next_held(self, contract: int, known: Sequence[int] | None = None) -> int:
         """The next contract of the hold cycle."""
-        return adjacent_contract(contract, self.hold, 1, known)
+        return adjacent_contract(contract, self.hold, 1, known=known)
 
     def previous_held(self, contract: int, known: Sequence[int] | None = None) -> int:
         """The contract of the hold cycle before."""
-        return adjacent_contract(contract, self.hold, -1, known)
+        return adjacent_contract(contract, self.hold, -1, known=known)
 
     def forward_of(self, contract: int, known: Sequence[int] | None = None) -> int:
         """The contract that a holder of `contract` rolls into."""
@@ -58,7 +58,7 @@ class RollRule:
 
     def carry_of(self, contract: int, known: Sequence[int] | None = None) -> int:
         """The contract against which the carry of `contract` is measured."""
-        return adjacent_contract(contract, self.priced, self.carry_offset, known)
+        return adjacent_contract(contract, self.priced, self.carry_offset, known=known)
 
     def approximate_expiry(self, contract: int) -> date:
         """First of the delivery month (or the id's own day) plus `expiry_offset` calendar days."""

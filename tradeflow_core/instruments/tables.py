@@ -80,7 +80,9 @@ class FxPair:
         """
         wrong = quotes[~((quotes > 0) & (quotes < float("inf")))]
         if len(wrong):
-            raise DataError(f"{self.broker_pair}: the quote of {wrong.index[0]} is {wrong.iloc[0]}, not a positive number: ask the broker again")
+            raise DataError(
+                f"{self.broker_pair}: the quote of {wrong.index[0]} is {wrong.iloc[0]}, not a positive number: ask the broker again"
+            )
         return ((1.0 / quotes) if self.invert else quotes).rename(self.code)
 
 
@@ -207,7 +209,7 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
     rules: dict[str, RollRule] = {}
     spreads: dict[str, float] = {}
     rows: list[Row] = []
-    for place in places(folders, packaged):
+    for place in places(folders, packaged=packaged):
         file, instrument_rows = read_first(place, INSTRUMENT_FILES, _INSTRUMENT_COLUMNS)
         for code, row in by_code(instrument_rows).items():
             instruments[code] = _instrument(row, instruments.get(code))
@@ -226,18 +228,18 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
 
 def load_fx_table(*folders: str | Path) -> dict[str, FxPair]:
     """The currencies that can be converted, by code (`EURUSD`); each folder's `fx.csv` overlays the packaged one."""
-    return _load(folders, "fx.csv", ("Code", "Currency", "BrokerPair", "Invert"), "Code", _fx_pair)
+    return _load(folders, "fx.csv", ("Code", "Currency", "BrokerPair", "Invert"), key="Code", build=_fx_pair)
 
 
 def load_simulated_market(*folders: str | Path) -> dict[str, SimulatedMarket]:
     """The simulated market's parameters by instrument; each folder's `simulated_market.csv` overlays the packaged one."""
     columns = ("Instrument", "Price", "AnnualVol", "Carry", "Factor", "Loading", "DailyVolume")
-    return _load(folders, "simulated_market.csv", columns, "Instrument", _simulated_market)
+    return _load(folders, "simulated_market.csv", columns, key="Instrument", build=_simulated_market)
 
 
 def load_simulated_fx(*folders: str | Path) -> dict[str, SimulatedFx]:
     """The simulated market's parameters by currency; each folder's `simulated_fx.csv` overlays the packaged one."""
-    return _load(folders, "simulated_fx.csv", ("Currency", "Rate", "AnnualVol"), "Currency", _simulated_fx)
+    return _load(folders, "simulated_fx.csv", ("Currency", "Rate", "AnnualVol"), key="Currency", build=_simulated_fx)
 
 
 def default_universe() -> list[str]:
@@ -257,7 +259,7 @@ def unknown(code: str, known: Mapping[str, Any], what: str = "instrument") -> st
     return f"unknown {what} {code!r}{nearest(code, known)}"
 
 
-def places(folders: Sequence[str | Path], packaged: bool = True) -> list[Traversable]:
+def places(folders: Sequence[str | Path], *, packaged: bool = True) -> list[Traversable]:
     """Where to look for tables, later ones overlaying earlier ones: the package, then `folders`."""
     for folder in folders:
         if not Path(folder).is_dir():
@@ -309,7 +311,9 @@ def by_code(rows: Sequence[Row], column: str = "Instrument") -> dict[str, Row]:
     return found
 
 
-def _load(folders: Sequence[str | Path], name: str, columns: Sequence[str], key: str, build: Callable[[Row], T]) -> dict[str, T]:
+def _load(
+    folders: Sequence[str | Path], name: str, columns: Sequence[str], *, key: str, build: Callable[[Row], T]
+) -> dict[str, T]:
     found: dict[str, T] = {}
     for place in places(folders):
         _, rows = read_first(place, (name,), columns)

@@ -15,6 +15,7 @@ def record_account_value(
     tx: Connection,
     account: str,
     time: datetime,
+    *,
     currency: str,
     net_liquidation: Decimal,
     excess_liquidity: Decimal,
@@ -37,7 +38,9 @@ def record_account_value(
     return True
 
 
-def record_capital_event(tx: Connection, time: datetime, kind: str, amount: Decimal, now: datetime, who: str, why: str) -> None:
+def record_capital_event(
+    tx: Connection, time: datetime, kind: str, *, amount: Decimal, now: datetime, who: str, why: str
+) -> None:
     """Record a deposit or withdrawal (`flow`), or that a large change of the account value is right (`accept`)."""
     if kind not in ("accept", "flow"):
         raise StateError(f"capital event {kind!r}: use accept or flow")

@@ -37,7 +37,7 @@ def active_stop(view: Connection) -> Stop | None:
     return None if row is None else Stop(row.recorded_at, row.who, row.why)
 
 
-def stop_trading(tx: Connection, now: datetime, who: str, why: str) -> None:
+def stop_trading(tx: Connection, now: datetime, who: str, *, why: str) -> None:
     """Stop trading until `lift_stop`. Saying it again while it is in force changes nothing."""
     if active_stop(tx) is None:
         tx.execute(insert(trading_stops).values(who=who, why=why, recorded_at=now))
@@ -49,7 +49,7 @@ def lift_stop(tx: Connection, now: datetime, who: str) -> bool:
     return changed.rowcount > 0
 
 
-def lock_instrument(tx: Connection, instrument: str, owner: str, now: datetime, why: str, who: str = "tradeflow") -> bool:
+def lock_instrument(tx: Connection, instrument: str, owner: str, *, now: datetime, why: str, who: str = "tradeflow") -> bool:
     """Forbid new risk in an instrument; True if this owner had not locked it yet. Each owner holds a lock of its own."""
     held = tx.execute(select(locks.c.why).where(locks.c.instrument == instrument, locks.c.owner == owner)).first()
     if held is None:
@@ -97,7 +97,7 @@ def override_for(view: Connection, strategy: str, instrument: str) -> Override:
     return combined
 
 
-def set_override(tx: Connection, strategy: str, instrument: str, override: Override, now: datetime, who: str) -> None:
+def set_override(tx: Connection, strategy: str, instrument: str, *, override: Override, now: datetime, who: str) -> None:
     """Put an override in force, in place of the former one of the same strategy and instrument."""
     if not 0 <= override.fraction <= 1:
         raise StateError(f"override {override.kind} {override.fraction}: use a fraction from 0 to 1")
@@ -132,7 +132,7 @@ def position_limit(view: Connection, strategy: str, instrument: str) -> int | No
 
 
 def set_position_limit(
-    tx: Connection, strategy: str, instrument: str, contracts: int | None, now: datetime, who: str, why: str
+    tx: Connection, strategy: str, instrument: str, *, contracts: int | None, now: datetime, who: str, why: str
 ) -> None:
     """Set, change or (None) remove a position limit. Raises StateError for a negative one."""
     tx.execute(delete(position_limits).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument))
@@ -148,7 +148,7 @@ def set_position_limit(
 
 
 def set_trade_limit(
-    tx: Connection, strategy: str, instrument: str, days: int, contracts: int, now: datetime, who: str, why: str
+    tx: Connection, strategy: str, instrument: str, *, days: int, contracts: int, now: datetime, who: str, why: str
 ) -> None:
     """Allow at most `contracts` to be traded in any `days` days. Raises StateError for values that make no sense."""
     if contracts < 0 or days < 1:
@@ -164,7 +164,7 @@ def set_trade_limit(
     )
 
 
-def tradeable_now(view: Connection, strategy: str, instrument: str, now: datetime) -> int | None:
+def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: datetime) -> int | None:
     """Contracts that the trade limits still allow at `now`; None: no limit applies. What counts is what was filled in the period."""
     room: int | None = None
     rows = view.execute(
@@ -182,7 +182,7 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, now: datetim
 
 
 def take_lease(
-    tx: Connection, name: str, owner: str, now: datetime, seconds: float, is_gone: Callable[[str], bool] = lambda _: False
+    tx: Connection, name: str, owner: str, *, now: datetime, seconds: float, is_gone: Callable[[str], bool] = lambda _: False
 ) -> None:
     """Take or prolong the lease `name` for `owner`. Raises StateError while somebody else holds it, unless it has run out or `is_gone`
     knows that its owner does not live any more. Leases are about processes: `now` is the time of the machine, in a simulated home too."""

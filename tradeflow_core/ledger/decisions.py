@@ -34,7 +34,7 @@ _CONTRACTS = (
 )
 
 
-def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetime, who: str, why: str) -> None:
+def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetime, *, who: str, why: str) -> None:
     """Record roll events of one or more instruments, in order of time. Raises StateError for one that is not later than the last recorded."""
     last: dict[str, RollEvent | None] = {}
     generations: dict[str, int] = {}
@@ -49,12 +49,14 @@ def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetim
                 f"{event.instrument}: a roll after {event.after} is not later than the last one, after {before.after}"
             )
         last[event.instrument] = event
-        rows.append(_event_row(event, generations[event.instrument], now, who, why))
+        rows.append(_event_row(event, generations[event.instrument], now, who=who, why=why))
     if rows:
         tx.execute(insert(roll_events), rows)
 
 
-def replace_roll_events(tx: Connection, instrument: str, events: Sequence[RollEvent], now: datetime, who: str, why: str) -> int:
+def replace_roll_events(
+    tx: Connection, instrument: str, events: Sequence[RollEvent], *, now: datetime, who: str, why: str
+) -> int:
     """Put another history of rolls in force, as a new generation; returns its number. What was recorded before stays recorded.
 
     Raises StateError where there are no events, or they are not in order of time.
@@ -63,13 +65,15 @@ def replace_roll_events(tx: Connection, instrument: str, events: Sequence[RollEv
         raise StateError(f"{instrument}: a history without any roll event is none; give at least one")
     for before, event in pairwise(events):
         if event.after is None or (before.after is not None and event.after <= before.after):
-            raise StateError(f"{instrument}: a roll after {event.after} is not later than the one before it, after {before.after}")
+            raise StateError(
+                f"{instrument}: a roll after {event.after} is not later than the one before it, after {before.after}"
+            )
     generation = generation_of(tx, instrument) + 1
-    tx.execute(insert(roll_events), [_event_row(event, generation, now, who, why) for event in events])
+    tx.execute(insert(roll_events), [_event_row(event, generation, now, who=who, why=why) for event in events])
     return generation
 
 
-def _event_row(event: RollEvent, generation: int, now: datetime, who: str, why: str) -> dict[str, object]:
+def _event_row(event: RollEvent, generation: int, now: datetime, *, who: str, why: str) -> dict[str, object]:
     return {
         "instrument": event.instrument,
         "generation": generation,
@@ -122,7 +126,7 @@ def rolls_recorded(view: Connection, who: str, *, since: datetime, until: dateti
     return view.execute(select(func.count()).select_from(roll_events).where(*recorded)).scalar_one()
 
 
-def set_roll_state(tx: Connection, instrument: str, state: RollState, now: datetime, who: str, why: str) -> bool:
+def set_roll_state(tx: Connection, instrument: str, state: RollState, *, now: datetime, who: str, why: str) -> bool:
     """Record a roll state; False if it is the present one already."""
     if roll_state(tx, instrument) == state:
         return False
@@ -138,7 +142,7 @@ def roll_state(view: Connection, instrument: str) -> RollState:
     return RollState.NO_ROLL if row is None else row.state
 
 
-def record_contracts(tx: Connection, instrument: str, facts: Mapping[int, tuple[date, bool]], now: datetime) -> None:
+def record_contracts(tx: Connection, instrument: str, facts: Mapping[int, tuple[date, bool]], *, now: datetime) -> None:
     """Add contracts, or update their `facts`: expiry and sampling by contract. Contracts are never removed."""
     known = contract_facts(tx, instrument)
     rows = [
@@ -162,6 +166,7 @@ def record_mark(
     tx: Connection,
     instrument: str,
     contract: int,
+    *,
     time: datetime,
     price: float | None,
     source: str,

@@ -28,7 +28,10 @@ _EVERY_MARK = (
     .where(price_marks.c.instrument == bindparam("of"))
     .order_by(price_marks.c.id)
 )
-_MARKS, _RATE_MARKS = _EVERY_MARK.where(price_marks.c.contract != FX_CONTRACT), _EVERY_MARK.where(price_marks.c.contract == FX_CONTRACT)
+_MARKS, _RATE_MARKS = (
+    _EVERY_MARK.where(price_marks.c.contract != FX_CONTRACT),
+    _EVERY_MARK.where(price_marks.c.contract == FX_CONTRACT),
+)
 
 
 def roll_events_of(view: Connection, instrument: str) -> pd.DataFrame:

@@ -118,7 +118,9 @@ def add_broker_order(
     """
     at_work = broker_orders.c.status.in_(LIVE_STATUSES)
     if tx.execute(select(broker_orders.c.id).where(broker_orders.c.contract_order_id == contract_order, at_work)).first():
-        raise StateError(f"contract order {contract_order} has a broker order at work already; a second one could double the trade")
+        raise StateError(
+            f"contract order {contract_order} has a broker order at work already; a second one could double the trade"
+        )
     order = _insert(
         tx,
         broker_orders,
@@ -190,8 +192,8 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
     ).first()
     if order is None:
         return False
-    leg = _fill_leg(tx, broker_order_legs, "broker_order_id", order.id, fill)
-    _fill_leg(tx, contract_order_legs, "contract_order_id", order.contract_order_id, fill)
+    leg = _fill_leg(tx, broker_order_legs, "broker_order_id", order=order.id, fill=fill)
+    _fill_leg(tx, contract_order_legs, "contract_order_id", order=order.contract_order_id, fill=fill)
     tx.execute(
         insert(fills).values(
             exec_id=fill.exec_id,
@@ -220,7 +222,7 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
     return True
 
 
-def _fill_leg(tx: Connection, table: Table, key: str, order: int, fill: Fill) -> int:
+def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill) -> int:
     row = tx.execute(
         select(table.c.leg, table.c.quantity, table.c.filled).where(table.c[key] == order, table.c.contract == fill.contract)
     ).first()
@@ -252,7 +254,11 @@ def complete_orders(tx: Connection, now: datetime) -> int:
     )
     tx.execute(
         update(contract_orders)
-        .where(contract_orders.c.status == OrderStatus.OPEN, contract_orders.c.id.not_in(at_work), contract_orders.c.id.not_in(unfilled))
+        .where(
+            contract_orders.c.status == OrderStatus.OPEN,
+            contract_orders.c.id.not_in(at_work),
+            contract_orders.c.id.not_in(unfilled),
+        )
         .values(status=OrderStatus.COMPLETED, closed_at=now)
     )
     open_children = select(contract_orders.c.instrument_order_id).where(contract_orders.c.status == OrderStatus.OPEN)
@@ -271,8 +277,16 @@ def close_all_orders(tx: Connection, now: datetime) -> int:
     at_work = tx.execute(select(broker_orders.c.client_ref).where(broker_orders.c.status.in_(LIVE_STATUSES))).scalars().all()
     if at_work:
         raise StateError(f"broker orders {', '.join(at_work)} are still at work; cancel them first (`tradeflow stop` does)")
-    tx.execute(update(contract_orders).where(contract_orders.c.status == OrderStatus.OPEN).values(status=OrderStatus.CANCELLED, closed_at=now))
-    closed = update(instrument_orders).where(instrument_orders.c.status == OrderStatus.OPEN).values(status=OrderStatus.CANCELLED, closed_at=now)
+    tx.execute(
+        update(contract_orders)
+        .where(contract_orders.c.status == OrderStatus.OPEN)
+        .values(status=OrderStatus.CANCELLED, closed_at=now)
+    )
+    closed = (
+        update(instrument_orders)
+        .where(instrument_orders.c.status == OrderStatus.OPEN)
+        .values(status=OrderStatus.CANCELLED, closed_at=now)
+    )
     return tx.execute(closed).rowcount
 
 
@@ -316,7 +330,7 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
         .where(contract_orders.c.status == OrderStatus.OPEN)
         .order_by(contract_orders.c.id)
     ).all()
-    legs = _legs(view, contract_order_legs, "contract_order_id", [row.id for row in rows])
+    legs = _legs(view, contract_order_legs, "contract_order_id", orders=[row.id for row in rows])
     own = [name for name in ContractOrder.__slots__ if name != "legs"]
     return [ContractOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
 
@@ -324,12 +338,12 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
 def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     """Broker orders that may still fill, in order."""
     rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE_STATUSES)).order_by(broker_orders.c.id)).all()
-    legs = _legs(view, broker_order_legs, "broker_order_id", [row.id for row in rows])
+    legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])
     own = [name for name in BrokerOrder.__slots__ if name != "legs"]
     return [BrokerOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
 
 
-def _legs(view: Connection, table: Table, key: str, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:
+def _legs(view: Connection, table: Table, key: str, *, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:
     legs: dict[int, list[Leg]] = {order: [] for order in orders}
     for row in view.execute(select(table).where(table.c[key].in_(orders)).order_by(table.c[key], table.c.leg)):
         legs[getattr(row, key)].append(Leg(row.contract, row.quantity, row.filled))

@@ -53,19 +53,19 @@ def contract_letter(contract: int) -> str:
     return MONTH_LETTERS[month_number(contract) % 12]
 
 
-def adjacent_contract(contract: int, cycle: str, direction: int, known: Sequence[int] | None = None) -> int:
+def adjacent_contract(contract: int, cycle: str, direction: int, *, known: Sequence[int] | None = None) -> int:
     """The nearest contract after (1) or before (-1) `contract` in another month that is in `cycle`.
 
     With `known` and an id that has a day, the nearest known id; DataError where the known ones end.
     """
-    found = find_adjacent_contract(contract, cycle, direction, known)
+    found = find_adjacent_contract(contract, cycle, direction, known=known)
     if found is None:
         way = "after" if direction == 1 else "before"
         raise DataError(f"no known contract {way} {contract} in the cycle {cycle}: add it to the contracts of the instrument")
     return found
 
 
-def find_adjacent_contract(contract: int, cycle: str, direction: int, known: Sequence[int] | None = None) -> int | None:
+def find_adjacent_contract(contract: int, cycle: str, direction: int, *, known: Sequence[int] | None = None) -> int | None:
     """As `adjacent_contract`, but None where the known contracts end."""
     month = month_number(contract)
     if known is not None and contract % 100:

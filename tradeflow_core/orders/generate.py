@@ -176,7 +176,11 @@ def _decide(strategy: str, code: str, optimal: Mapping[str, Any] | None, *, stan
     wanted = buffered_trade(position, lower, upper)
     after_override = apply_override(position, wanted, override)
     allowed = apply_position_limits(
-        position, standing.instrument_position, after_override, standing.strategy_limit, standing.instrument_limit
+        position,
+        standing.instrument_position,
+        after_override,
+        strategy_limit=standing.strategy_limit,
+        instrument_limit=standing.instrument_limit,
     )
     quantity = allowed - unfilled
     to_trade, at_rest = _words(optimal, position=position, lower=lower, upper=upper)
@@ -185,10 +189,10 @@ def _decide(strategy: str, code: str, optimal: Mapping[str, Any] | None, *, stan
     elif math.isnan(lower) or math.isnan(upper):
         quantity, reason = 0, "no optimal position (too little price history)"
     elif quantity:
-        reason = to_trade if allowed == wanted else _limits(override.why, override.kind, after_override != wanted)
+        reason = to_trade if allowed == wanted else _limits(override.why, override.kind, overridden=after_override != wanted)
         reason += f", net of {unfilled} on the stack" if unfilled else ""
     elif wanted and not allowed:
-        reason = _limits(override.why, override.kind, after_override != wanted)
+        reason = _limits(override.why, override.kind, overridden=after_override != wanted)
     elif unfilled:
         reason = f"{unfilled} on the stack already"
     else:
@@ -212,5 +216,5 @@ def _words(optimal: Mapping[str, Any] | None, *, position: int, lower: float, up
     return "trade to the buffer edge", f"inside the buffer{small}"
 
 
-def _limits(why: str, kind: str, overridden: bool) -> str:
+def _limits(why: str, kind: str, *, overridden: bool) -> str:
     return f"override {kind} ({why})" if overridden else "position limit"

@@ -55,9 +55,9 @@ def optimised_positions(optimal: pd.DataFrame, run: SavedRun, standings: Mapping
     allowed = _allowed(optimal, own)
     if _stands(optimal, allowed, own):
         return optimal
-    problem = _problem(optimal, run, allowed, own)
+    problem = _problem(optimal, run, allowed, standings=own)
     result = optimise(problem, corrected=True)
-    return _decided(optimal, allowed, own, problem, result)
+    return _decided(optimal, allowed, own, problem=problem, result=result)
 
 
 def _allowed(optimal: pd.DataFrame, standings: Sequence[Standing]) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def _held(standings: Sequence[Standing]) -> Floats:
     return np.array([one.position for one in standings], dtype=float)
 
 
-def _problem(optimal: pd.DataFrame, run: SavedRun, allowed: pd.DataFrame, standings: Sequence[Standing]) -> Problem:
+def _problem(optimal: pd.DataFrame, run: SavedRun, allowed: pd.DataFrame, *, standings: Sequence[Standing]) -> Problem:
     settings, codes = run.config["small_system"], list(optimal.index)
     return Problem(
         names=tuple(codes),
@@ -107,7 +107,7 @@ def _problem(optimal: pd.DataFrame, run: SavedRun, allowed: pd.DataFrame, standi
 
 
 def _decided(
-    optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[Standing], problem: Problem, result: Optimised
+    optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[Standing], *, problem: Problem, result: Optimised
 ) -> pd.DataFrame:
     value, positions = problem.value, result.positions
     bounds = {"lowest_weight": result.lowest, "highest_weight": result.highest}
@@ -127,11 +127,11 @@ def _decided(
         tracking_error_before=result.tracking_error_of_previous,
         tracking_error_after=result.tracking_error,
         outcome=f"{result.outcome}: {result.failure}" if result.failed else str(result.outcome),
-        explanation=_explanations(optimal, standings, problem, result),
+        explanation=_explanations(optimal, standings, problem, result=result),
     )
 
 
-def _explanations(optimal: pd.DataFrame, standings: Sequence[Standing], problem: Problem, result: Optimised) -> list[str]:
+def _explanations(optimal: pd.DataFrame, standings: Sequence[Standing], problem: Problem, *, result: Optimised) -> list[str]:
     """A line for each instrument: what is not known of it, what it is not allowed, or why nothing is traded; empty where it was free."""
     known = pd.DataFrame({name: optimal[name].notna() for name in FIGURES if name in optimal})
     known["covariance"] = ~np.isnan(problem.covariance.diagonal())
@@ -143,12 +143,14 @@ def _explanations(optimal: pd.DataFrame, standings: Sequence[Standing], problem:
         if missing or result.failed:
             lines.append(f"left alone: {f'no {missing} is known' if missing else result.failure}")
         else:
-            limits = _of_limits(standing, bool(optimal["restricted"].iloc[place]), int(result.positions[place]))
+            limits = _of_limits(
+                standing, restricted=bool(optimal["restricted"].iloc[place]), position=int(result.positions[place])
+            )
             lines.append(limits or otherwise)
     return lines
 
 
-def _of_limits(standing: Standing, restricted: bool, position: int) -> str:
+def _of_limits(standing: Standing, *, restricted: bool, position: int) -> str:
     override = standing.override
     if override.closes or override.kind is OverrideKind.NO_TRADING:
         return f"override {'close' if override.closes else override.kind} ({override.why})"

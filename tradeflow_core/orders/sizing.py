@@ -31,7 +31,7 @@ def apply_position_limit(position: int, trade: int, limit: int | None) -> int:
 
 
 def apply_position_limits(
-    strategy_position: int, instrument_position: int, trade: int, strategy_limit: int | None, instrument_limit: int | None
+    strategy_position: int, instrument_position: int, trade: int, *, strategy_limit: int | None, instrument_limit: int | None
 ) -> int:
     """The trade closest to the proposed one that satisfies the strategy's limit and the instrument's.
 

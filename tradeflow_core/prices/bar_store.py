@@ -105,7 +105,9 @@ def stored_bars(desk: Desk, code: str, columns: Sequence[str] = BAR_COLUMNS) -> 
 
 def stored_closes(desk: Desk, code: str) -> list[Closes]:
     """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them, and counts once."""
-    return [Closes.of_table(part) for part in desk.store.tables(DATASET, code, CLOSES)] if desk.store.exists(DATASET, code) else []
+    return (
+        [Closes.of_table(part) for part in desk.store.tables(DATASET, code, CLOSES)] if desk.store.exists(DATASET, code) else []
+    )
 
 
 def bar_ends(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
@@ -167,7 +169,7 @@ def contract_volume(bars: pd.DataFrame, contract: int, zone: str) -> pd.Series:
     return daily_volume(pd.Series(own["VOLUME"].to_numpy(), index=close.where(daily, hour)))
 
 
-def contract_prices(desk: Desk, code: str, rolls: bool = True) -> pd.DataFrame:
+def contract_prices(desk: Desk, code: str, *, rolls: bool = True) -> pd.DataFrame:
     """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
 
     A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
@@ -193,7 +195,7 @@ def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTabl
     last = np.append((contracts[1:] != contracts[:-1]) | (stamps[1:] != stamps[:-1]), True)[: len(order)]
     prices = prices[order]
     counts = last & ~np.isnan(prices)
-    return ContractTable.of(contracts[counts], stamps[counts], prices[counts], StampForm("us", UTC), False)
+    return ContractTable.of(contracts[counts], stamps[counts], prices[counts], form=StampForm("us", UTC), as_text=False)
 
 
 def _order(contracts: NDArray[np.int64], stamps: NDArray[np.int64], ranks: NDArray[np.int8]) -> NDArray[np.intp]:

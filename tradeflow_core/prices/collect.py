@@ -63,6 +63,7 @@ def collect_bars(
     desk: Desk,
     code: str,
     contracts: Sequence[int],
+    *,
     frequencies: Sequence[str] | None = None,
     full_refresh: bool = False,
     start: datetime | None = None,
@@ -75,18 +76,21 @@ def collect_bars(
     raises and nothing is written; a batch with a spike is refused and reported, the others are written.
     """
     stored = stored_closes(desk, code)
-    fetched = fetch_bars(desk, code, stored, contracts, frequencies, full_refresh, start, end)
+    fetched = fetch_bars(
+        desk, code, stored, contracts=contracts, frequencies=frequencies, full_refresh=full_refresh, start=start, end=end
+    )
     if count := fetched.dropped.get(NEGATIVE_PRICE):
         message = f"{code}: {count} new bars {NEGATIVE_PRICE} were dropped, as drop_negative_prices of tradeflow.toml says"
         desk.alerts.send(f"negative prices of {code}", message, desk.now())
     report = Collected(stored, without_data=fetched.without_data, dropped=fetched.dropped)
-    return store_bars(desk, code, fetched.bars, report)
+    return store_bars(desk, code, fetched.bars, report=report)
 
 
 def fetch_bars(
     desk: Desk,
     code: str,
     stored: Sequence[Closes],
+    *,
     contracts: Sequence[int],
     frequencies: Sequence[str] | None = None,
     full_refresh: bool = False,
@@ -100,9 +104,9 @@ def fetch_bars(
         for frequency in frequencies:
             # The bar that starts last need not end last: a price between two hours ends when it starts.
             last = max((int(part.end[part.place(contract, frequency)].max(initial=-1)) for part in stored), default=-1)
-            since = start or BEGINNING if full_refresh or start else _since(desk, last, frequency, now)
+            since = start or BEGINNING if full_refresh or start else _since(desk, last, frequency, now=now)
             try:
-                bars = desk.broker.bars(code, contract, frequency, since, min(end, now) if end else now)
+                bars = desk.broker.bars(code, contract, frequency, start=since, end=min(end, now) if end else now)
             except (NoData, UnknownContract):
                 without_data.append(contract)
                 continue
@@ -116,14 +120,16 @@ def fetch_bars(
     return Fetched(new, without_data, dropped)
 
 
-def _since(desk: Desk, last: int, frequency: str, now: datetime) -> datetime:
+def _since(desk: Desk, last: int, frequency: str, *, now: datetime) -> datetime:
     """From where on bars are new: the end of the last stored one (microseconds; negative: there is none), else as far back as history goes."""
     if last >= 0:
         return BEGINNING + timedelta(microseconds=last)
     return now - timedelta(days=366 if frequency == "D" else desk.settings.prices.intraday_history_days)
 
 
-def store_bars(desk: Desk, code: str, new: pd.DataFrame, report: Collected, check: bool = True, write: bool = True) -> Collected:
+def store_bars(
+    desk: Desk, code: str, new: pd.DataFrame, *, report: Collected, check: bool = True, write: bool = True
+) -> Collected:
     """Add `new` bars to those that `report` has as stored, but for batches that show a spike; completes the report.
 
     A batch is of one contract and frequency. `check` False: a person has accepted all of it; `write` False: only say what would come.
@@ -138,7 +144,7 @@ def store_bars(desk: Desk, code: str, new: pd.DataFrame, report: Collected, chec
     limit, closes, accepted = desk.settings.prices.max_price_spike, Closes.of_bars(new), []
     for rows, contract, frequency in batches_of(new):
         batch = closes.part(rows)
-        if check and (spike := _spike(_history(report.stored, contract, frequency), batch, limit, marks)):
+        if check and (spike := _spike(_history(report.stored, contract, frequency), batch, limit, marks=marks)):
             when, units = spike
             what = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
             report.refused.append(f"{what}: FINAL moves {units:.1f} average days at {when:%Y-%m-%d %H:%M} UTC")
@@ -160,20 +166,20 @@ def _history(stored: Sequence[Closes], contract: int, frequency: str) -> list[Cl
     return [part.part(rows) for part, rows in places if rows.stop > rows.start]
 
 
-def _spike(history: list[Closes], batch: Closes, limit: float, marks: pd.DataFrame) -> tuple[pd.Timestamp, float] | None:
+def _spike(history: list[Closes], batch: Closes, limit: float, *, marks: pd.DataFrame) -> tuple[pd.Timestamp, float] | None:
     """The first implausible price of a batch of one contract and frequency, after those stored, that nobody has spoken about: when, and its size
     in average daily changes."""
     parts, came = [*history, batch], batch.end.min()
     if len(marks):
         laid = lay_over(pd.concat([part.bars() for part in parts]), marks).sort_values("end", kind="stable")
         final = pd.Series(laid["FINAL"].to_numpy(), index=pd.DatetimeIndex(laid["end"]))
-        beyond = suspicious(final, limit, _stamp(came) if history else None, laid["spoken"].to_numpy())
+        beyond = suspicious(final, limit, _stamp(came) if history else None, spoken=laid["spoken"].to_numpy())
         return (beyond.index[0], float(beyond.iloc[0])) if len(beyond) else None
     ends, finals = np.concatenate([part.end for part in parts]), np.concatenate([part.final for part in parts])
     if (ends[1:] < ends[:-1]).any():
         order = np.argsort(ends, kind="stable")
         ends, finals = ends[order], finals[order]
-    found = first_spike(ends * 1000, finals, int(ends.searchsorted(came)) if history else 0, limit)
+    found = first_spike(ends * 1000, finals, int(ends.searchsorted(came)) if history else 0, limit=limit)
     return (_stamp(ends[found[0]]), found[1]) if found else None
 
 

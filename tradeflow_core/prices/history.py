@@ -48,20 +48,26 @@ def note_history(desk: Desk, code: str, prices: pd.DataFrame) -> tuple[HistoryCh
     note = f"{len(prices)} {_checksum(stamps[rows:], past[0])} {_checksum(values[rows:], past[1])}"
     if known and past == sums and rows <= len(prices):
         return None, note.encode()
-    found = _against_stored(desk, code, stamps, values)
+    found = _against_stored(desk, code, stamps, prices=values)
     if found is not None:
-        row = {"recorded_at": desk.now(), "changed": found.changed, "came_late": found.came_late, "gone": found.gone, "first": found.first}
+        row = {
+            "recorded_at": desk.now(),
+            "changed": found.changed,
+            "came_late": found.came_late,
+            "gone": found.gone,
+            "first": found.first,
+        }
         earlier = [desk.store.read(HISTORY_CHANGES, code)] if desk.store.exists(HISTORY_CHANGES, code) else []
         desk.store.write(HISTORY_CHANGES, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
     return found, note.encode()
 
 
-def _against_stored(desk: Desk, code: str, stamps: NDArray[np.int64], prices: NDArray[np.float64]) -> HistoryChange | None:
+def _against_stored(desk: Desk, code: str, stamps: NDArray[np.int64], *, prices: NDArray[np.float64]) -> HistoryChange | None:
     try:
         before = desk.store.read("multiple_prices", code, ["PRICE"])["PRICE"]
     except StateError:  # there are none, or none that can be read
         return None
-    return compare_prices(_instants(before), before.to_numpy(), stamps, prices)
+    return compare_prices(_instants(before), before.to_numpy(), stamps, now=prices)
 
 
 def _checksum(values: NDArray[Any], before: int = 0) -> int:
@@ -73,7 +79,7 @@ def _instants(prices: pd.Series) -> NDArray[np.int64]:
 
 
 def compare_prices(
-    was_at: NDArray[np.int64], was: NDArray[np.float64], now_at: NDArray[np.int64], now: NDArray[np.float64]
+    was_at: NDArray[np.int64], was: NDArray[np.float64], now_at: NDArray[np.int64], *, now: NDArray[np.float64]
 ) -> HistoryChange | None:
     """What is different in prices, up to the last stamp of those before; None where nothing is.
 

@@ -126,7 +126,7 @@ def run_stages(
             on_stage(_adjusted(desk, code, desk.store.read("multiple_prices", code) if prices is None else prices))
     except TradeflowError as error:
         with desk.ledger.begin() as tx:
-            lock_instrument(tx, code, LockOwner.PRICES, desk.now(), str(error))
+            lock_instrument(tx, code, LockOwner.PRICES, now=desk.now(), why=str(error))
         raise
     if set(stages) >= set(STAGES[1:]):
         with desk.ledger.read() as view:
@@ -139,10 +139,7 @@ def run_stages(
 def price_summary(outcomes: Sequence[PriceOutcome]) -> str:
     """One line: instruments that are good, bars added, instruments that failed."""
     added = sum(
-        int(result.facts["added"])
-        for outcome in outcomes
-        for result in outcome.results
-        if result.stage == "contract_prices"
+        int(result.facts["added"]) for outcome in outcomes for result in outcome.results if result.stage == "contract_prices"
     )
     failed = [outcome.instrument for outcome in outcomes if outcome.error]
     text = f"{len(outcomes) - len(failed)} of {len(outcomes)} instruments good, {added:,} new bars"
@@ -186,7 +183,7 @@ def _multiple(desk: Desk, code: str, closes: Sequence[Closes] | None) -> tuple[p
     table = contract_table(closes if closes is not None else stored_closes(desk, code), marks)
     prices = build_from_events(table, events)
     changed, note = note_history(desk, code, prices)
-    desk.store.write("multiple_prices", code, prices, note)
+    desk.store.write("multiple_prices", code, prices, note=note)
     facts: dict[str, str | int | float] = {
         "priced": contract_label(int(events["price_contract"].iloc[-1])),
         "forward": contract_label(int(events["forward_contract"].iloc[-1])),
@@ -213,7 +210,10 @@ def _adjusted(desk: Desk, code: str, multiple: pd.DataFrame) -> StageResult:
         raise StalePrices(
             f"{code}: its newest price is of {last:%Y-%m-%d %H:%M} UTC, {age} business days ago; check the market and the download"
         )
-    facts: dict[str, str | int | float] = {"last_price": float(adjusted.iloc[known[-1]]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
+    facts: dict[str, str | int | float] = {
+        "last_price": float(adjusted.iloc[known[-1]]),
+        "last_time": f"{last:%Y-%m-%d %H:%M} UTC",
+    }
     return StageResult("adjusted_prices", code, len(adjusted), facts, adjusted.to_numpy()[known[-500:]])
 
 

@@ -56,7 +56,7 @@ class PriceDecision:
     price: float | None = None
 
 
-def review_bars(desk: Desk, code: str, fetch: bool = True) -> pd.DataFrame:
+def review_bars(desk: Desk, code: str, *, fetch: bool = True) -> pd.DataFrame:
     """The bars of an instrument, stored ones and (`fetch`) new ones of the broker, as they came: bar columns, time (UTC), stored (bool).
 
     Writes nothing. Raises BrokerUnavailable where the broker does not answer.
@@ -66,11 +66,13 @@ def review_bars(desk: Desk, code: str, fetch: bool = True) -> pd.DataFrame:
     if fetch:
         with desk.ledger.read() as view:
             known = contract_facts(view, code)
-        new = fetch_bars(desk, code, [Closes.of_bars(stored)], [contract for contract, (_, sampling) in known.items() if sampling]).bars
+        new = fetch_bars(
+            desk, code, [Closes.of_bars(stored)], contracts=[contract for contract, (_, sampling) in known.items() if sampling]
+        ).bars
     return _both(stored, new)
 
 
-def review_rates(desk: Desk, currency: str, fetch: bool = True) -> pd.DataFrame:
+def review_rates(desk: Desk, currency: str, *, fetch: bool = True) -> pd.DataFrame:
     """The rates of a currency against the dollar in the form of `review_bars`: contract 0, frequency D, FINAL the rate."""
     old, new = fetch_rates(desk, currency)
     frames = [_as_bars(rates) for rates in (old if old is not None else new.iloc[:0], new if fetch else new.iloc[:0])]
@@ -87,7 +89,7 @@ def suspects(desk: Desk, code: str, bars: pd.DataFrame) -> list[SuspectPrice]:
     for (contract, frequency), group in laid.groupby(["contract", "frequency"], sort=True):
         rows = group.sort_values("end", kind="stable").reset_index(drop=True)
         final = pd.Series(rows["FINAL"].to_numpy(), index=pd.DatetimeIndex(rows["end"]))
-        beyond = suspicious(final, desk.settings.prices.max_price_spike, None, rows["spoken"].to_numpy())
+        beyond = suspicious(final, desk.settings.prices.max_price_spike, None, spoken=rows["spoken"].to_numpy())
         for end, units in beyond.items():
             place = int(np.flatnonzero(final.index == end)[0])
             row = rows.iloc[place]
@@ -111,6 +113,7 @@ def decide_prices(
     desk: Desk,
     code: str,
     bars: pd.DataFrame,
+    *,
     decisions: Sequence[PriceDecision],
     who: str,
     why: str,
@@ -126,7 +129,7 @@ def decide_prices(
     rows = [_find(code, bars, decision) for decision in decisions]
     prices = [_price(code, row, decision) for row, decision in zip(rows, decisions, strict=True)]
     if not trust:
-        _check_replacements(desk, code, bars, decisions, prices)
+        _check_replacements(desk, code, bars, decisions=decisions, prices=prices)
     table = pd.DataFrame(
         {
             "contract": [decision.contract for decision in decisions],
@@ -142,7 +145,17 @@ def decide_prices(
     now = desk.now()
     with desk.ledger.begin() as tx:
         for decision, price in zip(decisions, prices, strict=True):
-            record_mark(tx, code, decision.contract, decision.time, price, MANUAL, now, who, f"{decision.verdict}: {why}")
+            record_mark(
+                tx,
+                code,
+                decision.contract,
+                time=decision.time,
+                price=price,
+                source=MANUAL,
+                now=now,
+                who=who,
+                why=f"{decision.verdict}: {why}",
+            )
         rolled = find_roll(tx, code) is not None
     if rolled and any(row["stored"] for row in rows) and not is_rates(bars):
         run_stages(desk, code, ("multiple_prices", "adjusted_prices"))
@@ -179,7 +192,9 @@ def _find(code: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:
         raise DataError(f"{name}: there are no prices of it, stored or new; see `tradeflow prices check`")
     if at.empty:
         nearest = same["time"].iloc[int((same["time"] - pd.Timestamp(decision.time)).abs().to_numpy().argmin())]
-        raise DataError(f"{name}: no price at {decision.time:%Y-%m-%dT%H:%M:%S} UTC; the nearest is at {nearest:%Y-%m-%dT%H:%M:%S} UTC")
+        raise DataError(
+            f"{name}: no price at {decision.time:%Y-%m-%dT%H:%M:%S} UTC; the nearest is at {nearest:%Y-%m-%dT%H:%M:%S} UTC"
+        )
     daily = at[at["frequency"] == "D"]  # of several prices at one time the daily one counts
     return (daily if len(daily) else at).iloc[0]
 
@@ -195,7 +210,7 @@ def _price(code: str, row: pd.Series, decision: PriceDecision) -> float | None:
 
 
 def _check_replacements(
-    desk: Desk, code: str, bars: pd.DataFrame, decisions: Sequence[PriceDecision], prices: Sequence[float | None]
+    desk: Desk, code: str, bars: pd.DataFrame, *, decisions: Sequence[PriceDecision], prices: Sequence[float | None]
 ) -> None:
     """Raise DataError if a replaced price moves more than is plausible, with all decisions in force."""
     if not any(decision.verdict == "replace" for decision in decisions):

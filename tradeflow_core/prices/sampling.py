@@ -19,7 +19,7 @@ DAYS_BEHIND = 100
 
 
 def sampling_chain(
-    current: Sequence[int], roll_rule: RollRule, now: datetime | date, known: Sequence[int] | None = None
+    current: Sequence[int], roll_rule: RollRule, now: datetime | date, *, known: Sequence[int] | None = None
 ) -> list[int]:
     """Contracts to collect prices of, in order of time.
 
@@ -33,11 +33,11 @@ def sampling_chain(
     moment = now.replace(tzinfo=None) if isinstance(now, datetime) else datetime.combine(now, datetime.min.time())
     oldest = moment - timedelta(days=DAYS_BEHIND)
     chain: list[int] = []
-    contract = find_adjacent_contract(max(current), roll_rule.priced, 1, known)
+    contract = find_adjacent_contract(max(current), roll_rule.priced, 1, known=known)
     contract = max(current) if contract is None else contract
     while contract is not None and _begins(contract) >= oldest:
         chain.append(contract)
-        contract = find_adjacent_contract(contract, roll_rule.priced, -1, known)
+        contract = find_adjacent_contract(contract, roll_rule.priced, -1, known=known)
     return chain[::-1]
 
 
@@ -68,7 +68,7 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
     listed = None
     if any(contract % 100 for contract in keys.values()):  # ids with days: which exist only the broker and our own table know
         listed = sorted({*known, *keys.values(), *(spec.contract for spec in desk.broker.contracts(code))})
-    chain = sampling_chain(list(keys.values()), rule, now, listed)
+    chain = sampling_chain(list(keys.values()), rule, now, known=listed)
     followed = sorted({*chain, *(contract for contract, (_, sampling) in known.items() if sampling)})
     # The bars of a contract's last trading day come in on the morning after it.
     yesterday = np.busday_offset(today, -1, roll="forward").astype(date)
@@ -83,9 +83,9 @@ def update_sampled_contracts(desk: Desk, code: str) -> list[int]:
             unknown.add(contract)
     if changed := {contract: fact for contract, fact in facts.items() if known.get(contract) != fact}:
         with desk.ledger.begin() as tx:
-            record_contracts(tx, code, changed, now)
+            record_contracts(tx, code, changed, now=now)
     expiries = {contract: expiry for contract, (expiry, _) in (known | facts).items()}
-    _tell_of_the_end(desk, code, keys, expiries, unknown)
+    _tell_of_the_end(desk, code, keys, expiries=expiries, unknown=unknown)
     return [contract for contract, (_, sampling) in facts.items() if sampling]
 
 
@@ -107,10 +107,10 @@ def refresh_expiries(desk: Desk, code: str, contracts: Sequence[int]) -> None:
                 ) from error
     if facts:
         with desk.ledger.begin() as tx:
-            record_contracts(tx, code, facts, desk.now())
+            record_contracts(tx, code, facts, now=desk.now())
 
 
-def _tell_of_the_end(desk: Desk, code: str, keys: Mapping[str, int], expiries: Mapping[int, date], unknown: set[int]) -> None:
+def _tell_of_the_end(desk: Desk, code: str, keys: Mapping[str, int], *, expiries: Mapping[int, date], unknown: set[int]) -> None:
     """Alert where the priced, forward or carry contract has expired, or the priced one is unknown to the broker."""
     rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
     for role, contract in keys.items():

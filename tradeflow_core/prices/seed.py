@@ -32,14 +32,14 @@ def seed_instrument(desk: Desk, code: str) -> int:
     collected = collect_bars(desk, code, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
     if collected.refused:
         raise PriceSpike(f"{code}: its history is not usable: {'; '.join(collected.refused)}")
-    rows = history_events(code, contract_prices(desk, code), rule, today)
+    rows = history_events(code, contract_prices(desk, code), rule, today=today)
     with desk.ledger.begin() as tx:
-        append_roll_events(tx, rows, now, "tradeflow", "seeded from the price history")
-        record_contracts(tx, code, {spec.contract: (spec.expiry, False) for spec in specs}, now)
+        append_roll_events(tx, rows, now, who="tradeflow", why="seeded from the price history")
+        record_contracts(tx, code, {spec.contract: (spec.expiry, False) for spec in specs}, now=now)
     return len(rows)
 
 
-def history_events(code: str, prices: pd.DataFrame, rule: RollRule, today: date) -> list[RollEvent]:
+def history_events(code: str, prices: pd.DataFrame, rule: RollRule, *, today: date) -> list[RollEvent]:
     """The roll events that `rule` gives for the contract prices of an instrument: those that are due by `today`.
 
     Raises DataError where there is none, or the calendar cannot be built.

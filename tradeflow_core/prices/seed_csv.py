@@ -47,7 +47,7 @@ class SeedReport:
     refused: str = ""
 
 
-def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str, zone: str) -> pd.DataFrame:
+def read_bars_csv(path: Path, contract: int, columns: CsvColumns, *, frequency: str, zone: str) -> pd.DataFrame:
     """Bars of one contract from a CSV file with a header, in the columns and types of the store, sorted.
 
     Times without an offset are in `zone`. A daily row is a date (its bar ends at 23:00 of it) or the moment of its close; an intraday row is
@@ -57,7 +57,9 @@ def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str
     named = {"FINAL": columns.final, "OPEN": columns.open, "HIGH": columns.high, "LOW": columns.low, "VOLUME": columns.volume}
     named = {name: column for name, column in named.items() if column}
     if frequency not in FREQUENCY_NAMES:
-        raise ConfigError(f"frequency {frequency!r} is unknown; use D (daily), H (hourly) or another of {', '.join(INTRADAY_MINUTES)}")
+        raise ConfigError(
+            f"frequency {frequency!r} is unknown; use D (daily), H (hourly) or another of {', '.join(INTRADAY_MINUTES)}"
+        )
     try:
         rows = read_table(path, [columns.time, *(str(column) for column in named.values())])
     except OSError as error:
@@ -65,19 +67,24 @@ def read_bars_csv(path: Path, contract: int, columns: CsvColumns, frequency: str
     if not rows:
         raise DataError(f"{path}: holds no row of prices")
     cells, lines = pd.DataFrame([row.cells for row in rows]), np.array([row.line for row in rows])
-    time = _times(path, cells[columns.time], lines, columns, zone)
-    frame = pd.DataFrame({name: _numbers(path, cells[str(column)], lines, name != "FINAL") for name, column in named.items()})
+    time = _times(path, cells[columns.time], lines, columns=columns, zone=zone)
+    frame = pd.DataFrame(
+        {name: _numbers(path, cells[str(column)], lines, may_be_empty=name != "FINAL") for name, column in named.items()}
+    )
     minutes = INTRADAY_MINUTES.get(frequency)
     start, end = (time, time + pd.Timedelta(minutes=minutes)) if minutes else _day(time, zone)
     frame = frame.assign(
-        contract=contract, frequency=frequency, start=start.tz_convert("UTC").as_unit("us"), end=end.tz_convert("UTC").as_unit("us")
+        contract=contract,
+        frequency=frequency,
+        start=start.tz_convert("UTC").as_unit("us"),
+        end=end.tz_convert("UTC").as_unit("us"),
     )
     double = frame.duplicated("start").to_numpy()
-    _refuse(path, lines, double, cells[columns.time], "the time occurs twice; keep one row")
+    _refuse(path, lines, double, text=cells[columns.time], problem="the time occurs twice; keep one row")
     return frame.reindex(columns=BAR_COLUMNS).astype(BAR_TYPES).sort_values("start", ignore_index=True)
 
 
-def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, trust: bool = False, dry_run: bool = False) -> SeedReport:
+def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, *, trust: bool = False, dry_run: bool = False) -> SeedReport:
     """Add bars of one contract to the store; what is stored stays, and a daily bar of a day that is there already is left out.
 
     Bars that have not ended, or that the settings drop, are left out too. The batch is checked for spikes unless a person `trust`s
@@ -90,17 +97,17 @@ def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, trust: bool = False, dr
     if frequency == "D":
         there = pd.concat([part.part(part.place(contract, frequency)).bars() for part in stored] or [new.iloc[:0]])["end"]
         new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there.dt.tz_convert(zone).dt.date)]
-    report = store_bars(desk, code, new, Collected(stored), check=not trust, write=not dry_run)
+    report = store_bars(desk, code, new, report=Collected(stored), check=not trust, write=not dry_run)
     added = report.added.get(frequency, 0)
     if added and not dry_run:
         rule = roll_rule_of(desk, code)
         with desk.ledger.begin() as tx:
             if contract not in contract_facts(tx, code):
-                record_contracts(tx, code, {contract: (rule.approximate_expiry(contract), False)}, desk.now())
+                record_contracts(tx, code, {contract: (rule.approximate_expiry(contract), False)}, now=desk.now())
     return SeedReport(len(bars), added, "; ".join(report.refused))
 
 
-def delete_prices(desk: Desk, code: str, dry_run: bool = False) -> list[str]:
+def delete_prices(desk: Desk, code: str, *, dry_run: bool = False) -> list[str]:
     """Remove the price files of an instrument; returns the datasets that had one. Contracts, rolls, orders and positions stay.
 
     Raises StateError while the instrument is held or has an open order.
@@ -118,13 +125,15 @@ def delete_prices(desk: Desk, code: str, dry_run: bool = False) -> list[str]:
     return there
 
 
-def _times(path: Path, text: pd.Series, lines: np.ndarray, columns: CsvColumns, zone: str) -> pd.DatetimeIndex:
+def _times(path: Path, text: pd.Series, lines: np.ndarray, *, columns: CsvColumns, zone: str) -> pd.DatetimeIndex:
     try:
         parsed = pd.to_datetime(text, format=columns.time_format or "ISO8601", errors="coerce")
     except ValueError as error:
-        raise DataError(f"{path}, column {columns.time}: times with and without an offset are mixed ({error}); write all the same way") from error
+        raise DataError(
+            f"{path}, column {columns.time}: times with and without an offset are mixed ({error}); write all the same way"
+        ) from error
     how = f"as {columns.time_format}" if columns.time_format else "as 2024-01-31 or 2024-01-31T14:00"
-    _refuse(path, lines, parsed.isna().to_numpy(), text, f"is not a time; write it {how}")
+    _refuse(path, lines, parsed.isna().to_numpy(), text=text, problem=f"is not a time; write it {how}")
     index = pd.DatetimeIndex(parsed)
     if index.tz is None:
         index = index.tz_localize(ZoneInfo(zone), ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward")
@@ -140,14 +149,14 @@ def _day(time: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, pd.Dateti
     return start, end
 
 
-def _numbers(path: Path, text: pd.Series, lines: np.ndarray, may_be_empty: bool) -> pd.Series:
+def _numbers(path: Path, text: pd.Series, lines: np.ndarray, *, may_be_empty: bool) -> pd.Series:
     values = pd.to_numeric(text, errors="coerce").astype("float64")
     wrong = ~np.isfinite(values.to_numpy()) & ~(may_be_empty & (text == "").to_numpy())
-    _refuse(path, lines, wrong, text, "is not a number; write one such as 2.5")
+    _refuse(path, lines, wrong, text=text, problem="is not a number; write one such as 2.5")
     return values
 
 
-def _refuse(path: Path, lines: np.ndarray, wrong: np.ndarray, text: pd.Series, problem: str) -> None:
+def _refuse(path: Path, lines: np.ndarray, wrong: np.ndarray, *, text: pd.Series, problem: str) -> None:
     if wrong.any():
         place = int(np.argmax(wrong))
         raise DataError(f"{path}, line {lines[place]}, column {text.name}: {text.iloc[place]!r} {problem}; nothing was stored")

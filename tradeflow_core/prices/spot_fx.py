@@ -30,7 +30,7 @@ def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
     rates = (new if old is None else pd.concat([old, new])).rename("rate")
     laid = lay_over_rates(rates, marks)
     since = None if old is None else new.index[0]
-    spikes = suspicious(laid, desk.settings.prices.max_price_spike, since, laid.index.isin(marks["time"]))
+    spikes = suspicious(laid, desk.settings.prices.max_price_spike, since, spoken=laid.index.isin(marks["time"]))
     if len(spikes):
         raise DataError(
             f"{code}: the rate moves {spikes.iloc[0]:.1f} average days at {spikes.index[0]:%Y-%m-%d %H:%M} UTC; nothing was stored: "

@@ -45,10 +45,10 @@ def adopt(home: Home, tape: Tape) -> Home:
                 )
             marker.write_text(str(tape.path), encoding="utf-8")
         copy_tables(tape, home.path)
-        copy_history(tape, desk.store, tape.codes, tape.currencies, None)
+        copy_history(tape, desk.store, tape.codes, currencies=tape.currencies, until=None)
         if not rolled:
             with desk.ledger.begin() as tx:
-                record_past(tx, tape, tape.codes, None, desk.now())
+                record_past(tx, tape, tape.codes, until=None, now=desk.now())
         marker.unlink()
     finally:
         desk.close()
@@ -62,7 +62,7 @@ def copy_tables(tape: Tape, home: Path) -> None:
         shutil.copyfile(file, home / "config" / file.name)
 
 
-def copy_history(tape: Tape, store: Store, codes: list[str], currencies: list[str], until: datetime | None) -> None:
+def copy_history(tape: Tape, store: Store, codes: list[str], *, currencies: list[str], until: datetime | None) -> None:
     """Write the bars and rates that were known at `until` (None: all) as the datasets contract_prices and spot_fx."""
     for code in codes:
         bars = tape.bars(code)
@@ -74,7 +74,7 @@ def copy_history(tape: Tape, store: Store, codes: list[str], currencies: list[st
         store.write("spot_fx", f"{currency}USD", known_rates.rename("rate").to_frame())
 
 
-def record_past(tx: Connection, tape: Tape, codes: list[str], until: datetime | None, now: datetime) -> None:
+def record_past(tx: Connection, tape: Tape, codes: list[str], *, until: datetime | None, now: datetime) -> None:
     """Record the roll events before `until` (None: all) and the contracts priced by then, with their approximate expiries."""
     for code in codes:
         events, bars = tape.roll_events(code), tape.bars(code)
@@ -87,9 +87,9 @@ def record_past(tx: Connection, tape: Tape, codes: list[str], until: datetime | 
             RollEvent(code, instant, price, forward, carry, "import")
             for instant, (price, forward, carry) in zip(after, labels, strict=True)
         ]
-        append_roll_events(tx, rows, now, "import", f"from the tape {tape.path.name}")
+        append_roll_events(tx, rows, now, who="import", why=f"from the tape {tape.path.name}")
         known = sorted(bars["contract"].unique().tolist())
-        record_contracts(tx, code, {contract: (_expiry(tape.instruments[code], contract), False) for contract in known}, now)
+        record_contracts(tx, code, {contract: (_expiry(tape.instruments[code], contract), False) for contract in known}, now=now)
 
 
 def _expiry(instrument: Instrument, contract: int) -> date:

@@ -34,7 +34,7 @@ SEEDED = "replay.json"
 """Written into the home when its seeding is complete."""
 
 
-def replay_home(tape: Tape, start: date, end: date, desk_home: Path | None = None) -> Path:
+def replay_home(tape: Tape, start: date, end: date, *, desk_home: Path | None = None) -> Path:
     """Where a replay lives when nobody says otherwise: `replays/TAPE-START-END` in `var`, or beside the home that TRADEFLOW_HOME names."""
     desk_home = desk_home or environment_home()
     root = desk_home if desk_home.name == "var" else desk_home.parent
@@ -45,6 +45,7 @@ def seed_replay(
     home_path: Path,
     tape: Tape,
     start: date,
+    *,
     end: date,
     instruments: Sequence[str] | None = None,
     capital: Decimal | int = 5_000_000,
@@ -57,8 +58,8 @@ def seed_replay(
     something else.
     """
     home_path = Path(home_path).absolute()
-    codes, left_out = _playable(tape, start, end, instruments)
-    values = _settings(tape, start, end, codes, Decimal(capital), base)
+    codes, left_out = _playable(tape, start, end, wanted=instruments)
+    values = _settings(tape, start, end, codes=codes, capital=Decimal(capital), base=base)
     if (home_path / SETTINGS_FILE).exists():
         home = Home.open(home_path)
         _require_same(home, values)
@@ -78,7 +79,7 @@ def _first_instant(zone: str, start: date) -> datetime:
     return datetime.combine(start, DAY_START, ZoneInfo(zone)).astimezone(UTC)
 
 
-def _playable(tape: Tape, start: date, end: date, wanted: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+def _playable(tape: Tape, start: date, end: date, *, wanted: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     if end < start or start.weekday() >= 5:
         raise ConfigError(f"a replay from {start} to {end}: begin on a Monday to Friday, and end on it or later")
     if unknown := sorted(set(wanted or ()) - set(tape.codes)):
@@ -97,7 +98,7 @@ def _playable(tape: Tape, start: date, end: date, wanted: Sequence[str] | None) 
     return [code for code in codes if code not in left_out], left_out
 
 
-def _settings(tape: Tape, start: date, end: date, codes: Sequence[str], capital: Decimal, base: str) -> dict[str, Any]:
+def _settings(tape: Tape, start: date, end: date, *, codes: Sequence[str], capital: Decimal, base: str) -> dict[str, Any]:
     return {
         "market": "replay",
         "account": ACCOUNT,
@@ -159,10 +160,10 @@ def _seed(home: Home, tape: Tape) -> None:
             raise ConfigError(
                 f"the tape {tape.path} has no rates of {', '.join(missing)}; choose another base currency or other instruments"
             )
-        copy_history(tape, desk.store, home.universe, home.currencies, now)
+        copy_history(tape, desk.store, home.universe, currencies=home.currencies, until=now)
         if not recorded:
             with desk.ledger.begin() as tx:
-                record_past(tx, tape, home.universe, now, now)
+                record_past(tx, tape, home.universe, until=now, now=now)
     finally:
         desk.close()
 

@@ -25,7 +25,10 @@ def order_rows(desk: Desk, day: date) -> list[Row]:
     with desk.ledger.read() as view:
         orders = instrument_orders_of(view, day)
     names = ("id", "strategy", "instrument", "quantity", "filled")
-    return [{**{name: getattr(order, name) for name in names}, "type": str(order.order_type), "status": str(order.status)} for order in orders]
+    return [
+        {**{name: getattr(order, name) for name in names}, "type": str(order.order_type), "status": str(order.status)}
+        for order in orders
+    ]
 
 
 def position_rows(desk: Desk) -> list[Row]:

@@ -103,7 +103,7 @@ def decide_rolls(desk: Desk, codes: list[str] | None = None) -> list[RollStatus]
 
 
 def roll_by_rules(
-    desk: Desk, codes: list[str] | None = None, dry_run: bool = False, confirm: Confirm | None = None, who: str = "tradeflow"
+    desk: Desk, codes: list[str] | None = None, *, dry_run: bool = False, confirm: Confirm | None = None, who: str = "tradeflow"
 ) -> list[RollStatus]:
     """Apply the automatic rules now, whoever decides otherwise; `dry_run` only says what they would do. Returns as `decide_rolls`.
 
@@ -111,7 +111,9 @@ def roll_by_rules(
     """
     if roll_mode(desk) == "tape":
         raise StateError("the rolls of this replay are decided by its tape; set rolls.decide to auto to use the rules instead")
-    return _decide_each(desk, codes, lambda code: _decide_by_rules(desk, code, not dry_run, not dry_run, confirm, who))
+    return _decide_each(
+        desk, codes, lambda code: _decide_by_rules(desk, code, apply=not dry_run, tidy=not dry_run, confirm=confirm, who=who)
+    )
 
 
 def _decide_each(desk: Desk, codes: list[str] | None, decide: Callable[[str], RollStatus]) -> list[RollStatus]:
@@ -141,12 +143,18 @@ def lock_stale_instruments(desk: Desk) -> None:
     with desk.ledger.begin() as tx:
         for code in sorted(stale | set(instruments_locked_by(tx, LockOwner.STALE))):
             if code in stale:
-                lock_instrument(tx, code, LockOwner.STALE, desk.now(), "stale_instruments of tradeflow.toml names it: no prices, no trades")
+                lock_instrument(
+                    tx,
+                    code,
+                    LockOwner.STALE,
+                    now=desk.now(),
+                    why="stale_instruments of tradeflow.toml names it: no prices, no trades",
+                )
             else:
                 unlock_instrument(tx, code, LockOwner.STALE)
 
 
-def roll_status(desk: Desk, code: str, decision: str = "", note: str = "") -> RollStatus:
+def roll_status(desk: Desk, code: str, decision: str = "", *, note: str = "") -> RollStatus:
     """Where an instrument stands now, with nothing decided or changed."""
     rule, today = roll_rule_of(desk, code), desk.today()
     with desk.ledger.read() as view:
@@ -184,13 +192,13 @@ def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[f
 
 
 def _decide_by_rules(
-    desk: Desk, code: str, apply: bool, tidy: bool = True, confirm: Confirm | None = None, who: str = "tradeflow"
+    desk: Desk, code: str, *, apply: bool, tidy: bool = True, confirm: Confirm | None = None, who: str = "tradeflow"
 ) -> RollStatus:
     """Suggest a state near the roll and, if `apply`, take it. `tidy`: a forced state whose contract is no longer held goes back to Passive."""
     status = roll_status(desk, code)
     state = status.state
     if state.is_forced and not status.position and tidy:
-        set_state(desk, code, RollState.PASSIVE, who, "the priced contract is no longer held")
+        set_state(desk, code, RollState.PASSIVE, who=who, why="the priced contract is no longer held")
         status = roll_status(desk, code)
         state = status.state
     choices = desk.settings.rolls
@@ -204,7 +212,13 @@ def _decide_by_rules(
         undecided=None if choices.when_undecided == "Ask" else RollState(choices.when_undecided),
     )
     suggestion = suggest_state(
-        state, status.position, status.days_to_expiry, status.days_to_roll, status.relative_volume, status.forward_volume, rules
+        state,
+        status.position,
+        status.days_to_expiry,
+        days_to_desired_roll=status.days_to_roll,
+        relative_volume=status.relative_volume,
+        forward_volume=status.forward_volume,
+        rules=rules,
     )
     if suggestion is None:
         return replace(status, note="the rules leave it to a person: `tradeflow roll set`")
@@ -216,17 +230,17 @@ def _decide_by_rules(
         plan = preview_roll(desk, code)
         if confirm is not None and not confirm(code, plan):
             return replace(status, note="the roll of its prices was not confirmed")
-        event = roll_prices(desk, code, "auto", who, "rolled by the rules", plan)
+        event = roll_prices(desk, code, "auto", who=who, why="rolled by the rules", plan=plan)
         return roll_status(desk, code, decision=f"rolled into {contract_label(event.price_contract)}")
     why = f"{status.days_to_roll} days to the roll, relative volume {status.relative_volume:.2f}"
-    change = set_state(desk, code, suggestion, who, why)
+    change = set_state(desk, code, suggestion, who=who, why=why)
     return roll_status(desk, code, decision=f"now {suggestion}", note="; ".join(change.warnings))
 
 
 # --- by a person ---------------------------------------------------------------------------------------------------------
 
 
-def set_state(desk: Desk, code: str, state: RollState, who: str, why: str, dry_run: bool = False) -> StateChange:
+def set_state(desk: Desk, code: str, state: RollState, *, who: str, why: str, dry_run: bool = False) -> StateChange:
     """Put an instrument into a roll state, or (`dry_run`) say what that would be.
 
     Roll_Adjusted is not a state to stay in: `roll_prices` does it, and this only says whether it may be done. Raises StateError, listing
@@ -234,9 +248,9 @@ def set_state(desk: Desk, code: str, state: RollState, who: str, why: str, dry_r
     """
     if dry_run or state == RollState.ROLL_ADJUSTED:
         with desk.ledger.read() as view:
-            return check_change(view, desk.account, code, state, desk.now())
+            return check_change(view, desk.account, code, state=state, now=desk.now())
     with desk.ledger.begin() as tx:
-        return enter_state(tx, desk.account, code, state, desk.now(), who, why)
+        return enter_state(tx, desk.account, code, state=state, now=desk.now(), who=who, why=why)
 
 
 def preview_roll(desk: Desk, code: str) -> RollPlan:
@@ -262,7 +276,7 @@ def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFr
     }
 
 
-def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
+def roll_prices(desk: Desk, code: str, reason: str, *, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
     """Roll the price series: append the event and its marks, and return to No_Roll, in one transaction; then rebuild the prices.
 
     The three contracts of the roll are looked up at the broker first, and what is sampled follows them after it. `plan`: what was shown to a
@@ -277,9 +291,7 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: Ro
     age = int(np.busday_count(desk.home.local_day(after), desk.today()))
     if age > desk.settings.prices.stale_after_business_days:
         raise StateError(f"{code}: its last price is {age} business days old; update its prices before rolling")
-    event = RollEvent(
-        code, after, plan.price_contract, plan.forward_contract, plan.carry_contract, reason
-    )
+    event = RollEvent(code, after, plan.price_contract, plan.forward_contract, plan.carry_contract, reason)
     refresh_expiries(desk, code, (event.price_contract, event.forward_contract, event.carry_contract))
     with desk.ledger.begin() as tx:
         current = current_roll(tx, code)
@@ -291,12 +303,20 @@ def roll_prices(desk: Desk, code: str, reason: str, who: str, why: str, plan: Ro
             raise StateError(
                 f"{code}: {held} contracts of {contract_label(current.price_contract)} are still held; roll or close them first"
             )
-        append_roll_events(tx, [event], now, who, why)
+        append_roll_events(tx, [event], now, who=who, why=why)
         for mark in plan.marks.to_dict("records"):
             record_mark(
-                tx, code, int(mark["contract"]), mark["date"].to_pydatetime(), float(mark["price"]), "roll", now, who, mark["why"]
+                tx,
+                code,
+                int(mark["contract"]),
+                time=mark["date"].to_pydatetime(),
+                price=float(mark["price"]),
+                source="roll",
+                now=now,
+                who=who,
+                why=mark["why"],
             )
-        set_roll_state(tx, code, RollState.NO_ROLL, now, who, why)
+        set_roll_state(tx, code, RollState.NO_ROLL, now=now, who=who, why=why)
     run_stages(desk, code, ("sampled_contracts", "multiple_prices", "adjusted_prices"))
     return event
 
@@ -321,25 +341,29 @@ def _decide_by_tape(desk: Desk, code: str) -> RollStatus:
     due: datetime = event["after"].to_pydatetime()
     if due < now:
         if position:
-            return roll_status(desk, code, note=f"rolled on the tape, {position} of {contract_label(current.price_contract)} still held")
+            return roll_status(
+                desk, code, note=f"rolled on the tape, {position} of {contract_label(current.price_contract)} still held"
+            )
         rolled = RollEvent(
             code, due, int(event["price_contract"]), int(event["forward_contract"]), int(event["carry_contract"]), "import"
         )
         with desk.ledger.begin() as tx:
-            append_roll_events(tx, [rolled], now, "tape", "rolled when the tape did")
-            set_roll_state(tx, code, RollState.NO_ROLL, now, "tape", "rolled when the tape did")
+            append_roll_events(tx, [rolled], now, who="tape", why="rolled when the tape did")
+            set_roll_state(tx, code, RollState.NO_ROLL, now=now, who="tape", why="rolled when the tape did")
         return roll_status(desk, code, decision=f"rolled into {contract_label(rolled.price_contract)}")
-    wanted = tape_state(desk.home.local_day(due), today, desk.settings.rolls.passive_days, desk.settings.rolls.force_days)
+    wanted = tape_state(
+        desk.home.local_day(due), today, desk.settings.rolls.passive_days, force_days=desk.settings.rolls.force_days
+    )
     if wanted.is_forced and not position:
         wanted = RollState.PASSIVE
     if wanted == state:
         return roll_status(desk, code)
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, code, wanted, now, "tape", f"the tape rolls on {desk.home.local_day(due)}")
+        set_roll_state(tx, code, wanted, now=now, who="tape", why=f"the tape rolls on {desk.home.local_day(due)}")
     return roll_status(desk, code, decision=f"now {wanted}")
 
 
-def tape_state(roll_day: date, today: date, passive_days: int, force_days: int) -> RollState:
+def tape_state(roll_day: date, today: date, passive_days: int, *, force_days: int) -> RollState:
     """The roll state `today`, given the business day on which the tape rolls."""
     left = int(np.busday_count(today, roll_day))
     if left <= force_days:

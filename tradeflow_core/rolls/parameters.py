@@ -61,7 +61,7 @@ def plan_parameters(desk: Desk, code: str, rule: RollRule) -> ParameterChange:
     prices = contract_prices(desk, code, rolls=False)
     with desk.ledger.read() as view:
         present, recorded = current_roll(view, code), roll_events_of(view, code)
-    events = history_events(code, prices, rule, desk.today())
+    events = history_events(code, prices, rule, today=desk.today())
     frame = pd.DataFrame([[getattr(event, name) for name in _EVENT] for event in events], columns=_EVENT)
     frame["after"] = pd.to_datetime(frame["after"], utc=True).astype("datetime64[us, UTC]")
     multiple = build_from_events(prices, frame)
@@ -84,7 +84,7 @@ def plan_parameters(desk: Desk, code: str, rule: RollRule) -> ParameterChange:
     )
 
 
-def apply_parameters(desk: Desk, change: ParameterChange, who: str, why: str) -> None:
+def apply_parameters(desk: Desk, change: ParameterChange, who: str, *, why: str) -> None:
     """Put the planned change in force: the home's roll table and, where rolls differ, another generation of roll events; rebuild prices.
 
     The events become durable after the table is written, so that an interruption leaves the new rule with the old history, and the same
@@ -97,9 +97,9 @@ def apply_parameters(desk: Desk, change: ParameterChange, who: str, why: str) ->
             raise StateError(f"{code}: it was rolled meanwhile; look again and repeat")
         _refuse_while_held(tx, desk, change)
         if not change.same_history:
-            replace_roll_events(tx, code, change.events, desk.now(), who, why)
+            replace_roll_events(tx, code, change.events, now=desk.now(), who=who, why=why)
             if change.events[-1].price_contract != change.present.price_contract:
-                set_roll_state(tx, code, RollState.NO_ROLL, desk.now(), who, why)
+                set_roll_state(tx, code, RollState.NO_ROLL, now=desk.now(), who=who, why=why)
         write_roll_rule(desk.home.path / "config", code, change.after)
     desk.home.__dict__.pop("instruments", None)  # read from the tables once; they have just changed
     run_stages(desk, code, ("multiple_prices", "adjusted_prices"))

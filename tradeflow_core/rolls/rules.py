@@ -80,6 +80,7 @@ def suggest_state(
     state: RollState,
     priced_position: float,
     days_to_expiry: int,
+    *,
     days_to_desired_roll: int,
     relative_volume: float,
     forward_volume: float,

@@ -50,27 +50,33 @@ def explain(states: tuple[RollState, ...]) -> str:
     return "\n".join(f"  {state}: {EXPLANATIONS[state]}" for state in states)
 
 
-def check_change(view: Connection, account: str, code: str, state: RollState, now: datetime) -> StateChange:
+def check_change(view: Connection, account: str, code: str, *, state: RollState, now: datetime) -> StateChange:
     """What entering `state` would be. Raises StateError, listing what is allowed, where it may not follow the present state."""
     roll, before = current_roll(view, code), roll_state(view, code)
     position = positions_by_contract(view, account).get((code, roll.price_contract), 0)
     allowed = allowed_states(before, position)
     if state not in allowed:
-        held = f"{position} of {contract_label(roll.price_contract)} held" if position else f"nothing held of {contract_label(roll.price_contract)}"
+        held = (
+            f"{position} of {contract_label(roll.price_contract)} held"
+            if position
+            else f"nothing held of {contract_label(roll.price_contract)}"
+        )
         raise StateError(f"{code}: {state} may not follow {before} with {held}; allowed are\n{explain(allowed)}")
-    return StateChange(code, before, state, position, _limit_warning(view, code, state, position, now))
+    return StateChange(code, before, state, position, _limit_warning(view, code, state, position=position, now=now))
 
 
-def enter_state(tx: Connection, account: str, code: str, state: RollState, now: datetime, who: str, why: str) -> StateChange:
+def enter_state(tx: Connection, account: str, code: str, *, state: RollState, now: datetime, who: str, why: str) -> StateChange:
     """Record a roll state if it may follow the present one; checked in the same transaction. Raises StateError as `check_change`."""
-    change = check_change(tx, account, code, state, now)
-    set_roll_state(tx, code, state, now, who, why)
+    change = check_change(tx, account, code, state=state, now=now)
+    set_roll_state(tx, code, state, now=now, who=who, why=why)
     return change
 
 
-def _limit_warning(view: Connection, code: str, state: RollState, position: int, now: datetime) -> tuple[str, ...]:
+def _limit_warning(view: Connection, code: str, state: RollState, *, position: int, now: datetime) -> tuple[str, ...]:
     needed = _TRADED_PER_CONTRACT.get(state, 0) * abs(position)
-    left = tradeable_now(view, ROLLS, code, now)
+    left = tradeable_now(view, ROLLS, code, now=now)
     if left is None or left >= needed:
         return ()
-    return (f"{code}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",)
+    return (
+        f"{code}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",
+    )

@@ -22,7 +22,7 @@ PRICE_COLUMNS = ("PRICE", "FORWARD", "CARRY")
 Method = Literal["panama", "ratio", "none"]
 
 
-def back_adjust(multiple_prices: pd.DataFrame, forward_fill: bool = False, method: Method = "panama") -> pd.Series:
+def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, method: Method = "panama") -> pd.Series:
     """Adjusted prices of one instrument; same index and length as the input.
 
     `multiple_prices`: columns PRICE, FORWARD, PRICE_CONTRACT, FORWARD_CONTRACT; unique stamps, naive or with a time zone.
@@ -45,12 +45,12 @@ def back_adjust(multiple_prices: pd.DataFrame, forward_fill: bool = False, metho
     rolls = np.flatnonzero(changed)
     if method != "none" and len(rolls):
         old, new = price[rolls - 1], forward[rolls - 1]
-        _refuse_rolls_without_prices(multiple_prices, index, rolls, old, new)
+        _refuse_rolls_without_prices(multiple_prices, index, rolls, old=old, new=new)
         if method == "panama":
-            adjusted = price + _carried_back(new - old, rolls, len(price), np.add, 0.0)
+            adjusted = price + _carried_back(new - old, rolls, len(price), combine=np.add, neutral=0.0)
         else:
-            _refuse_ratios(multiple_prices, index, rolls, old, new)
-            adjusted = price * _carried_back(new / old, rolls, len(price), np.multiply, 1.0)
+            _refuse_ratios(multiple_prices, index, rolls, old=old, new=new)
+            adjusted = price * _carried_back(new / old, rolls, len(price), combine=np.multiply, neutral=1.0)
     return pd.Series(adjusted, index=index, name="price", copy=adjusted is price)
 
 
@@ -70,7 +70,7 @@ def rolls_not_into_forward(multiple_prices: pd.DataFrame) -> pd.DataFrame:
         },
         index=index[rolls],
     )
-    return table[(table["expected"] != table["rolled_into"]).fillna(True).to_numpy(dtype=bool)]
+    return table[(table["expected"] != table["rolled_into"]).fillna(value=True).to_numpy(dtype=bool)]
 
 
 def _checked_index(multiple_prices: pd.DataFrame) -> pd.DatetimeIndex:
@@ -92,7 +92,7 @@ def label_changes(labels: pd.Series) -> NDArray[np.bool_]:
     values = labels.cat.codes if isinstance(labels.dtype, pd.CategoricalDtype) else labels
     changed = np.zeros(len(values), dtype=bool)
     array = values.array
-    changed[1:] = np.asarray(pd.Series(array[1:] != array[:-1]).fillna(True), dtype=bool)
+    changed[1:] = np.asarray(pd.Series(array[1:] != array[:-1]).fillna(value=True), dtype=bool)
     missing = labels.isna().to_numpy()
     changed[1:] |= missing[1:] | missing[:-1]
     return changed
@@ -107,7 +107,7 @@ def fill_within_runs(values: NDArray[np.float64], changed: NDArray[np.bool_]) ->
 
 
 def _carried_back(
-    steps: NDArray[np.float64], rolls: NDArray[np.intp], length: int, combine: np.ufunc, neutral: float
+    steps: NDArray[np.float64], rolls: NDArray[np.intp], length: int, *, combine: np.ufunc, neutral: float
 ) -> NDArray[np.float64]:
     """For each row, the steps of all rolls after it combined."""
     later = combine.accumulate(steps[::-1])[::-1]
@@ -119,6 +119,7 @@ def _refuse_rolls_without_prices(
     multiple_prices: pd.DataFrame,
     index: pd.DatetimeIndex,
     rolls: NDArray[np.intp],
+    *,
     old: NDArray[np.float64],
     new: NDArray[np.float64],
 ) -> None:
@@ -135,6 +136,7 @@ def _refuse_ratios(
     multiple_prices: pd.DataFrame,
     index: pd.DatetimeIndex,
     rolls: NDArray[np.intp],
+    *,
     old: NDArray[np.float64],
     new: NDArray[np.float64],
 ) -> None:

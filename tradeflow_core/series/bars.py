@@ -40,7 +40,7 @@ def _spike_units(stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.asarray(changes / (total / weight))
 
 
-def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, limit: float) -> tuple[int, float] | None:
+def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, *, limit: float) -> tuple[int, float] | None:
     """`find_spike` of plain arrays, `stamps` in nanoseconds, among the rows from `first` on: the place of the change and its units."""
     if len(values) < 2:
         return None

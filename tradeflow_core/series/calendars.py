@@ -40,10 +40,10 @@ class RollCalendar:
     next: Ints
     carry: Ints
 
-    def frame(self, form: StampForm, as_text: bool) -> pd.DataFrame:
+    def frame(self, form: StampForm, *, as_text: bool) -> pd.DataFrame:
         """As a frame: index date, the three id columns."""
         columns = zip(CALENDAR_COLUMNS, (self.current, self.next, self.carry), strict=True)
-        return pd.DataFrame({name: decode_contracts(ids, as_text) for name, ids in columns}, index=form.index(self.dates))
+        return pd.DataFrame({name: decode_contracts(ids, as_text=as_text) for name, ids in columns}, index=form.index(self.dates))
 
     def rows(self, keep: slice | Ints) -> RollCalendar:
         """Some of the rows."""
@@ -59,7 +59,7 @@ def approximate_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) 
     gap among the held contracts, or there is one contract only.
     """
     table = read_contract_prices(contract_prices)
-    return _approximate(table, roll_rule).frame(table.form, table.as_text)
+    return _approximate(table, roll_rule).frame(table.form, as_text=table.as_text)
 
 
 def build_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def build_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) -> pd.
     The dates may fail to increase: see `check_roll_calendar`. Raises DataError as above, and where no row is left.
     """
     table = read_contract_prices(contract_prices)
-    return align_dates(_approximate(table, roll_rule), table).frame(table.form, table.as_text)
+    return align_dates(_approximate(table, roll_rule), table).frame(table.form, as_text=table.as_text)
 
 
 def check_roll_calendar(calendar: pd.DataFrame, contract_prices: PricesLike) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def back_out_calendar(multiple_prices: pd.DataFrame) -> pd.DataFrame:
         np.append(price[rolls], forward[-1]),
         np.append(carry[rolls - 1], carry[-1]),
     )
-    return calendar.frame(StampForm.of(index), as_text)
+    return calendar.frame(StampForm.of(index), as_text=as_text)
 
 
 def read_calendar(calendar: pd.DataFrame, table: ContractTable) -> RollCalendar:
@@ -133,15 +133,15 @@ def _approximate(table: ContractTable, rule: RollRule) -> RollCalendar:
     rows: list[tuple[int, int, int, int]] = []
     current = _first_contract(table, rule, known)
     while current < known[-1]:
-        following = _available(table, known, current, rule.hold, 1)
+        following = _available(table, known, current, cycle=rule.hold, direction=1)
         if following is None:
-            held_next = find_adjacent_contract(current, rule.hold, 1, known)
+            held_next = find_adjacent_contract(current, rule.hold, 1, known=known)
             if held_next is None or held_next > known[-1]:
                 break
             raise DataError(
                 f"contracts that should be held after {contract_label(current)} have no prices: fetch them, or end the contracts there"
             )
-        carry = _carry(table, known, current, rule)
+        carry = _carry(table, known, current, rule=rule)
         if carry is None:
             raise DataError(
                 f"contract {contract_label(current)} has no carry contract with prices: fetch one, or start the contracts later"
@@ -151,7 +151,9 @@ def _approximate(table: ContractTable, rule: RollRule) -> RollCalendar:
         rows.append((midnight, current, following, carry))
         current = following
     if not rows:
-        raise DataError(f"contract {contract_label(current)} has none to roll into: a roll calendar needs two contracts with prices")
+        raise DataError(
+            f"contract {contract_label(current)} has none to roll into: a roll calendar needs two contracts with prices"
+        )
     return RollCalendar(*np.array(rows, dtype=np.int64).T)
 
 
@@ -162,25 +164,25 @@ def _first_contract(table: ContractTable, rule: RollRule, known: list[int]) -> i
     """
     contract: int | None = known[0]
     while contract is not None:
-        if _carry(table, known, contract, rule) is not None:
+        if _carry(table, known, contract, rule=rule) is not None:
             return contract
-        contract = _available(table, known, contract, rule.hold, 1)
+        contract = _available(table, known, contract, cycle=rule.hold, direction=1)
     raise DataError(
         f"no starting contract: none from {contract_label(known[0])} to {contract_label(known[-1])} has its carry contract among the prices"
     )
 
 
-def _carry(table: ContractTable, known: list[int], contract: int, rule: RollRule) -> int | None:
-    return _available(table, known, contract, rule.priced, rule.carry_offset)
+def _carry(table: ContractTable, known: list[int], contract: int, *, rule: RollRule) -> int | None:
+    return _available(table, known, contract, cycle=rule.priced, direction=rule.carry_offset)
 
 
-def _available(table: ContractTable, known: list[int], contract: int, cycle: str, direction: int) -> int | None:
+def _available(table: ContractTable, known: list[int], contract: int, *, cycle: str, direction: int) -> int | None:
     """The nearest contract of the cycle that has prices, or None where there is none up to the last (first) one."""
-    found = find_adjacent_contract(contract, cycle, direction, known)
+    found = find_adjacent_contract(contract, cycle, direction, known=known)
     while found is not None and known[0] <= found <= known[-1]:
         if found in table.places:
             return found
-        found = find_adjacent_contract(found, cycle, direction, known)
+        found = find_adjacent_contract(found, cycle, direction, known=known)
     return None
 
 
@@ -191,7 +193,7 @@ def align_dates(approximate: RollCalendar, table: ContractTable) -> RollCalendar
     dates: list[int] = []
     first = 0
     for i in range(len(approximate.dates) - 1):
-        date = _aligned_date(approximate, i, stamps, table.form.ticks(_DAY))
+        date = _aligned_date(approximate, i, stamps, day=table.form.ticks(_DAY))
         if date is not None:
             first = first if dates else i
             dates.append(date)
@@ -205,7 +207,7 @@ def align_dates(approximate: RollCalendar, table: ContractTable) -> RollCalendar
     return RollCalendar(np.array(dates, dtype=np.int64), kept.current, kept.next, kept.carry)
 
 
-def _aligned_date(approximate: RollCalendar, i: int, stamps: dict[int, Ints | None], day: int) -> int | None:
+def _aligned_date(approximate: RollCalendar, i: int, stamps: dict[int, Ints | None], *, day: int) -> int | None:
     """The stamp nearest to approximate date `i` at which all contracts concerned have prices, or None.
 
     The limit is the approximate date before, not the aligned one. Carry contracts only count where both exist, and not where

@@ -69,7 +69,7 @@ class ContractTable:
     places: dict[int, int] = field(repr=False)
 
     @classmethod
-    def of(cls, contracts: Ints, stamps: Ints, values: Floats, form: StampForm, as_text: bool) -> ContractTable:
+    def of(cls, contracts: Ints, stamps: Ints, values: Floats, *, form: StampForm, as_text: bool) -> ContractTable:
         """A table of rows in order of contract and stamp, no stamp of a contract twice."""
         starts = np.flatnonzero(np.append(True, contracts[1:] != contracts[:-1])[: len(contracts)])
         ids = contracts[starts]
@@ -117,10 +117,11 @@ def read_contract_prices(contract_prices: PricesLike) -> ContractTable:
         raise DataError(f"contract prices have no date in row {int(np.argmax(index.isna()))}")
     stamps, values = index.asi8, contract_prices["price"].to_numpy(dtype=float)
     form = StampForm.of(index)
-    return ContractTable.of(*_sorted(labels, stamps, values, form), form, as_text)
+    labels, stamps, values = _sorted(labels, stamps, values, form=form)
+    return ContractTable.of(labels, stamps, values, form=form, as_text=as_text)
 
 
-def _sorted(labels: Ints, stamps: Ints, values: Floats, form: StampForm) -> tuple[Ints, Ints, Floats]:
+def _sorted(labels: Ints, stamps: Ints, values: Floats, *, form: StampForm) -> tuple[Ints, Ints, Floats]:
     later_contract = labels[1:] > labels[:-1]
     same_contract = labels[1:] == labels[:-1]
     if not (later_contract | (same_contract & (stamps[1:] >= stamps[:-1]))).all():
@@ -156,7 +157,7 @@ def encode_contracts(labels: pd.Series | Iterable[Any]) -> tuple[Ints, bool]:
     return ids[codes], any(isinstance(value, str) for value in values)
 
 
-def decode_contracts(ids: Ints, as_text: bool) -> Any:
+def decode_contracts(ids: Ints, *, as_text: bool) -> Any:
     """The ids as a column: int64 (nullable where some are missing), or text."""
     if as_text:
         codes, unique = pd.factorize(ids)

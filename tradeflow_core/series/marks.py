@@ -47,7 +47,7 @@ def lay_over_rates(rates: pd.Series, marks: pd.DataFrame) -> pd.Series:
 
 
 def suspicious(
-    prices: pd.Series, limit: float, since: pd.Timestamp | None = None, spoken: np.ndarray | None = None
+    prices: pd.Series, limit: float, since: pd.Timestamp | None = None, *, spoken: np.ndarray | None = None
 ) -> pd.Series:
     """Every change of more than `limit` average daily changes at or after `since` that nobody has spoken about: its size by stamp.
 

@@ -68,7 +68,7 @@ def build_multiple_prices(contract_prices: PricesLike, roll_calendar: pd.DataFra
         table,
         dates[first - 1 : -1] + table.form.ticks(1),
         dates[first:],
-        (calendar.current[first:], calendar.next[first:], calendar.carry[first:]),
+        labels=(calendar.current[first:], calendar.next[first:], calendar.carry[first:]),
     )
 
 
@@ -90,7 +90,7 @@ def build_from_events(contract_prices: PricesLike, events: pd.DataFrame) -> pd.D
                 "fetch them, or correct the event"
             )
     last_of_time = np.iinfo(np.int64).max - 1
-    return _assemble(table, after + 1, np.append(after[1:], last_of_time), (price, forward, carry))
+    return _assemble(table, after + 1, np.append(after[1:], last_of_time), labels=(price, forward, carry))
 
 
 def contracts_without_prices(contract_prices: PricesLike, events: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +122,7 @@ def events_from_calendar(
         opened = (last, roll_rule.forward_of(last, known), roll_rule.carry_of(last, known))
         labels = [np.append(ids, contract) for ids, contract in zip(labels, opened, strict=True)]
         after = dates
-    return _events_frame(after, labels, price[1])
+    return _events_frame(after, labels, as_text=price[1])
 
 
 def calendar_from_events(events: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +130,7 @@ def calendar_from_events(events: pd.DataFrame) -> pd.DataFrame:
     (price, as_text), (carry, _) = (encode_contracts(events[name]) for name in (EVENT_CONTRACTS[0], EVENT_CONTRACTS[2]))
     columns = zip(CALENDAR_COLUMNS, (price[:-1], price[1:], carry[:-1]), strict=True)
     index = pd.DatetimeIndex(events["after"].iloc[1:], name="date")
-    return pd.DataFrame({name: decode_contracts(ids, as_text) for name, ids in columns}, index=index)
+    return pd.DataFrame({name: decode_contracts(ids, as_text=as_text) for name, ids in columns}, index=index)
 
 
 def back_out_events(multiple_prices: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +146,7 @@ def back_out_events(multiple_prices: pd.DataFrame) -> pd.DataFrame:
         changed[1:] |= ids[1:] != ids[:-1]
     starts = np.flatnonzero(changed)
     after = pd.DatetimeIndex(index[starts[1:] - 1].insert(0, pd.NaT))
-    return _events_frame(after, [ids[starts] for ids, _ in coded], coded[0][1])
+    return _events_frame(after, [ids[starts] for ids, _ in coded], as_text=coded[0][1])
 
 
 def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
@@ -169,7 +169,9 @@ def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     key, price = key[order], price[order]
     kept = np.concatenate(([True], key[1:] != key[:-1]))[: len(key)]
     place, row = np.divmod(key[kept], len(index))
-    return pd.DataFrame({"contract": decode_contracts(unique[place], coded[0][1]), "date": index[row], "price": price[kept]})
+    return pd.DataFrame(
+        {"contract": decode_contracts(unique[place], as_text=coded[0][1]), "date": index[row], "price": price[kept]}
+    )
 
 
 def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +195,7 @@ def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd
             "column": column,
             "original": was,
             "rebuilt": now,
-            "kind": _value_kinds(before, column, label, now),
+            "kind": _value_kinds(before, column, label, now=now),
         }
         parts.append(pd.DataFrame(columns)[differs])
         ids = [encode_contracts(frame[label])[0] for frame in (before, after)]
@@ -209,7 +211,7 @@ def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd
     return pd.concat(parts).sort_values(["date", "column"], kind="stable", ignore_index=True)
 
 
-def _value_kinds(before: pd.DataFrame, column: str, label: str, now: Floats) -> np.ndarray:
+def _value_kinds(before: pd.DataFrame, column: str, label: str, *, now: Floats) -> np.ndarray:
     """What each value is called if it differs: did another column of the original hold it under the same id?"""
     own, was = encode_contracts(before[label])[0], before[column].to_numpy(dtype=float)
     kinds = np.full(len(was), "other", dtype=object)
@@ -221,9 +223,9 @@ def _value_kinds(before: pd.DataFrame, column: str, label: str, now: Floats) -> 
     return kinds
 
 
-def _assemble(table: ContractTable, low: Ints, high: Ints, labels: tuple[Ints, Ints, Ints]) -> pd.DataFrame:
+def _assemble(table: ContractTable, low: Ints, high: Ints, *, labels: tuple[Ints, Ints, Ints]) -> pd.DataFrame:
     """Rows of all segments `low <= t <= high` (increasing, apart), each with the three contracts of its number."""
-    cut = [_cut(table, low, high, ids) for ids in labels]
+    cut = [_cut(table, low, high, ids=ids) for ids in labels]
     # Each column's stamps increase over all segments, so a stable sort only merges three sorted runs.
     stamps = np.concatenate([stamps for stamps, _ in cut])
     order = np.argsort(stamps, kind="stable")
@@ -237,11 +239,11 @@ def _assemble(table: ContractTable, low: Ints, high: Ints, labels: tuple[Ints, I
         columns[name][of_column] = values
     segment = np.repeat(np.arange(len(high)), np.diff(union.searchsorted(high, side="right"), prepend=0))
     for name, ids in zip(LABEL_COLUMNS, labels, strict=True):
-        columns[name] = decode_contracts(ids, table.as_text).take(segment)
+        columns[name] = decode_contracts(ids, as_text=table.as_text).take(segment)
     return pd.DataFrame(columns, index=table.form.index(union), copy=False)
 
 
-def _cut(table: ContractTable, low: Ints, high: Ints, ids: Ints) -> tuple[Ints, Floats]:
+def _cut(table: ContractTable, low: Ints, high: Ints, *, ids: Ints) -> tuple[Ints, Floats]:
     stamps: list[Ints] = [np.empty(0, dtype=np.int64)]
     values: list[Floats] = [np.empty(0)]
     for contract, bounds in zip(ids.tolist(), np.column_stack((low, high + 1)), strict=True):
@@ -268,8 +270,8 @@ def _event_stamps(events: pd.DataFrame, form: StampForm) -> Ints:
     return after
 
 
-def _events_frame(after: pd.DatetimeIndex, labels: Sequence[Ints], as_text: bool) -> pd.DataFrame:
-    columns = {name: decode_contracts(ids, as_text) for name, ids in zip(EVENT_CONTRACTS, labels, strict=True)}
+def _events_frame(after: pd.DatetimeIndex, labels: Sequence[Ints], *, as_text: bool) -> pd.DataFrame:
+    columns = {name: decode_contracts(ids, as_text=as_text) for name, ids in zip(EVENT_CONTRACTS, labels, strict=True)}
     return pd.DataFrame({"after": pd.Series(after), **columns})
 
 

@@ -68,6 +68,7 @@ def plan_roll(
     multiple_prices: pd.DataFrame,
     roll_rule: RollRule,
     contract_prices: PricesLike,
+    *,
     forward_fill: bool = False,
     method: Method = "panama",
 ) -> RollPlan:
@@ -98,7 +99,7 @@ def plan_roll(
     marks += [(contract, after + _SECOND, price, "first row") for contract, price in zip(contracts, values, strict=True)]
     marked = pd.DataFrame(marks, columns=["contract", "date", "price", "why"]).dropna(subset=["price"])
     marked = marked.drop_duplicates(["contract", "date"], ignore_index=True)
-    preview = _preview(multiple_prices.iloc[: last.row + 1], marked, after, contracts)
+    preview = _preview(multiple_prices.iloc[: last.row + 1], marked, after, contracts=contracts)
     return RollPlan(after, *contracts, marked, preview, back_adjust(preview, method=method))
 
 
@@ -123,7 +124,7 @@ def last_priced_row(rows: pd.DataFrame) -> _LastRow:
         value = float(prices[column][row])
         for other in others:
             if np.isnan(value):
-                value = _inferred(prices[column], prices[other], labels[column], labels[other])
+                value = _inferred(prices[column], prices[other], labels[column], given_ids=labels[other])
         if np.isnan(value):
             raise DataError(
                 f"cannot roll: no {column} of contract {labels[column][-1]} at {rows.index[row]}, nor one to infer it from; "
@@ -134,7 +135,7 @@ def last_priced_row(rows: pd.DataFrame) -> _LastRow:
     return _LastRow(row, found["PRICE"], found["FORWARD"], inferred)
 
 
-def _inferred(wanted: np.ndarray, given: np.ndarray, wanted_ids: np.ndarray, given_ids: np.ndarray) -> float:
+def _inferred(wanted: np.ndarray, given: np.ndarray, wanted_ids: np.ndarray, *, given_ids: np.ndarray) -> float:
     """The missing last value of `wanted`: that of `given` plus the median of their last differences in the present contracts."""
     here = (wanted_ids == wanted_ids[-1]) & (given_ids == given_ids[-1])
     here[0] = False  # the first row of a table never counts, as in the system that this one replaces
@@ -162,7 +163,7 @@ def value_at(table: ContractTable, contract: int, stamp: pd.Timestamp) -> float:
 
 
 def _preview(
-    multiple_prices: pd.DataFrame, marks: pd.DataFrame, after: pd.Timestamp, contracts: tuple[int, int, int]
+    multiple_prices: pd.DataFrame, marks: pd.DataFrame, after: pd.Timestamp, *, contracts: tuple[int, int, int]
 ) -> pd.DataFrame:
     """Multiple prices rebuilt with a roll into these contracts and its marks."""
     series, events = contract_series(multiple_prices), back_out_events(multiple_prices)
@@ -173,5 +174,5 @@ def _preview(
     event = {"after": after, **dict(zip(EVENT_CONTRACTS, contracts, strict=True))}
     preview = build_from_events(series, pd.concat([events, pd.DataFrame([event])], ignore_index=True))
     for label in LABEL_COLUMNS if as_text else ():
-        preview[label] = decode_contracts(preview[label].to_numpy(dtype=np.int64), as_text)
+        preview[label] = decode_contracts(preview[label].to_numpy(dtype=np.int64), as_text=as_text)
     return preview

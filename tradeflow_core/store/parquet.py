@@ -87,7 +87,7 @@ class Store:
         table = self._table(dataset, name, columns)
         frame = _frame(table)
         if identity is not None and columns is None:
-            self._keep(path, identity, frame, table.nbytes)
+            self._keep(path, identity, frame, size=table.nbytes)
         return frame.copy(deep=False)
 
     def tables(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> list[pa.Table]:
@@ -173,7 +173,7 @@ class Store:
         """The path of a file as text: by far cheaper to make than a `UPath` where files are local."""
         return os.path.join(self._root, dataset, f"{name}.parquet") if self._local else str(self.path(dataset, name))
 
-    def _keep(self, path: str, identity: object, frame: pd.DataFrame, size: int) -> None:
+    def _keep(self, path: str, identity: object, frame: pd.DataFrame, *, size: int) -> None:
         """Remember a frame, and forget the ones not used for longest where it gets too much."""
         self._forget(path)
         self._cache[path] = (identity, frame, size)
@@ -185,7 +185,7 @@ class Store:
         if path in self._cache:
             self._free += self._cache.pop(path)[2]
 
-    def write(self, dataset: str, name: str, frame: pd.DataFrame | pa.Table, note: bytes | None = None) -> None:
+    def write(self, dataset: str, name: str, frame: pd.DataFrame | pa.Table, *, note: bytes | None = None) -> None:
         """Replace what there is of (dataset, name) by `frame`, atomically, with a `note` that `note` reads without the rest."""
         self._write(dataset, name, _noted(frame if isinstance(frame, pa.Table) else _as_table(frame), note))
         if dataset in APPENDED:
@@ -215,7 +215,11 @@ class Store:
 
         lines = "".join(json.dumps({key: _jsonable(value) for key, value in row.items()}) + "\n" for row in rows)
         options = pyarrow.json.ParseOptions(explicit_schema=schema)
-        self._write(dataset, name, pyarrow.json.read_json(io.BytesIO(lines.encode()), parse_options=options) if lines else schema.empty_table())
+        self._write(
+            dataset,
+            name,
+            pyarrow.json.read_json(io.BytesIO(lines.encode()), parse_options=options) if lines else schema.empty_table(),
+        )
 
     def delete(self, dataset: str, name: str) -> None:
         """Remove what there is of (dataset, name)."""

@@ -93,7 +93,7 @@ class BookAccount:
     capital: Decimal
 
 
-def open_book(url: str, account: str, base_currency: str, capital: Decimal) -> Engine:
+def open_book(url: str, account: str, base_currency: str, *, capital: Decimal) -> Engine:
     """The book at `url`, made if there is none. Raises StateError where it belongs to another account or currency."""
     engine = create_sql_engine(url)
     with engine.begin() as connection:

@@ -28,7 +28,7 @@ class PaperBroker:
         self, market: Market, clock: Clock, *, book_url: str, account: str, base_currency: str, capital: Decimal
     ) -> None:
         self._market, self._clock = market, clock
-        self._exchange = Exchange(market, book_url, account, base_currency, capital)
+        self._exchange = Exchange(market, book_url, account, base_currency=base_currency, capital=capital)
 
     def connect(self) -> None:
         """Nothing to open: the book was opened with the broker."""
@@ -57,13 +57,13 @@ class PaperBroker:
         """Listed contracts in order of expiry; those that expired on or after `since` too, if given."""
         return self._market.contracts(instrument, self._clock.now(), since)
 
-    def bars(self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def bars(self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime) -> pd.DataFrame:
         """Complete bars that end in (start, end] and not after now, sorted; raises UnknownContract, NoData."""
-        return self._market.bars(instrument, contract, frequency, start, end, now=self._clock.now())
+        return self._market.bars(instrument, contract, frequency, start=start, end=end, now=self._clock.now())
 
     def fx_rates(self, currency: str, start: datetime, end: datetime) -> pd.Series:
         """Daily closing rates, US dollars for one unit, by instant in (start, end]; raises NoData."""
-        return self._market.fx_rates(currency, start, end, self._clock.now())
+        return self._market.fx_rates(currency, start, end, now=self._clock.now())
 
     def is_open(self, instrument: str) -> bool:
         """Whether the market trades now."""

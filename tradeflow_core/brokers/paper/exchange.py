@@ -72,9 +72,9 @@ class Exchange:
     same account and currency (StateError otherwise).
     """
 
-    def __init__(self, market: Market, book_url: str, account: str, base_currency: str, capital: Decimal) -> None:
+    def __init__(self, market: Market, book_url: str, account: str, *, base_currency: str, capital: Decimal) -> None:
         self._market = market
-        self._engine = open_book(book_url, account, base_currency, capital)
+        self._engine = open_book(book_url, account, base_currency, capital=capital)
         self.account, self.base_currency = account, base_currency
         with self._engine.begin() as connection:
             self._capital = read_account(connection).capital
@@ -202,7 +202,10 @@ class Exchange:
     def _daily_risk(self, code: str, contract: int, now: datetime) -> float:
         try:
             changes = (
-                self._market.bars(code, contract, "D", now - MARGIN_LOOKBACK, now, now=now)["FINAL"].diff().dropna().tail(60)
+                self._market.bars(code, contract, "D", start=now - MARGIN_LOOKBACK, end=now, now=now)["FINAL"]
+                .diff()
+                .dropna()
+                .tail(60)
             )
         except NoData:
             changes = None
@@ -294,9 +297,7 @@ class Exchange:
     def _match_order(self, connection: Connection, broker_id: int, now: datetime) -> None:
         # Another process may have filled or cancelled it since the list of working orders was read.
         order = connection.execute(
-            select(orders_table).where(
-                orders_table.c.broker_id == broker_id, orders_table.c.status == BrokerOrderStatus.WORKING
-            )
+            select(orders_table).where(orders_table.c.broker_id == broker_id, orders_table.c.status == BrokerOrderStatus.WORKING)
         ).one_or_none()
         if order is None:
             return
@@ -320,7 +321,7 @@ class Exchange:
             lots = min(units - done, size)
             if lots <= 0:
                 return
-            prices = self._fill_prices(order, quotes, ratio, number, now)
+            prices = self._fill_prices(order, quotes, ratio, number=number, now=now)
         if prices is None:
             return
         instrument = self._market.instruments[order.instrument]
@@ -352,14 +353,21 @@ class Exchange:
             .values(status=status, fills=number, quote_bucket=bucket, hit_units=hit + lots)
         )
 
-    def _fill_prices(self, order: Row, quotes: list[Quote], ratio: list[int], number: int, now: datetime) -> list[float] | None:
+    def _fill_prices(
+        self, order: Row, quotes: list[Quote], ratio: list[int], *, number: int, now: datetime
+    ) -> list[float] | None:
         """The price of each leg, or None where a limit forbids the fill."""
         instrument = self._market.instruments[order.instrument]
         side = [quote.ask if part > 0 else quote.bid for quote, part in zip(quotes, ratio, strict=True)]
         if order.order_type == OrderType.MARKET:
             prices = []
             for quote, part, price in zip(quotes, ratio, side, strict=True):
-                adverse = ADVERSE_FRACTION * unit_hash(order.instrument, order.submitted, number, quote.contract) * (quote.ask - quote.bid) / 2
+                adverse = (
+                    ADVERSE_FRACTION
+                    * unit_hash(order.instrument, order.submitted, number, quote.contract)
+                    * (quote.ask - quote.bid)
+                    / 2
+                )
                 step = tick_size(instrument, price)
                 prices.append(round(price + math.copysign(round(adverse / step) * step, part), 10))
             return prices

@@ -35,11 +35,11 @@ class Market(Protocol):
         """Contracts listed at `now` in order of expiry; those that expired on or after `since` too, if given."""
 
     def bars(
-        self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime, *, now: datetime
+        self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime, now: datetime
     ) -> pd.DataFrame:
         """Bars (`BAR_COLUMNS`) that end in (start, min(end, now)], sorted by end; raises UnknownContract, NoData."""
 
-    def fx_rates(self, currency: str, start: datetime, end: datetime, now: datetime) -> pd.Series:
+    def fx_rates(self, currency: str, start: datetime, end: datetime, *, now: datetime) -> pd.Series:
         """Daily closes, US dollars for one unit, by instant in (start, min(end, now)]; raises NoData for an unknown currency."""
 
     def fx_rate(self, currency: str, now: datetime) -> float:
@@ -71,7 +71,7 @@ def round_to(step: float, price: float) -> float:
 
 
 def quote_around(
-    instrument: Instrument, contract: int, now: datetime, price: float, *, sizes: tuple[int, int], on_ticks: bool
+    instrument: Instrument, contract: int, now: datetime, *, price: float, sizes: tuple[int, int], on_ticks: bool
 ) -> Quote:
     """A quote with `price` in its middle and the instrument's usual half spread (at least half a tick) on either side.
 
@@ -112,7 +112,7 @@ def check_frequency(instrument: str, frequency: str) -> None:
 
 
 def bar_frame(
-    contract: int, frequency: str, start: np.ndarray, end: np.ndarray, *, prices: tuple[np.ndarray, ...], volume: np.ndarray
+    contract: int, frequency: str, start: np.ndarray, *, end: np.ndarray, prices: tuple[np.ndarray, ...], volume: np.ndarray
 ) -> pd.DataFrame:
     """A frame of `BAR_COLUMNS`: `start`, `end` in microseconds since 1970; `prices` open, high, low, final."""
     columns = (np.full(len(end), contract, np.int64), frequency, utc_index(start), utc_index(end), *prices, volume.astype(float))

@@ -44,7 +44,7 @@ class SimulatedBroker(PaperBroker):
         super().__init__(market, clock, book_url=book_url, account=account, base_currency=base_currency, capital=capital)
         self._broken = frozenset(broken)
 
-    def bars(self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def bars(self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime) -> pd.DataFrame:
         """As `PaperBroker.bars`; those of a broken instrument hold prices that are not numbers."""
-        bars = super().bars(instrument, contract, frequency, start, end)
+        bars = super().bars(instrument, contract, frequency, start=start, end=end)
         return bars.assign(FINAL=float("nan")) if instrument in self._broken else bars

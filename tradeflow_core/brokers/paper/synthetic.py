@@ -111,7 +111,7 @@ class SyntheticMarket:
         return specs
 
     def bars(
-        self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime, *, now: datetime
+        self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime, now: datetime
     ) -> pd.DataFrame:
         """Bars that end in (start, min(end, now)], sorted by end; raises UnknownContract, NoData where it has not traded yet."""
         check_frequency(instrument, frequency)
@@ -128,21 +128,21 @@ class SyntheticMarket:
             if frequency == "D":
                 rows = slice(rows.start + int(np.searchsorted(hours.close[rows], after, "right")), rows.stop)
                 rows = slice(rows.start, rows.start + int(np.searchsorted(hours.close[rows], until, "right")))
-                part = self._day_columns(instrument, spec, year, rows)
+                part = self._day_columns(instrument, spec, year, rows=rows)
             else:
-                part = self._hour_columns(instrument, spec, year, rows)
+                part = self._hour_columns(instrument, spec, year, rows=rows)
                 kept = (part[1] > part[0]) & (part[1] > after) & (part[1] <= until)
                 part = tuple(column[kept] for column in part)
             if len(part[0]):
                 parts.append(part)
         if not parts:
-            self._require_history(instrument, spec, listed, micros(as_utc(now)))
+            self._require_history(instrument, spec, listed, now=micros(as_utc(now)))
             nothing = np.empty(0, np.int64)
-            return bar_frame(contract, frequency, nothing, nothing, prices=(nothing.astype(float),) * 4, volume=nothing)
+            return bar_frame(contract, frequency, nothing, end=nothing, prices=(nothing.astype(float),) * 4, volume=nothing)
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return bar_frame(contract, frequency, columns[0], columns[1], prices=tuple(columns[2:6]), volume=columns[6])
+        return bar_frame(contract, frequency, columns[0], end=columns[1], prices=tuple(columns[2:6]), volume=columns[6])
 
-    def fx_rates(self, currency: str, start: datetime, end: datetime, now: datetime) -> pd.Series:
+    def fx_rates(self, currency: str, start: datetime, end: datetime, *, now: datetime) -> pd.Series:
         """Daily closes, US dollars for one unit, by instant in (start, min(end, now)]; raises NoData for an unknown currency."""
         until = min(as_utc(end), as_utc(now))
         first = max(as_utc(start).date(), self._first_day)
@@ -155,7 +155,7 @@ class SyntheticMarket:
         """US dollars for one unit of `currency`, the last close at `now`; 1.0 for USD; raises NoData."""
         if currency == "USD":
             return 1.0
-        rates = self.fx_rates(currency, as_utc(now) - timedelta(days=10), now, now)
+        rates = self.fx_rates(currency, as_utc(now) - timedelta(days=10), now, now=now)
         if rates.empty:
             raise NoData(f"{currency}: the simulated market has no rate before {now}; its history begins on {self._first_day}")
         return float(rates.iloc[-1])
@@ -172,16 +172,16 @@ class SyntheticMarket:
         hours = self._hours(instrument, year)
         if hours.days[row] > np.datetime64(spec.expiry):
             raise NoQuote(f"{instrument}: contract {contract} expired on {spec.expiry}")
-        bar, price = self._price(instrument, spec, year, row, at=micros(now))
+        bar, price = self._price(instrument, spec, year, row=row, at=micros(now))
         if not hours.start[row, bar] <= micros(now) < hours.end[row, bar]:
             raise NoQuote(f"{instrument}: the market is closed at {now}")
         if hours.days[row] < np.datetime64(self._listed(instrument, spec)):
             raise NoQuote(f"{instrument}: contract {contract} does not trade yet")
         rows = slice(row, row + 1)
-        volume = self._hour_volumes(instrument, spec, year, rows)[0, bar]
+        volume = self._hour_volumes(instrument, spec, year, rows=rows)[0, bar]
         depth = (0.5 + unit_hash(self._seed, instrument, contract, hours.start[row, bar], side) for side in ("bid", "ask"))
         sizes = [max(1, int(QUOTED_PART * volume * part)) for part in depth]
-        return quote_around(self.instruments[instrument], contract, now, price, sizes=(sizes[0], sizes[1]), on_ticks=True)
+        return quote_around(self.instruments[instrument], contract, now, price=price, sizes=(sizes[0], sizes[1]), on_ticks=True)
 
     def mark(self, instrument: str, contract: int, now: datetime) -> float:
         """The last price at `now`, to the tick; the last close of a contract that has expired."""
@@ -193,7 +193,7 @@ class SyntheticMarket:
             hours = self._hours(instrument, year)
             row = int(np.searchsorted(hours.days, np.datetime64(spec.expiry), "right")) - 1
             at = int(hours.close[row])
-        return round_to(self._step(instrument), self._price(instrument, spec, year, row, at=at)[1])
+        return round_to(self._step(instrument), self._price(instrument, spec, year, row=row, at=at)[1])
 
     def _trade_date(self, code: str, now: datetime) -> tuple[int, int]:
         """Year and row of the last trade date that has opened by `now`."""
@@ -204,26 +204,26 @@ class SyntheticMarket:
                     return year, row
         raise NoData(f"{code}: the simulated market has no price before {now}; its history begins on {self._first_day}")
 
-    def _price(self, code: str, spec: ContractSpec, year: int, row: int, *, at: int) -> tuple[int, float]:
+    def _price(self, code: str, spec: ContractSpec, year: int, *, row: int, at: int) -> tuple[int, float]:
         """The bar of a trade date that is forming, or was the last, at the microsecond `at`; and the price at that moment."""
         hours = self._hours(code, year)
         bar = int(np.searchsorted(hours.start[row, : hours.count[row]], at, "right")) - 1
         begin, end = hours.start[row, bar], hours.end[row, bar]
         nodes = self._intraday(code, year).nodes[row]
         level = nodes[bar] + (nodes[bar + 1] - nodes[bar]) * min(1.0, (at - begin) / (end - begin))
-        return bar, float(np.exp(level + self._shift(code, spec, year, slice(row, row + 1))[0]))
+        return bar, float(np.exp(level + self._shift(code, spec, year, rows=slice(row, row + 1))[0]))
 
-    def _day_columns(self, code: str, spec: ContractSpec, year: int, rows: slice) -> tuple[np.ndarray, ...]:
+    def _day_columns(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
         hours, levels = self._hours(code, year), self._daily_bars(code, year)[:, rows]
-        prices = self._rounded(code, levels + self._shift(code, spec, year, rows))
-        return hours.open[rows], hours.close[rows], *prices, self._day_volumes(code, spec, year, rows)
+        prices = self._rounded(code, levels + self._shift(code, spec, year, rows=rows))
+        return hours.open[rows], hours.close[rows], *prices, self._day_volumes(code, spec, year, rows=rows)
 
-    def _hour_columns(self, code: str, spec: ContractSpec, year: int, rows: slice) -> tuple[np.ndarray, ...]:
+    def _hour_columns(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
         hours, path = self._hours(code, year), self._intraday(code, year)
-        shift = self._shift(code, spec, year, rows)[:, None]
+        shift = self._shift(code, spec, year, rows=rows)[:, None]
         levels = (path.nodes[rows, :-1], path.high[rows], path.low[rows], path.nodes[rows, 1:])
         prices = [self._rounded(code, level + shift).ravel() for level in levels]
-        volume = self._hour_volumes(code, spec, year, rows).ravel()
+        volume = self._hour_volumes(code, spec, year, rows=rows).ravel()
         return hours.start[rows].ravel(), hours.end[rows].ravel(), *prices, volume
 
     def _rounded(self, code: str, levels: np.ndarray) -> np.ndarray:
@@ -233,7 +233,7 @@ class SyntheticMarket:
     def _step(self, code: str) -> float:
         return tick_size(self.instruments[code], self._parameters[code].price)
 
-    def _shift(self, code: str, spec: ContractSpec, year: int, rows: slice) -> np.ndarray:
+    def _shift(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
         """(rows,) what the log price of the contract has over the path."""
         hours = self._hours(code, year)
         carry = self._paths.daily(code, self._model(code), year).carry[hours.weekday[rows]]
@@ -247,16 +247,16 @@ class SyntheticMarket:
         peak = zlib.crc32(code.encode()) % 12
         return float(SEASON_SIZE * parameters.annual_vol * np.cos(2 * np.pi * (month_number(contract) % 12 - peak) / 12))
 
-    def _day_volumes(self, code: str, spec: ContractSpec, year: int, rows: slice) -> np.ndarray:
+    def _day_volumes(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
         hours = self._hours(code, year)
         activity = self._paths.daily(code, self._model(code), year).activity[hours.weekday[rows]]
         volume = self._parameters[code].daily_volume * activity * self._share(code, spec, hours.days[rows])
         return np.round(volume) + hours.count[rows]
 
-    def _hour_volumes(self, code: str, spec: ContractSpec, year: int, rows: slice) -> np.ndarray:
+    def _hour_volumes(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
         hours = self._hours(code, year)
         used = hours.end[rows] > hours.start[rows]
-        spread = self._day_volumes(code, spec, year, rows) - hours.count[rows]
+        spread = self._day_volumes(code, spec, year, rows=rows) - hours.count[rows]
         passed = np.round(self._intraday(code, year).volume[rows] * spread[:, None])
         return np.diff(passed, axis=1, prepend=0.0) + used
 
@@ -318,7 +318,7 @@ class SyntheticMarket:
         ahead = max(400, min(HELD_LISTED * 365 // len(set(rule.hold)), 1100)) + max(0, -rule.roll_offset)
         return max(spec.expiry - timedelta(days=ahead), self._first_day)
 
-    def _require_history(self, code: str, spec: ContractSpec, listed: date, now: int) -> None:
+    def _require_history(self, code: str, spec: ContractSpec, listed: date, *, now: int) -> None:
         hours = self._hours(code, listed.year)
         row = int(np.searchsorted(hours.days, np.datetime64(listed)))
         if row < len(hours.days) and hours.end[row, 0] > now:
@@ -331,7 +331,7 @@ class SyntheticMarket:
         return self._hours_by_session[key]
 
     def _draw_intraday(self, code: str, year: int) -> IntradayPath:
-        return self._paths.intraday(code, self._model(code), year, self._hours(code, year))
+        return self._paths.intraday(code, self._model(code), year, hours=self._hours(code, year))
 
     def _draw_daily_bars(self, code: str, year: int) -> np.ndarray:
         """(4, rows) open, high, low, final of the path."""

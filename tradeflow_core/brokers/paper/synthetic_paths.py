@@ -101,7 +101,7 @@ class Paths:
                 self._daily[code, known] = self._draw_year(code, model, known)
         return self._daily[code, year]
 
-    def intraday(self, code: str, model: PathModel, year: int, hours: HoursOfYear) -> IntradayPath:
+    def intraday(self, code: str, model: PathModel, year: int, *, hours: HoursOfYear) -> IntradayPath:
         """The hours of the trade dates of `year`; the last node of a date is its daily close."""
         day, at = self.daily(code, model, year), hours.weekday
         bars = hours.start.shape[1]
@@ -134,10 +134,10 @@ class Paths:
             level, drift, vol, premium, busy = self._daily[code, year - 1].end
         days = weekdays_of(year)
         shocks = self._generator(code, year, _DAILY).standard_normal((5, len(days)))
-        drifts = _autoregression(drift, shocks[1], DRIFT_SHARPE, DRIFT_HALF_LIFE)
-        vols = _autoregression(vol, shocks[2], VOL_DEVIATION, VOL_HALF_LIFE)
-        premiums = _autoregression(premium, shocks[3], CARRY_DEVIATION, CARRY_HALF_LIFE)
-        busyness = _autoregression(busy, shocks[4], ACTIVITY_DEVIATION, ACTIVITY_HALF_LIFE)
+        drifts = _autoregression(drift, shocks[1], DRIFT_SHARPE, half_life=DRIFT_HALF_LIFE)
+        vols = _autoregression(vol, shocks[2], VOL_DEVIATION, half_life=VOL_HALF_LIFE)
+        premiums = _autoregression(premium, shocks[3], CARRY_DEVIATION, half_life=CARRY_HALF_LIFE)
+        busyness = _autoregression(busy, shocks[4], ACTIVITY_DEVIATION, half_life=ACTIVITY_HALF_LIFE)
         sigma = model.annual_vol / np.sqrt(STEPS_A_YEAR) * np.exp(vols - VOL_DEVIATION**2)
         mixed = model.loading * self._factor_shocks(model.factor, year) + np.sqrt(1 - model.loading**2) * shocks[0]
         moves = sigma * (drifts / np.sqrt(STEPS_A_YEAR) + _cut(mixed))
@@ -172,7 +172,7 @@ def _cut(shocks: np.ndarray) -> np.ndarray:
     return np.clip(shocks, -WORST, WORST)
 
 
-def _autoregression(before: float, shocks: np.ndarray, deviation: float, half_life: float) -> np.ndarray:
+def _autoregression(before: float, shocks: np.ndarray, deviation: float, *, half_life: float) -> np.ndarray:
     """A first-order autoregression from the value `before` on, of that stationary standard deviation; half-life in steps."""
     keep = 0.5 ** (1 / half_life)
     values, _ = lfilter([deviation * np.sqrt(1 - keep**2)], [1.0, -keep], shocks, zi=[keep * before])

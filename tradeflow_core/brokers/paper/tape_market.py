@@ -77,7 +77,7 @@ class TapeMarket:
         return [spec for spec in self._specs(instrument).values() if spec.expiry >= earliest]
 
     def bars(
-        self, instrument: str, contract: int, frequency: str, start: datetime, end: datetime, *, now: datetime
+        self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime, now: datetime
     ) -> pd.DataFrame:
         """Bars that end in (start, min(end, now)], sorted; raises UnknownContract, NoData where none has ended by `now`."""
         check_frequency(instrument, frequency)
@@ -93,7 +93,7 @@ class TapeMarket:
         part = reel.frame.iloc[begin:stop] if stop - begin == len(kept) else reel.frame.take(kept)
         return part.reset_index(drop=True)
 
-    def fx_rates(self, currency: str, start: datetime, end: datetime, now: datetime) -> pd.Series:
+    def fx_rates(self, currency: str, start: datetime, end: datetime, *, now: datetime) -> pd.Series:
         """Rates of the tape by instant in (start, min(end, now)]; raises NoData for an unknown currency."""
         rates = self._fx(currency)
         until = min(as_utc(end), as_utc(now))
@@ -127,7 +127,9 @@ class TapeMarket:
             price = self._price(instrument, contract, micros(now))
         except NoData as error:
             raise NoQuote(str(error)) from error
-        return quote_around(self.instruments[instrument], contract, now, price, sizes=(QUOTED_SIZE, QUOTED_SIZE), on_ticks=False)
+        return quote_around(
+            self.instruments[instrument], contract, now, price=price, sizes=(QUOTED_SIZE, QUOTED_SIZE), on_ticks=False
+        )
 
     def mark(self, instrument: str, contract: int, now: datetime) -> float:
         """The price now; the last price of a contract that has expired. Raises NoData where none is known yet."""
