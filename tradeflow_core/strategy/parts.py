@@ -110,7 +110,7 @@ class Parts:
 
     @cached_property
     def buffers(self) -> Buffers:
-        """The bands within which nobody trades."""
+        """The bands within which nothing is traded."""
         return buffers(self.portfolio.notional_position, self.portfolio.average_position, self.trading)
 
     @cached_property
