@@ -90,8 +90,8 @@ class Explanation:
         if largest < 1e-9:
             return f"{moved}: unchanged"
         digits = 1 if largest >= 0.5 else 2 if largest >= 0.05 else 4
-        told = [part for part in parts if abs(part[0]) >= max(0.05 * largest, min(0.5 / 10**digits, largest))]
-        return f"{moved}: " + ", ".join(f"{self._word(name, instrument)} {value:+,.{digits}f}" for value, name in told)
+        shown = [part for part in parts if abs(part[0]) >= max(0.05 * largest, min(0.5 / 10**digits, largest))]
+        return f"{moved}: " + ", ".join(f"{self._word(name, instrument)} {value:+,.{digits}f}" for value, name in shown)
 
     def _word(self, factor: str, instrument: str) -> str:
         if factor != "forecast":
@@ -116,8 +116,8 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
     positions = [end.position for end in ends]
     factors = _usable(ends[0].factors, ends[1].factors, positions[0], position_after=positions[1])
     change, held_change = (np.nan_to_num(pair[1]) - np.nan_to_num(pair[0]) for pair in (positions, held))
-    known = ~np.isnan(positions[0]) & ~np.isnan(positions[1])
-    sensitivity = np.where(known[:, None], _sensitivity(*factors), 0.0)
+    in_both = ~np.isnan(positions[0]) & ~np.isnan(positions[1])
+    sensitivity = np.where(in_both[:, None], _sensitivity(*factors), 0.0)
     parts = (factors[1] - factors[0]) * sensitivity
     # What no factor explains, such as a position that only one run has, belongs to the rest: so all add up.
     parts[:, -1] += change - parts.sum(axis=1)
@@ -179,7 +179,7 @@ class _End:
         point_size = self.run.optimal["point_size"].reindex(self.codes).to_numpy(float)
         with np.errstate(divide="ignore", invalid="ignore"):
             price = self.figure("average_position") * vol * point_size * fx / risk
-            found = {
+            factors = {
                 "forecast": self.figure("combined_forecast"),
                 "volatility": 1.0 / vol,
                 "fx": 1.0 / fx,
@@ -189,7 +189,7 @@ class _End:
                 "diversification": self._of_portfolio("idm", "idm"),
                 "risk_overlay": self._of_portfolio("risk_overlay", "risk_scalar"),
             }
-            explained = np.column_stack([found[name] for name in FACTORS[:-1]])
+            explained = np.column_stack([factors[name] for name in FACTORS[:-1]])
             rest = self.position / explained.prod(axis=1)
         return np.column_stack([explained, rest])
 
@@ -246,13 +246,13 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFra
     """Keys that differ, without the capital, which is a factor of its own, and the name of the file."""
     flat = [_flat(side) for side in (before, after)]
     keys = [key for key in dict.fromkeys([*flat[0], *flat[1]]) if flat[0].get(key) != flat[1].get(key)]
-    told = [key for key in keys if key not in ("source", "notional_trading_capital")]
-    columns = {side: [values.get(key) for key in told] for side, values in zip(SIDES, flat, strict=True)}
-    return pd.DataFrame(columns, index=pd.Index(told, name="key"), dtype=object)
+    shown = [key for key in keys if key not in ("source", "notional_trading_capital")]
+    columns = {side: [values.get(key) for key in shown] for side, values in zip(SIDES, flat, strict=True)}
+    return pd.DataFrame(columns, index=pd.Index(shown, name="key"), dtype=object)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

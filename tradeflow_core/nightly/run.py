@@ -76,15 +76,14 @@ def run_strategy(desk: Desk, strategy: str) -> StrategyRun:
 def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     """Store the run of `day`: what explains it (dataset backtests, pruned after the retention of the settings), then its optimal positions
     (dataset optimal_positions, one file a strategy, the same day replaced). Returns the rows of this day, index instrument."""
-    moment = desk.now()
-    save_day(desk.store, run.backtest, run.strategy, day=day, time=moment)
+    time = desk.now()
+    save_day(desk.store, run.backtest, run.strategy, day=day, time=time)
     prune(desk.store, run.strategy, day, keep_days=desk.settings.keep_runs_days)
-    now = pd.Timestamp(moment).as_unit("us")
     rows = run.optimal.assign(
         reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
             desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"
         ),
-        time=now,
+        time=pd.Timestamp(time).as_unit("us"),
         day=pd.Timestamp(day).as_unit("us"),
     )
     rows["reference_time"] = rows["reference_time"].dt.tz_convert("UTC").astype("datetime64[us, UTC]")

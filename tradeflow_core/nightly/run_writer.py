@@ -36,14 +36,14 @@ KEPT_STAGES = (
 """Stages that are kept, in the order of the calculation; those of the risk overlay only of a strategy that has one."""
 
 KEPT_ROWS = 260
-"""Days kept of each stage of a production run: a year."""
+"""Days kept of each stage of a nightly run: a year."""
 
 ROWS_AT_ONCE = 250_000
-"""Rows of a table that are put together at a time."""
+"""Rows of a table that are put together at a time: some 40 megabytes, however many instruments there are."""
 
 
 def save_day(store: Store, backtest: Backtest, strategy: str, *, day: date, time: datetime) -> None:
-    """Keep the last year of a production run as that of `day`, in place of a former run of the same day."""
+    """Keep the last year of a nightly run as that of `day`, in place of a former run of the same day."""
     folder = store.root / DATASET / strategy / day.isoformat()
     former = [child for child in folder.iterdir() if child.name != MANIFEST] if folder.exists() else []
     name = str(1 + max((int(child.name) for child in former if child.name.isdigit()), default=0))
@@ -153,22 +153,22 @@ def _rule_tables(backtest: Backtest, since: pd.Timestamp) -> Iterator[pa.Table]:
     dates = backtest.raw_data.calendar.days
     dates = dates[dates >= since]
     for place, code in enumerate(codes):
-        own = [rule for rule in rules if rule in used[code]]
-        forecasts = np.column_stack([capped[rule][code].to_numpy(float) for rule in own])
-        weights = _daily_weights(backtest, code).reindex(index=dates, columns=own).to_numpy(float)
+        used_rules = [rule for rule in rules if rule in used[code]]
+        forecasts = np.column_stack([capped[rule][code].to_numpy(float) for rule in used_rules])
+        weights = _daily_weights(backtest, code).reindex(index=dates, columns=used_rules).to_numpy(float)
         labels = {"instrument": _labels(np.full(forecasts.size, place), codes)}
-        labels["rule"] = _labels(np.tile([rules.index(rule) for rule in own], len(dates)), rules)
+        labels["rule"] = _labels(np.tile([rules.index(rule) for rule in used_rules], len(dates)), rules)
         arrays = dict(zip(BY_RULE, (forecasts.ravel(), weights.ravel()), strict=True))
-        yield pa.table({"date": _dates(dates.repeat(len(own))), **labels, **arrays})
+        yield pa.table({"date": _dates(dates.repeat(len(used_rules))), **labels, **arrays})
 
 
 def _daily_weights(backtest: Backtest, code: str) -> pd.DataFrame:
     """Weights of rules in use at the end of each business day."""
-    found = backtest.combined.of(code)
-    numbers = business_day_numbers(found.index)
+    forecast = backtest.combined.of(code)
+    numbers = business_day_numbers(forecast.index)
     last = np.flatnonzero(np.diff(numbers, append=-1))
-    days = business_days(int(numbers[0]), int(numbers[-1]))[numbers[last] - numbers[0]] if len(numbers) else found.index
-    return pd.DataFrame(found.weights[last], index=days, columns=found.rules)
+    days = business_days(int(numbers[0]), int(numbers[-1]))[numbers[last] - numbers[0]] if len(numbers) else forecast.index
+    return pd.DataFrame(forecast.weights[last], index=days, columns=forecast.rules)
 
 
 def _labels(place: Any, names: list[str]) -> pa.DictionaryArray:

@@ -7,8 +7,8 @@ A run is a folder with three Parquet tables, in which each stage is a column (`b
 - `portfolio`: a row for each date: multipliers, total profit and loss;
 
 `optimal.parquet` with the latest positions, of a strategy with dynamic optimisation also `covariance.parquet`, `config.json`, and
-`manifest.json`. The manifest is written last and replaced as a whole: a run without one does not exist, so who dies while
-writing leaves the former run of that day, or none.
+`manifest.json`. The manifest is written last and replaced as a whole: a run without one does not exist. So a process
+that is killed while writing leaves the former run of that day, or none.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SavedRun:
 
     @staticmethod
     def open(folder: UPath) -> SavedRun:
-        """The run whose manifest lies in `folder`. Raises StateError where there is none."""
+        """The run whose manifest is in `folder`. Raises StateError where there is none."""
         try:
             manifest = Manifest.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -97,8 +97,8 @@ class SavedRun:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The whole configuration, defaults included, as plain values."""
-        found: dict[str, Any] = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        return found
+        config: dict[str, Any] = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        return config
 
     @cached_property
     def optimal(self) -> pd.DataFrame:
@@ -121,18 +121,18 @@ class SavedRun:
             raise ConfigError(f"{self.name}: no stage {name} is kept{_nearest_or_all(name, self.manifest.stages)}")
         table = tables[name]
         keys, columns = KEYS[table], self.manifest.columns[table][name]
-        known = {"instrument": self.manifest.instruments, "rule": self.manifest.rules}
+        names = {"instrument": self.manifest.instruments, "rule": self.manifest.rules}
         filters = []
         for key, wanted in (("instrument", instrument), ("rule", rule)):
             if wanted is None:
                 continue
             if key not in keys:
                 raise ConfigError(f"stage {name} is not by {key}; leave out --{key}")
-            if wanted not in known[key]:
-                raise ConfigError(f"{self.name} has no {key} {wanted}{_nearest_or_all(wanted, known[key])}")
+            if wanted not in names[key]:
+                raise ConfigError(f"{self.name} has no {key} {wanted}{_nearest_or_all(wanted, names[key])}")
             filters.append((key, "=", wanted))
         long = self._read(f"{table}.parquet", ["date", *keys, *columns], filters or None).to_pandas()
-        return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, known=known)
+        return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, names=names)
 
     def _read(self, name: str, columns: list[str] | None = None, filters: list[Any] | None = None) -> pa.Table:
         try:
@@ -144,13 +144,13 @@ class SavedRun:
             raise StateError(f"{self.folder / name} is not readable ({error}); run the strategy again") from None
 
 
-def _wide(long: pd.DataFrame, keys: list[str], columns: list[str], *, known: dict[str, list[str]]) -> pd.DataFrame:
+def _wide(long: pd.DataFrame, keys: list[str], columns: list[str], *, names: dict[str, list[str]]) -> pd.DataFrame:
     """From a row per date and key to a row per date: keys in the order of `known`, pairs of instrument and rule without figures left out."""
     by_date = long.set_index(["date", *keys])[columns]
     if not keys:
         return by_date.set_axis([_part(column) for column in columns], axis=1)
     tables = [pd.DataFrame(by_date[column].unstack(keys)) for column in columns]
-    order = _product([known[key] for key in keys], keys)
+    order = _product([names[key] for key in keys], keys)
     order = order[order.isin(tables[0].columns)]
     if len(tables) == 1:
         wide = tables[0][order]
@@ -186,8 +186,8 @@ def open_run(store: Store, strategy: str, day: date | None = None) -> SavedRun:
     """The saved run of a day, the newest one if none is given. Raises ConfigError for a strategy or day that is not kept."""
     days = saved_days(store, strategy)
     if not days:
-        found = saved_strategies(store)
-        hint = _nearest_or_all(strategy, found) if found else "; `tradeflow day` makes the first one"
+        strategies = saved_strategies(store)
+        hint = _nearest_or_all(strategy, strategies) if strategies else "; `tradeflow day` makes the first one"
         raise ConfigError(f"no run of strategy {strategy} is kept{hint}")
     wanted = day or days[-1]
     if wanted not in days:
@@ -198,9 +198,9 @@ def open_run(store: Store, strategy: str, day: date | None = None) -> SavedRun:
     return SavedRun.open(store.root / DATASET / strategy / wanted.isoformat())
 
 
-def _nearest_or_all(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: the nearest of the `known` ones, or where none is alike up to 40 of them."""
-    valid = list(known)
+def _nearest_or_all(word: str, names: Iterable[str]) -> str:
+    """The end of a sentence about a wrong word: the nearest of the valid `names`, or up to 40 of them."""
+    valid = list(names)
     return nearest(word, valid) or (f"; there are {', '.join(valid[:40])}{' ...' if len(valid) > 40 else ''}" if valid else "")
 
 

@@ -46,8 +46,8 @@ class Backtest(Parts):
             raise ConfigError(f"there is no stage {name}{nearest(name, STAGES)}; stages are {', '.join(STAGES)}")
         if name not in self._stages:
             with one_thread():
-                found = STAGES[name](self)
-            self._stages[name] = found.values if isinstance(found, Panel) else found
+                table = STAGES[name](self)
+            self._stages[name] = table.values if isinstance(table, Panel) else table
         return self._stages[name].copy(deep=False)
 
     def latest(self) -> pd.DataFrame:
@@ -79,5 +79,5 @@ class Backtest(Parts):
 def _last_contract(multiple_prices: pd.DataFrame) -> int:
     if not len(multiple_prices):
         return 0
-    known = multiple_prices.loc[multiple_prices["PRICE"].notna(), "PRICE_CONTRACT"].dropna()
-    return int(float(known.iloc[-1])) if len(known) else 0
+    contracts = multiple_prices.loc[multiple_prices["PRICE"].notna(), "PRICE_CONTRACT"].dropna()
+    return int(float(contracts.iloc[-1])) if len(contracts) else 0

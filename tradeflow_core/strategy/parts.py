@@ -60,9 +60,11 @@ class Parts:
         section = RawDataSection.of(config)
         key = f"{self.instruments} {section!r}"
         self.raw_data: RawData = make("raw data", key, lambda: RawData(data, self.instruments, section))
-        self._make_forecasts(make, key)
+        combined_key = self._make_forecasts(make, key)
+        self._make_positions(make, combined_key)
 
-    def _make_forecasts(self, make: Make, raw_key: str) -> None:
+    def _make_forecasts(self, make: Make, raw_key: str) -> str:
+        """The forecasts; returns the key of the combined ones, which positions depend on."""
         section = CombinedForecastSection.of(self.config)
         accounts = ForecastAccountSection.of(self.config) if section.use_forecast_weight_estimates else None
         key = f"{raw_key} {section!r} {accounts!r}"
@@ -73,7 +75,7 @@ class Parts:
 
         self.combined: CombinedForecast = make("combined forecasts", key, combined)
         self.forecasts = self.combined.forecasts
-        self._make_positions(make, key)
+        return key
 
     def _forecasts(self, section: CombinedForecastSection, make: Make, raw_key: str) -> Forecasts:
         users = rules_by_instrument(section, self.instruments)
@@ -110,7 +112,7 @@ class Parts:
 
     @cached_property
     def buffers(self) -> Buffers:
-        """The bands within which nobody trades."""
+        """The bands within which nothing is traded."""
         return buffers(self.portfolio.notional_position, self.portfolio.average_position, self.trading)
 
     @cached_property

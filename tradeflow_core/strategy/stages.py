@@ -41,8 +41,8 @@ def _combined(part: str) -> Callable[[Parts], Panel | pd.DataFrame]:
             return getattr(parts.combined, part)  # type: ignore[no-any-return]
         columns = {}
         for code in parts.instruments:
-            found = parts.combined.of(code)
-            columns[code] = pd.Series(getattr(found, part), index=found.index)
+            forecast = parts.combined.of(code)
+            columns[code] = pd.Series(getattr(forecast, part), index=forecast.index)
         return pd.DataFrame(columns).rename_axis(columns="instrument")
 
     return stage
@@ -55,7 +55,7 @@ def _bands(parts: Parts) -> pd.DataFrame:
 
 
 def _at_own_stamps(series: Mapping[str, pd.Series]) -> pd.DataFrame:
-    columns = {code: one[~one.index.duplicated(keep="last")] for code, one in series.items()}
+    columns = {code: values[~values.index.duplicated(keep="last")] for code, values in series.items()}
     return pd.DataFrame(columns).rename_axis(columns="instrument")
 
 

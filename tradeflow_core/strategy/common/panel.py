@@ -104,9 +104,9 @@ class Panel:
 
     def like(self, array: Floats, span: Span | None = None) -> Panel:
         """A panel of other values on this calendar."""
-        own = span or self.span
-        inside = _missing_outside(array, own)
-        return Panel(pd.DataFrame(inside, index=self.values.index, columns=self.values.columns, copy=False), own)
+        new_span = span or self.span
+        inside = _missing_outside(array, new_span)
+        return Panel(pd.DataFrame(inside, index=self.values.index, columns=self.values.columns, copy=False), new_span)
 
     def map(self, function: Callable[[pd.DataFrame], pd.DataFrame]) -> Panel:
         """`function` of the whole table, on the same rows."""
@@ -178,14 +178,14 @@ class Calendar:
     def _binned(self, series: Mapping[str, pd.Series], reduce: Callable[[Ints, Floats, Floats], None]) -> Panel:
         array = np.full((len(series), self.length), np.nan)
         span = Span(np.zeros(len(series), dtype=np.int64), np.full(len(series), -1, dtype=np.int64))
-        for column, one in enumerate(series.values()):
-            if not len(one):
+        for column, stamped in enumerate(series.values()):
+            if not len(stamped):
                 continue
-            bins = business_day_numbers(one.index) - self.start
-            values = one.to_numpy(dtype=float)
-            known = ~np.isnan(values)
+            bins = business_day_numbers(stamped.index) - self.start
+            values = stamped.to_numpy(dtype=float)
+            is_known = ~np.isnan(values)
             span.first[column], span.last[column] = bins[0], bins[-1]
-            reduce(bins[known], values[known], array[column])
+            reduce(bins[is_known], values[is_known], array[column])
         return Panel(pd.DataFrame(array.T, index=self.days, columns=pd.Index(series, name="instrument")), span)
 
 
@@ -198,8 +198,8 @@ def _mean_of_bin(bins: Ints, values: Floats, out: Floats) -> None:
     count = np.bincount(bins, minlength=len(out))
     with np.errstate(invalid="ignore"):
         total = np.bincount(bins, weights=values, minlength=len(out))
-    known = count > 0
-    out[known] = total[known] / count[known]
+    filled = count > 0
+    out[filled] = total[filled] / count[filled]
 
 
 def row_medians(values: Floats) -> Floats:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from tradeflow_core.strategy.common.panel import Floats, nanoseconds
 
+ALWAYS = pd.DatetimeIndex(["1678-01-01"])
+"""The date of the only row of a table of weights that never change: earlier than any price."""
+
 ALMOST_NOTHING = 0.0001
+"""What the reference divides weights by that sum to 0, so that they stay 0."""
 
 
 def weights_at(table: pd.DataFrame, days: pd.DatetimeIndex) -> Floats:

@@ -38,13 +38,13 @@ def parse_changes(texts: Iterable[str], option: str = "--set") -> dict[str, Any]
 
     Raises ConfigError for a text without = or key, a value that is not YAML, and a key that is given twice.
     """
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for text in texts:
         key, value = _split(text, option)
-        if key in found:
+        if key in changes:
             raise ConfigError(f"{option} {key} is given twice")
-        found[key] = _value(value, text, option)
-    return found
+        changes[key] = _value(value, text, option)
+    return changes
 
 
 def parse_grid(texts: Iterable[str], option: str = "--set") -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ EXPLANATIONS: dict[Correction, str] = {
     Correction.CARRY_AT_CLOSE: "A day's carry is its last figure, as its price is, instead of the mean over the day.",
     Correction.DECLARED_ASSET_CLASS: "Factors compare with the strategy's own instruments of the asset class, instead of all that have data.",
     Correction.DAILY_VALUES_AT_CLOSE: "Beside hourly forecasts a day's figure is known from its close on, instead of from midnight before it.",
-    Correction.FLAT_STAYS_FLAT: "A forecast of exactly 0 is flat, instead of missing and so the last one for ever.",
+    Correction.FLAT_STAYS_FLAT: "A forecast of exactly 0 means flat; the reference takes it as missing, and so keeps the last forecast for ever.",
     Correction.VOL_OF_CHANGES: "Rules on normalised prices and factors divide by the volatility of changes, instead of that of the level.",
     Correction.NEUTRAL_ATTENUATION: "Without a relative volatility a forecast is left as it is, instead of doubled.",
     Correction.CALENDAR_FITS: (

@@ -85,8 +85,8 @@ class VolatilityConfig(Section):
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments for the estimator."""
-        own = {"func", "name_returns_attr_in_rawdata", "multiplier_to_get_daily_vol"}
-        return self.model_dump(exclude=own, exclude_none=True)
+        not_passed_on = {"func", "name_returns_attr_in_rawdata", "multiplier_to_get_daily_vol"}
+        return self.model_dump(exclude=not_passed_on, exclude_none=True)
 
 
 class ForecastMapping(Section):

@@ -39,16 +39,16 @@ def _check_parameters(rule: RuleConfig) -> None:
         parameters = inspect.signature(rule_function(rule.function)).parameters
     except (TypeError, ValueError):
         raise ConfigError(f"{rule.function} does not say which arguments it takes; wrap it in a plain function") from None
-    kinds = {one.kind for one in parameters.values()}
-    by_place = [name for name, one in parameters.items() if one.kind in BY_PLACE]
-    named = {name: one for name, one in parameters.items() if one.kind in (*BY_PLACE, Parameter.KEYWORD_ONLY)}
-    required = [name for name, one in named.items() if one.default is Parameter.empty]
+    kinds = {parameter.kind for parameter in parameters.values()}
+    by_place = [name for name, parameter in parameters.items() if parameter.kind in BY_PLACE]
+    named = {name: parameter for name, parameter in parameters.items() if parameter.kind in (*BY_PLACE, Parameter.KEYWORD_ONLY)}
+    required = [name for name, parameter in named.items() if parameter.default is Parameter.empty]
     given = len(rule.data)
     most = len(required) if rule.function in RULES else len(by_place)
     if given > most and Parameter.VAR_POSITIONAL not in kinds:
         takes = ", ".join(by_place[:most])
         raise ConfigError(f"{rule.function} takes {most} data items ({takes}), and {given} are given: {', '.join(rule.data)}")
-    by_name = [name for name, one in named.items() if one.kind is not Parameter.POSITIONAL_ONLY]
+    by_name = [name for name, parameter in named.items() if parameter.kind is not Parameter.POSITIONAL_ONLY]
     accepted = [name for name in by_name if name not in by_place[:given] and name not in GIVEN_BY_ENGINE]
     for argument in rule.arguments:
         if argument not in accepted and Parameter.VAR_KEYWORD not in kinds:

@@ -263,7 +263,7 @@ class PortfolioSection(RiskTarget, UniverseSection):
 
 
 class BufferSection(PartSection):
-    """The bands within which nobody trades."""
+    """The bands within which nothing is traded."""
 
     buffer_method: Literal["forecast", "position", "none"]
     buffer_size: float = Field(ge=0)

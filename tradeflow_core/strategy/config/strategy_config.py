@@ -26,19 +26,19 @@ class StrategyConfig(
     @property
     def warnings(self) -> list[str]:
         """What the strategy says to no effect, or to one that is easily overlooked."""
-        found = [
+        messages = [
             f"{self.source}: trading_rules.{rule}: {name} is ignored: the rule has {len(settings.data)} data items"
             for rule, settings in self.trading_rules.items()
             for name in settings.unused_arguments
         ]
         if self.use_forecast_weight_estimates and self.forecast_weights is not None:
-            found.append(f"{self.source}: forecast_weights is ignored, since use_forecast_weight_estimates is true")
+            messages.append(f"{self.source}: forecast_weights is ignored, since use_forecast_weight_estimates is true")
         for name, section in self._estimates_in_use.items():
             if section.date_method == "in_sample":
-                found.append(
+                messages.append(
                     f"{self.source}: {name}.date_method: in_sample learns from all data, so that earlier figures look ahead"
                 )
-        return found
+        return messages
 
     @property
     def _estimates_in_use(self) -> dict[str, CorrelationEstimate | WeightEstimate]:
@@ -52,4 +52,4 @@ class StrategyConfig(
                 self.instrument_returns_correlation,
             ),
         }
-        return {name: section for name, (asked, section) in used.items() if asked}
+        return {name: section for name, (in_use, section) in used.items() if in_use}

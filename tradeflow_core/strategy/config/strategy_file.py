@@ -60,7 +60,7 @@ def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
     if name is None:
         return tree, lines
     base = packaged_strategies().get(str(name)) or file.parent / str(name)
-    if base.resolve() in (one.resolve() for one in (*above, file)):
+    if base.resolve() in (file_above.resolve() for file_above in (*above, file)):
         raise ConfigError(
             f"{file}, line {lines['base_config']}: base_config {name} leads back to this file: remove one of the two"
         )
@@ -95,7 +95,7 @@ def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
     try:
         config = StrategyConfig.model_validate({**merged, "source": source})
     except ValidationError as error:
-        raise ConfigError("; ".join(_explained(one, place) for one in error.errors())) from None
+        raise ConfigError("; ".join(_explained(mistake, place) for mistake in error.errors())) from None
     _check_items(config, place)
     return config
 
@@ -205,8 +205,8 @@ def _explained(error: Any, place: Place) -> str:
     if error["type"] == "extra_forbidden":
         return f"{place(path)}: unknown key {path}"
     message = error["msg"].removeprefix("Value error, ")
-    found = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
-    return f"{place(path)}: {path}: {message}{found}" if path else f"{place(path)}: {message}"
+    given = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
+    return f"{place(path)}: {path}: {message}{given}" if path else f"{place(path)}: {message}"
 
 
 def _check_items(config: StrategyConfig, place: Place) -> None:

@@ -11,6 +11,7 @@ from tradeflow_core.strategy.common.panel import NANOSECONDS_PER_DAY, Floats, na
 from tradeflow_core.strategy.common.years import CALENDAR_DAYS_PER_YEAR
 
 DEFLATOR_DAYS = 180
+"""Days that the volatility behind a deflator is measured over, as the reference has it."""
 
 
 def cash_costs(
@@ -106,9 +107,9 @@ def _rolls(days: pd.DatetimeIndex, held: Floats, per_year: int) -> tuple[NDArray
     last_of_year_before = _first_of_january(years - 1) + gap // 2 + gap * (per_year - 1)
     previous = np.where(first_of_year, np.repeat(last_of_year_before, per_year), dates - gap)
     dates, previous, rows = dates * NANOSECONDS_PER_DAY, previous * NANOSECONDS_PER_DAY, nanoseconds(days)
-    known = ~np.isnan(held)
-    total = np.concatenate([[0.0], np.cumsum(np.where(known, np.abs(held), 0.0))])
-    count = np.concatenate([[0], np.cumsum(known)])
+    has_position = ~np.isnan(held)
+    total = np.concatenate([[0.0], np.cumsum(np.where(has_position, np.abs(held), 0.0))])
+    count = np.concatenate([[0], np.cumsum(has_position)])
     low, high = np.searchsorted(rows, previous, side="left"), np.searchsorted(rows, dates, side="right")
     counted = count[high] - count[low]
     quantity = np.where(counted > 0, (total[high] - total[low]) / np.maximum(counted, 1), 0.0)

@@ -25,8 +25,8 @@ def turnover_before(positions: Panel, average_position: Panel, rows: list[int], 
     instruments): (rows, instruments)."""
     trades = changes_over_gaps(_relative(positions, average_position).where(counted)).abs().to_numpy()
     ends = np.asarray(rows, dtype=np.int64)
-    known = ~np.isnan(trades)
-    total, count = sums_before(np.where(known, trades, 0.0), ends), sums_before(known.astype(float), ends)
+    is_known = ~np.isnan(trades)
+    total, count = sums_before(np.where(is_known, trades, 0.0), ends), sums_before(is_known.astype(float), ends)
     with np.errstate(invalid="ignore"):
         return np.asarray(BUSINESS_DAYS_PER_YEAR * total / count, dtype=float)
 
@@ -95,5 +95,5 @@ def daily_costs(per_year: Floats, average_position: Panel, vol: Panel, *, held: 
 
 
 def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else np.nan
+    figures = values[~np.isnan(values)]
+    return float(figures.mean()) if len(figures) else np.nan

@@ -9,6 +9,7 @@ from tradeflow_core.strategy.common.panel import Ints
 from tradeflow_core.strategy.estimation.correlation import Correlation
 
 TIE = 1e-6
+"""Heights of two merges that differ by less are equal: the difference is rounding."""
 
 
 def two_clusters(correlation: Correlation) -> tuple[Ints, Ints]:
@@ -30,8 +31,8 @@ def two_clusters(correlation: Correlation) -> tuple[Ints, Ints]:
 
 def _members(merges: np.ndarray, size: int) -> tuple[Ints, Ints]:
     group = np.zeros(2 * size - 1, dtype=np.int64)
-    one, other = merges[-1, :2].astype(int)
-    group[one], group[other] = 1, 2
+    left, right = merges[-1, :2].astype(int)
+    group[left], group[right] = 1, 2
     for place in range(len(merges) - 2, -1, -1):
         group[merges[place, :2].astype(int)] = group[size + place]
     assets = group[:size]

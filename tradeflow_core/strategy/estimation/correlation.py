@@ -18,6 +18,7 @@ from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 from tradeflow_core.strategy.estimation.windows import Rows, over_windows
 
 BEFORE_ANY_DATA = 0.99
+"""The correlation that the reference assumes while nothing is known: that all assets are nearly the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +89,13 @@ def fitted_correlations(
     return correlations(data, periods, settings, corrections=corrections)
 
 
-def processed(raw: Floats, known: Bools, settings: CorrelationEstimate) -> tuple[Floats, bool]:
+def processed(raw: Floats, has_data: Bools, settings: CorrelationEstimate) -> tuple[Floats, bool]:
     """A matrix after cleaning, floor, clip and shrinking, and whether nothing was known of it.
 
     `known`: which columns have data; a missing entry between two of them becomes the average of the known entries, any
     other one `offdiag`. Where no entry off the diagonal is known there is no average, so the former stay missing.
     """
-    values, boring = _cleaned(raw, known, settings.offdiag) if settings.cleaning else (raw, False)
+    values, boring = _cleaned(raw, has_data, settings.offdiag) if settings.cleaning else (raw, False)
     if settings.floor_at_zero:
         values = _with_unit_diagonal(np.maximum(values, 0.0))
     if settings.clip is not None:
@@ -135,8 +136,10 @@ def _estimated(
     order, back = _by_first_row(data)
     rows = None if order is None else data.values[:, order]
     least = least_joint_rows(data, settings)
-    known = known_in_window(data, periods, corrections)
-    for moments, has_data in zip(joint_moments(data, periods, settings, corrections=corrections, rows=rows), known, strict=True):
+    with_data = known_in_window(data, periods, corrections)
+    for moments, has_data in zip(
+        joint_moments(data, periods, settings, corrections=corrections, rows=rows), with_data, strict=True
+    ):
         raw = moments.correlation(least)
         matrix, boring = processed(raw if back is None else raw[np.ix_(back, back)], has_data, settings)
         yield Correlation(data.columns, matrix, boring)
@@ -151,13 +154,13 @@ def _by_first_row(data: Stacked) -> tuple[Ints | None, Ints | None]:
     return order, np.argsort(order)
 
 
-def _cleaned(raw: Floats, known: Bools, offdiag: float) -> tuple[Floats, bool]:
+def _cleaned(raw: Floats, has_data: Bools, offdiag: float) -> tuple[Floats, bool]:
     missing = np.isnan(raw)
     if not missing.any():
         return raw, False
     if missing.all():
         return _constant(len(raw), offdiag), True
-    filled = np.where(known[:, None] & known, _average_off_diagonal(raw), offdiag)
+    filled = np.where(has_data[:, None] & has_data, _average_off_diagonal(raw), offdiag)
     return _with_unit_diagonal(np.where(missing, filled, raw)), False
 
 

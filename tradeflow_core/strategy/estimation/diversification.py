@@ -15,6 +15,7 @@ from tradeflow_core.strategy.estimation.correlation import Correlation
 from tradeflow_core.strategy.estimation.periods import FitPeriod
 
 NO_RISK = 1e-7
+"""Risk below this counts as none, so that nothing is scaled up by rounding noise."""
 
 
 def diversification_multiplier(correlation: Floats, weights: Floats, dm_max: float) -> float:
@@ -37,21 +38,21 @@ def multiplier_over_time(
     weigh nothing. Before the first period the multiplier is 1.
     """
     days = nanoseconds(weights.index)
-    found = list(correlations)
-    starts = [period.period_start.as_unit("ns").value for period, _ in found]
+    fitted = list(correlations)
+    starts = [period.period_start.as_unit("ns").value for period, _ in fitted]
     first = [*np.searchsorted(days, starts).tolist(), len(days)]
     latest = np.searchsorted(days, starts, side="right") - 1
     raw = np.ones(len(days))
     in_order: dict[tuple[str, ...], Floats] = {}
-    for place, (_, correlation) in enumerate(found):
+    for place, (_, correlation) in enumerate(fitted):
         if correlation.columns not in in_order:
             columns = list(correlation.columns)
             in_order[correlation.columns] = weights.reindex(columns=columns, fill_value=0.0).to_numpy(dtype=float)
         table = in_order[correlation.columns]
         holding = slice(first[place], first[place + 1])
-        known = slice(max(latest[place], 0), latest[place] + 1)
+        at_start = slice(max(latest[place], 0), latest[place] + 1)
         usable = correlation.usable()
-        used = table[holding if current_weights else known][:, usable]
+        used = table[holding if current_weights else at_start][:, usable]
         if current_weights:
             used = np.where(used == 0.0, np.nan, used)
         if len(used):

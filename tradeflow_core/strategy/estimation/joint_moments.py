@@ -169,15 +169,15 @@ class JointMoments:
         return np.asarray(self.decay ** np.arange(rows - 1, -1, -1, dtype=float))
 
 
-def correlation_of(square: Floats, cross: Floats, known: Bools) -> Floats:
+def correlation_of(square: Floats, cross: Floats, defined: Bools) -> Floats:
     """Correlations from sums of squares (of the first column of each pair) and of products; missing where not `known`."""
     spread = np.sqrt(square)
     scale = spread * spread.T
-    known = known & (scale > 0)
+    defined = defined & (scale > 0)
     result = np.full(scale.shape, np.nan)
-    np.divide(cross, scale, out=result, where=known)
+    np.divide(cross, scale, out=result, where=defined)
     np.clip(result, -1.0, 1.0, out=result)
-    diagonal = np.diagonal(known)
+    diagonal = np.diagonal(defined)
     result[diagonal, diagonal] = 1.0
     return result
 

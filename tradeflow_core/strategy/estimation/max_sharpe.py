@@ -9,10 +9,10 @@ from scipy.optimize import minimize, nnls
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.config.compat import Solver
+from tradeflow_core.strategy.estimation.two_asset_search import STEP, TOLERANCE
 
-TOLERANCE = 1e-5
 SMALLEST_EIGENVALUE = 1e-8
-STEP = float(np.sqrt(np.finfo(float).eps))
+"""Relative to the largest one: below it a matrix is too near to singular for its Cholesky factor."""
 
 
 def max_sharpe_weights(mean: Floats, covariance: Floats, solver: Solver = "exact") -> Floats:
@@ -41,8 +41,8 @@ def _exact(mean: Floats, covariance: Floats) -> Floats:
         best[int(np.argmax(mean / deviation))] = 1.0
         return best
     lower = _cholesky(covariance)
-    found, _ = nnls(lower.T, solve_triangular(lower, mean, lower=True))
-    return np.asarray(found / found.sum(), dtype=float)
+    ray, _ = nnls(lower.T, solve_triangular(lower, mean, lower=True))
+    return np.asarray(ray / ray.sum(), dtype=float)
 
 
 def _cholesky(covariance: Floats) -> Floats:
@@ -69,7 +69,7 @@ def _searched(mean: Floats, covariance: Floats) -> Floats:
         np.fill_diagonal(points, moved)
         return np.asarray((against(points) - against(weights)) / (moved - weights))
 
-    found = minimize(
+    result = minimize(
         lambda weights: float(against(weights)),
         np.full(size, 1.0 / size),
         jac=gradient,
@@ -78,4 +78,4 @@ def _searched(mean: Floats, covariance: Floats) -> Floats:
         constraints=[{"type": "eq", "fun": lambda weights: 1.0 - weights.sum(), "jac": lambda weights: minus_ones}],
         tol=TOLERANCE,
     )
-    return np.asarray(found.x, dtype=float)
+    return np.asarray(result.x, dtype=float)

@@ -89,7 +89,7 @@ def means_and_deviations(
     deviations divide by the number of values. `rows`: figures of the same rows to use instead of the data's.
     """
     values = data.values if rows is None else rows
-    found = np.full((2, len(periods), values.shape[1]), np.nan)
+    figures = np.full((2, len(periods), values.shape[1]), np.nan)
     real = [place for place, period in enumerate(periods) if not period.no_data]
     fitted = [periods[place] for place in real]
     same = mean == deviation
@@ -97,13 +97,13 @@ def means_and_deviations(
         real, _over_periods(data, values, fitted, settings=deviation, corrections=corrections), strict=True
     ):
         least = _least(data, deviation)
-        found[1, place] = moments.deviations(least, unbiased=deviation.using_exponent)
+        figures[1, place] = moments.deviations(least, unbiased=deviation.using_exponent)
         if same:
-            found[0, place] = moments.means(least)
+            figures[0, place] = moments.means(least)
     if not same:
         for place, moments in zip(real, _over_periods(data, values, fitted, settings=mean, corrections=corrections), strict=True):
-            found[0, place] = moments.means(_least(data, mean))
-    return found[0], found[1]
+            figures[0, place] = moments.means(_least(data, mean))
+    return figures[0], figures[1]
 
 
 def _over_periods(

@@ -21,7 +21,10 @@ from tradeflow_core.strategy.estimation.sharpe_multiplier import adjusted_for_sh
 from tradeflow_core.strategy.estimation.stacking import Bools
 
 HIGHEST_MULTIPLIER = 2.5
+"""Limit of the diversification multiplier inside a handcrafted group (Carver, Systematic Trading)."""
+
 SHRUNK_AND_EQUAL_SR = 0.5
+"""The Sharpe ratio that the method `shrinkage` gives all assets where they count as equally good; the reference reads no setting here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +43,8 @@ class Estimates:
 
     def usable(self, *, lone_asset: bool = False) -> Bools:
         """Assets with mean, standard deviation and correlations; the others are set aside."""
-        known = ~np.isnan(self.mean) & ~np.isnan(self.deviation)
-        return known & self.correlation.usable(lone_asset=lone_asset)
+        has_moments = ~np.isnan(self.mean) & ~np.isnan(self.deviation)
+        return has_moments & self.correlation.usable(lone_asset=lone_asset)
 
 
 def optimal_weights(

@@ -30,18 +30,20 @@ def sharpe_multipliers(relative: Floats, average_correlation: float, years: floa
         weights = _exact_weights(means, average_correlation)
     else:
         weights = searched_first_weights(means, MEAN, DEVIATION, correlation=average_correlation)
-    found = 2.0 * weights.mean(axis=0)
-    return np.where(np.sign(found - 1.0) == np.sign(relative), found, 1.0)
+    multipliers = 2.0 * weights.mean(axis=0)
+    return np.where(np.sign(multipliers - 1.0) == np.sign(relative), multipliers, 1.0)
 
 
 def adjusted_for_sharpe(
     weights: Floats, sharpe: Floats, average_correlation: float, *, years: float, solver: Solver = "exact"
 ) -> Floats:
     """Weights times the multipliers of their Sharpe ratios, which sum to 1 again; missing weights stay so."""
-    known = ~np.isnan(weights)
-    average = sharpe[known].mean() if known.any() else np.nan
+    weighted = ~np.isnan(weights)
+    average = sharpe[weighted].mean() if weighted.any() else np.nan
     result = np.full(weights.shape, np.nan)
-    result[known] = weights[known] * sharpe_multipliers(sharpe[known] - average, average_correlation, years, solver=solver)
+    result[weighted] = weights[weighted] * sharpe_multipliers(
+        sharpe[weighted] - average, average_correlation, years, solver=solver
+    )
     return result / np.nansum(result)
 
 

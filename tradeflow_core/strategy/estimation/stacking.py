@@ -24,6 +24,8 @@ from tradeflow_core.strategy.config.compat import Correction, Corrections
 
 Bools = NDArray[np.bool_]
 MICROSECOND = 1000
+"""In nanoseconds: how far apart the reference puts rows of the same date of two tables."""
+
 WEEKS_PER_YEAR = CALENDAR_DAYS_PER_YEAR / 7
 PERIODS_PER_YEAR = {
     "B": float(BUSINESS_DAYS_PER_YEAR),
@@ -96,9 +98,9 @@ def stack(frames: Sequence[pd.DataFrame], *, by_key: bool = False, known_after: 
     lacking = np.nan if by_key else 0.0
     for number, frame in enumerate(frames):
         rows = np.searchsorted(dates, nanoseconds(frame.index))
-        own = np.full((len(frame), len(columns)), lacking)
-        own[:, [columns.index(str(name)) for name in frame.columns]] = frame.to_numpy(dtype=float)
-        values[rows, number] = own
+        rows_of_table = np.full((len(frame), len(columns)), lacking)
+        rows_of_table[:, [columns.index(str(name)) for name in frame.columns]] = frame.to_numpy(dtype=float)
+        values[rows, number] = rows_of_table
     shift = 0 if by_key else MICROSECOND
     stamps = (dates[:, None] + shift * np.arange(len(frames))).ravel()
     return Stacked(values.reshape(-1, len(columns)), stamps, columns, len(frames), known_after)

@@ -15,8 +15,14 @@ import numpy as np
 from tradeflow_core.strategy.common.panel import Floats
 
 TOLERANCE = 1e-5
+"""Where the reference's search stops."""
+
 STEP = float(np.sqrt(np.finfo(float).eps))
+"""Of gradients by differences: the root of the precision of a float, where truncation and rounding are about equal."""
+
 MOST_STEPS, MOST_TRIALS = 100, 10
+"""Limits of the reference's search: steps altogether, trials along one line."""
+
 ROOT_TWO = float(np.sqrt(2.0))
 Objective = Callable[[Floats, Floats], Floats]
 
@@ -26,55 +32,55 @@ def searched_first_weights(first_mean: Floats, second_mean: float, deviation: fl
     mean = np.asarray(first_mean, dtype=float).ravel()
     variance, covariance = deviation**2, deviation**2 * correlation
 
-    def against(one: Floats, other: Floats) -> Floats:
-        risk = (one * variance + other * covariance) * one + (one * covariance + other * variance) * other
-        return np.asarray(-(one * mean + other * second_mean) / np.sqrt(risk))
+    def against(weight: Floats, rest: Floats) -> Floats:
+        risk = (weight * variance + rest * covariance) * weight + (weight * covariance + rest * variance) * rest
+        return np.asarray(-(weight * mean + rest * second_mean) / np.sqrt(risk))
 
     with np.errstate(divide="ignore", invalid="ignore"):
         return _search(against, len(mean)).reshape(np.shape(first_mean))
 
 
 def _search(against: Objective, count: int) -> Floats:
-    one, other = np.full(count, 0.5), np.full(count, 0.5)
+    weight, rest = np.full(count, 0.5), np.full(count, 0.5)
     hessian = np.ones(count), np.zeros(count), np.ones(count)
-    value, slope = against(one, other), _gradient(against, one, other)
+    value, slope = against(weight, rest), _gradient(against, weight, rest)
     searching = np.ones(count, dtype=bool)
     for _ in range(MOST_STEPS):
         moved = -(slope[0] - slope[1]) / (hessian[0] + hessian[2] - 2.0 * hessian[1])
-        moved = np.clip(moved, np.maximum(-one, other - 1.0), np.minimum(1.0 - one, other))
+        moved = np.clip(moved, np.maximum(-weight, rest - 1.0), np.minimum(1.0 - weight, rest))
         gain = (slope[0] - slope[1]) * moved
         searching = searching & (np.abs(gain) >= TOLERANCE)
         if not searching.any():
             break
-        step, reached = _line_search(against, one, other, value=value, moved=moved, gain=gain)
-        new_slope = _gradient(against, one + step, other - step)
+        step, reached = _line_search(against, weight, rest, value=value, moved=moved, gain=gain)
+        new_slope = _gradient(against, weight + step, rest - step)
         hessian = _updated(hessian, step, new_slope[0] - slope[0], second=new_slope[1] - slope[1])
-        one, other = np.where(searching, one + step, one), np.where(searching, other - step, other)
+        weight, rest = np.where(searching, weight + step, weight), np.where(searching, rest - step, rest)
         searching = searching & (np.abs(reached - value) >= TOLERANCE) & (ROOT_TWO * np.abs(step) >= TOLERANCE)
         value, slope = reached, new_slope
-    return one
+    return weight
 
 
-def _gradient(against: Objective, one: Floats, other: Floats) -> tuple[Floats, Floats]:
-    here = against(one, other)
-    right = one + np.where(one + STEP > 1.0, -STEP, STEP)
-    up = other + np.where(other + STEP > 1.0, -STEP, STEP)
-    return (against(right, other) - here) / (right - one), (against(one, up) - here) / (up - other)
+def _gradient(against: Objective, weight: Floats, rest: Floats) -> tuple[Floats, Floats]:
+    here = against(weight, rest)
+    right = weight + np.where(weight + STEP > 1.0, -STEP, STEP)
+    up = rest + np.where(rest + STEP > 1.0, -STEP, STEP)
+    return (against(right, rest) - here) / (right - weight), (against(weight, up) - here) / (up - rest)
 
 
 def _line_search(
-    against: Objective, one: Floats, other: Floats, *, value: Floats, moved: Floats, gain: Floats
+    against: Objective, weight: Floats, rest: Floats, *, value: Floats, moved: Floats, gain: Floats
 ) -> tuple[Floats, Floats]:
     """The step of each pair that lowers the objective by a tenth of what its slope promises, and the objective there."""
     step, promised = moved.copy(), gain.copy()
-    reached = against(one + step, other - step)
+    reached = against(weight + step, rest - step)
     for _ in range(MOST_TRIALS):
         short = ~(reached - value <= promised / 10.0)
         if not short.any():
             break
         share = np.maximum(promised / (2.0 * (promised - (reached - value))), 0.1)
         step, promised = np.where(short, share * step, step), np.where(short, share * promised, promised)
-        reached = np.where(short, against(one + step, other - step), reached)
+        reached = np.where(short, against(weight + step, rest - step), reached)
     return step, reached
 
 

@@ -23,6 +23,7 @@ from tradeflow_core.strategy.estimation.stacking import Bools, Stacked, periods_
 
 COST_CORRELATION = 0.5
 COST_YEARS = 100.0
+"""Costs are known far better than returns: as if after a century of data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def lengths_in_years(
 
 
 def weights_of(
-    known: Iterator[PeriodEstimates] | Sequence[PeriodEstimates],
+    estimates: Iterator[PeriodEstimates] | Sequence[PeriodEstimates],
     columns: Sequence[str],
     settings: WeightEstimate,
     *,
@@ -102,18 +103,18 @@ def weights_of(
     """The table of weights that follows from estimates: period starts x columns."""
     starts: list[pd.Timestamp] = []
     rows: list[Floats] = []
-    for one in known:
-        starts.append(one.period.period_start)
-        rows.append(_row(one, settings, corrections, solver=solver))
+    for fitted in estimates:
+        starts.append(fitted.period.period_start)
+        rows.append(_row(fitted, settings, corrections, solver=solver))
     return pd.DataFrame(rows, index=pd.DatetimeIndex(starts, name="date"), columns=list(columns), dtype=float)
 
 
-def _row(one: PeriodEstimates, settings: WeightEstimate, corrections: Corrections, *, solver: Solver) -> Floats:
-    size = len(one.has_data)
-    if one.period.no_data:
+def _row(fitted: PeriodEstimates, settings: WeightEstimate, corrections: Corrections, *, solver: Solver) -> Floats:
+    size = len(fitted.has_data)
+    if fitted.period.no_data:
         return np.full(size, 1.0 / size)
-    weights = optimal_weights(one.estimates, settings, solver, lone_asset=Correction.LONE_ASSET in corrections)
-    return cleaned_weights(weights, one.has_data) if settings.cleaning else weights
+    weights = optimal_weights(fitted.estimates, settings, solver, lone_asset=Correction.LONE_ASSET in corrections)
+    return cleaned_weights(weights, fitted.has_data) if settings.cleaning else weights
 
 
 def cleaned_weights(weights: Floats, has_data: Bools) -> Floats:

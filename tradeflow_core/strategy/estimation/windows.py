@@ -10,6 +10,7 @@ import numpy as np
 from tradeflow_core.strategy.common.panel import Floats, Ints
 
 MOST_PIECES = 60
+"""Windows of more pieces than this are slid row by row instead of being put together from them."""
 
 
 class Rows(Protocol):

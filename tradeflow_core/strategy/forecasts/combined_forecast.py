@@ -108,13 +108,13 @@ class CombinedForecast:
         zero = np.zeros(len(self.codes), dtype=np.int64)
         span = Span(zero, zero - 1)
         for column, code in enumerate(self.codes):
-            found = self.of(code)
-            if not len(found.index):
+            forecast = self.of(code)
+            if not len(forecast.index):
                 continue
-            row = business_day_numbers(found.index) - self.forecasts.raw_data.calendar.start
+            row = business_day_numbers(forecast.index) - self.forecasts.raw_data.calendar.start
             span.first[column], span.last[column] = row[0], row[-1]
             for name, array in arrays.items():
-                array[row, column] = getattr(found, name)
+                array[row, column] = getattr(forecast, name)
         like = self.forecasts.raw_data.daily_price.like
         return {name: like(array, span) for name, array in arrays.items()}
 
@@ -128,10 +128,10 @@ class CombinedForecast:
         combined = self._panels["combined"]
         arrays = {rule: np.full(combined.array.shape, np.nan, order="F") for rule in self.rules}
         for column, code in enumerate(self.codes):
-            found = self.of(code)
-            row = business_day_numbers(found.index) - self.forecasts.raw_data.calendar.start
-            for place, rule in enumerate(found.rules):
-                arrays[rule][row, column] = found.weights[:, place]
+            forecast = self.of(code)
+            row = business_day_numbers(forecast.index) - self.forecasts.raw_data.calendar.start
+            for place, rule in enumerate(forecast.rules):
+                arrays[rule][row, column] = forecast.weights[:, place]
         return {rule: combined.like(array) for rule, array in arrays.items()}
 
     @property

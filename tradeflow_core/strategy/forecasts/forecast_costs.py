@@ -45,8 +45,10 @@ class ForecastCosts:
         self.rules = sorted({rule for rules in forecasts.rules_by_instrument.values() for rule in rules})
         self._known_before: dict[tuple[int, ...], list[CostTable]] = {}
         lists = list(forecasts.rules_by_instrument.values())
-        self.uses = np.array([[rule in own for rule in self.rules] for own in lists], dtype=bool).reshape(len(lists), -1)
-        self.alike = np.array([[one == other for other in lists] for one in lists], dtype=float)
+        self.uses = np.array([[rule in rules_used for rule in self.rules] for rules_used in lists], dtype=bool).reshape(
+            len(lists), -1
+        )
+        self.same_rules = np.array([[rules_used == other for other in lists] for rules_used in lists], dtype=float)
 
     @cached_property
     def final(self) -> CostTable:
@@ -86,16 +88,16 @@ class ForecastCosts:
             before = carried_forward(capped.array) if pauses else capped.array
             before = np.vstack([np.full((1, before.shape[1]), np.nan), before[:-1]])
             change = np.abs(capped.array - before) / self.section.average_absolute_forecast
-            known = ~np.isnan(change)
-            total, count = sums_before(np.where(known, change, 0.0), ends), sums_before(known.astype(float), ends)
+            has_change = ~np.isnan(change)
+            total, count = sums_before(np.where(has_change, change, 0.0), ends), sums_before(has_change.astype(float), ends)
             with np.errstate(invalid="ignore"):
                 turnover[:, :, place] = BUSINESS_DAYS_PER_YEAR * total / count
-            own = (
+            row_count = (
                 sums_before((~np.isnan(capped.array)).astype(float), ends)
                 if pauses
                 else self.forecasts.of(rule).rows_before(ends)
             )
-            length[:, :, place] = own
+            length[:, :, place] = row_count
         turnover[:, ~self.uses] = np.nan
         return turnover, np.where(self.uses, length, 0.0)
 
@@ -105,10 +107,10 @@ class ForecastCosts:
         return self._pooled(table.turnover, table) if pooled else table.turnover
 
     def _pooled(self, values: Floats, table: CostTable) -> Floats:
-        known = ~np.isnan(values)
-        weight = np.where(known, table.length, 0.0)
+        has_value = ~np.isnan(values)
+        weight = np.where(has_value, table.length, 0.0)
         with np.errstate(invalid="ignore"):
-            pooled = (self.alike @ (weight * np.where(known, values, 0.0))) / (self.alike @ weight)
+            pooled = (self.same_rules @ (weight * np.where(has_value, values, 0.0))) / (self.same_rules @ weight)
         return np.where(self.uses, pooled, np.nan)
 
     def trading(self, table: CostTable) -> Floats:

@@ -89,20 +89,20 @@ class ForecastWeightEstimates:
 
     def _cost_sharpe(self, code: str, rules: tuple[str, ...]) -> pd.Series:
         """Sharpe ratio a year that costs take from each rule, negative."""
-        own = pd.Series({rule: self._own_cost(rule, code) for rule in rules})
+        own_costs = pd.Series({rule: self._own_cost(rule, code) for rule in rules})
         group = self.group_of(code)
         if len(group) == 1:
-            return own
+            return own_costs
         if self.section.forecast_cost_estimates.use_pooled_costs:
             return pd.Series({rule: np.mean([self._own_cost(rule, other) for other in group]) for rule in rules})
         if not self.section.forecast_cost_estimates.use_pooled_turnover:
-            return own
+            return own_costs
         if self.section.corrects(Correction.COST_POOLING):
             total = self.costs.total(self.costs.final)[self.costs.codes.index(code)]
             return -pd.Series(total, index=self.costs.rules)[list(rules)]
         turnover = pd.DataFrame(self.costs.final.turnover, index=self.costs.codes, columns=self.costs.rules)[list(rules)]
         turnover = turnover.where(turnover != 0.0)
-        return own / turnover.T[code] * turnover.loc[list(group)].mean()
+        return own_costs / turnover.T[code] * turnover.loc[list(group)].mean()
 
     def _own_cost(self, rule: str, code: str) -> float:
         pandl = self._pandl[rule]
@@ -138,11 +138,11 @@ class ForecastWeightEstimates:
     def _weekly(self, code: str, rules: tuple[str, ...], shift: pd.Series | None = None) -> pd.DataFrame:
         """Weekly P&L of an instrument's rules over its own weeks, with `shift` added to each day that has some."""
         pandl = {rule: self._pandl[rule] for rule in rules}
-        table = pd.DataFrame({rule: one.weekly[code] for rule, one in pandl.items()})
+        table = pd.DataFrame({rule: of_rule.weekly[code] for rule, of_rule in pandl.items()})
         if shift is not None:
-            table += pd.DataFrame({rule: one.days[code] * shift[rule] for rule, one in pandl.items()})
-        own = table.loc[slice(*self._weeks_of(code, table.index, rules))]
-        return own if self.section.corrects(Correction.MISSING_WEEKS) else own.fillna(0.0)
+            table += pd.DataFrame({rule: of_rule.days[code] * shift[rule] for rule, of_rule in pandl.items()})
+        weeks = table.loc[slice(*self._weeks_of(code, table.index, rules))]
+        return weeks if self.section.corrects(Correction.MISSING_WEEKS) else weeks.fillna(0.0)
 
     def _weeks_of(self, code: str, weeks: pd.Index, rules: tuple[str, ...]) -> tuple[pd.Timestamp, pd.Timestamp]:
         column, days = self.costs.codes.index(code), self.forecasts.raw_data.calendar.days
@@ -155,12 +155,12 @@ class ForecastWeightEstimates:
     # Corrected: costs known at each fit
 
     def _with_costs_known_then(self, code: str, rules: tuple[str, ...]) -> pd.DataFrame:
-        known = self._estimates_of_gross(self._pooled(code), rules)
-        costs = self._costs_at([one.period.fit_end for one in known], code, rules)
-        net = [self._net(one, cost) for one, cost in zip(known, costs, strict=True)]
+        fitted = self._estimates_of_gross(self._pooled(code), rules)
+        costs = self._costs_at([at_fit.period.fit_end for at_fit in fitted], code, rules)
+        net = [self._net(at_fit, cost) for at_fit, cost in zip(fitted, costs, strict=True)]
         weights = weights_of(net, rules, self.estimate, corrections=self.corrections, solver=self.section.solver)
         too_dear = np.array([(cost > self.estimate.ceiling_cost_SR).all() for cost in costs])
-        weights[too_dear & np.array([not one.period.no_data for one in net])] = 0.0
+        weights[too_dear & np.array([not at_fit.period.no_data for at_fit in net])] = 0.0
         return with_cost_weights_by_row(weights, costs, self.section.solver) if self.estimate.apply_cost_weight else weights
 
     def _estimates_of_gross(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> list[PeriodEstimates]:
@@ -178,19 +178,19 @@ class ForecastWeightEstimates:
         rows = [int(self.forecasts.raw_data.calendar.days.searchsorted(day)) for day in dates]
         place = [self.costs.rules.index(rule) for rule in rules]
         column, group = self.costs.codes.index(code), [self.costs.codes.index(other) for other in self.group_of(code)]
-        found = []
+        costs = []
         for table in self.costs.known_before_cached(rows):
             total = self.costs.total(table)
-            alike = pd.DataFrame(total[np.ix_(group, place)]).mean().to_numpy()
-            own = total[column, place]
-            found.append(np.where(np.isnan(own), alike, own))
-        return found
+            average = pd.DataFrame(total[np.ix_(group, place)]).mean().to_numpy()
+            of_instrument = total[column, place]
+            costs.append(np.where(np.isnan(of_instrument), average, of_instrument))
+        return costs
 
-    def _net(self, one: PeriodEstimates, cost: Floats) -> PeriodEstimates:
+    def _net(self, at_fit: PeriodEstimates, cost: Floats) -> PeriodEstimates:
         """Estimates after costs; rules that cost too much, or whose costs are unknown then, take no part."""
-        if one.period.no_data:
-            return one
+        if at_fit.period.no_data:
+            return at_fit
         allowed = cost <= self.estimate.ceiling_cost_SR
-        mean = mean_less_costs(one.estimates, cost * self.estimate.cost_multiplier, equal_means=self.estimate.equalise_gross)
+        mean = mean_less_costs(at_fit.estimates, cost * self.estimate.cost_multiplier, equal_means=self.estimate.equalise_gross)
         net = np.where(allowed, mean, np.nan)
-        return replace(one, estimates=replace(one.estimates, mean=net), has_data=one.has_data & allowed)
+        return replace(at_fit, estimates=replace(at_fit.estimates, mean=net), has_data=at_fit.has_data & allowed)

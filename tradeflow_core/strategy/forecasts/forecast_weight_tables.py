@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.strategy.common.weight_smoothing import ALWAYS
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import CombinedForecastSection
 from tradeflow_core.strategy.estimation.periods import fit_periods
@@ -20,7 +21,7 @@ from tradeflow_core.strategy.forecasts.forecast_weights import fixed_forecast_we
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
 
 NO_CEILING = 999
-ALWAYS = pd.DatetimeIndex(["1678-01-01"])
+"""A ceiling that stands for none, in strategy files of the reference and ours."""
 
 
 class ForecastWeightTables:
@@ -77,8 +78,8 @@ class ForecastWeightTables:
             return lists
         if self.section.corrects(Correction.COSTS_KNOWN_THEN):
             return lists
-        dear = self.above(self.section.forecast_weight_estimate.ceiling_cost_SR)
-        return {code: tuple(rule for rule in rules if rule not in dear[code]) for code, rules in lists.items()}
+        expensive = self.above(self.section.forecast_weight_estimate.ceiling_cost_SR)
+        return {code: tuple(rule for rule in rules if rule not in expensive[code]) for code, rules in lists.items()}
 
     @cached_property
     def _given(self) -> pd.DataFrame:
@@ -112,7 +113,7 @@ class ForecastWeightTables:
         """Which rules cost more than `forecast_post_ceiling_cost_SR` by what was known at each start: (starts, rules)."""
         rows = [int(row) for row in self.forecasts.raw_data.calendar.days.searchsorted(starts)]
         column, place = self.codes.index(code), [self.costs.rules.index(rule) for rule in rules]
-        cost = np.stack([self.costs.total(one)[column, place] for one in self.costs.known_before_cached(rows)])
+        cost = np.stack([self.costs.total(table)[column, place] for table in self.costs.known_before_cached(rows)])
         return np.asarray(cost > self.section.forecast_post_ceiling_cost_SR)
 
     def _without_expensive(self, code: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -61,18 +61,18 @@ def _weights_of(code: str, section: CombinedForecastSection, left_out: frozenset
     if weights is None:
         return dict.fromkeys(section.trading_rules, 1.0 / len(section.trading_rules))
     if isinstance(weights.get(code), dict):
-        found = weights[code]
+        chosen = weights[code]
     elif is_grouped(weights):
-        found = grouped_weights({KEY: weights[KEY]}, left_out)
-        if not found:
+        chosen = grouped_weights({KEY: weights[KEY]}, left_out)
+        if not chosen:
             raise ConfigError(
                 f"{section.source}: every rule costs more than forecast_post_ceiling_cost_SR for {code}: raise it, or exclude {code}"
             )
     elif any(isinstance(value, dict) for value in weights.values()):
         raise ConfigError(f"{section.source}: forecast_weights are given by instrument, but not for {code}: add it")
     else:
-        found = weights
-    return {rule: float(weight) for rule, weight in found.items()}
+        chosen = weights
+    return {rule: float(weight) for rule, weight in chosen.items()}
 
 
 def weighs_cheap_rules_only(section: CombinedForecastSection) -> bool:

@@ -19,6 +19,7 @@ from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.rules import RULES, rule_function, takes_whole_table
 
 DEFAULT_VOL_DAYS = 35
+"""The default of `vol_days` of our own rules."""
 
 Input = Panel | pd.Series
 
@@ -33,14 +34,14 @@ def raw_forecast(name: str, raw_data: RawData, section: ForecastSection) -> Pane
     rule = section.trading_rules[name]
     where = f"{section.source}: trading_rules.{name}: {rule.function}"
     inputs = [_input(raw_data, item, rule.arguments_of_item(place)) for place, item in enumerate(rule.data, start=1)]
-    panels = [one for one in inputs if isinstance(one, Panel)]
+    panels = [data for data in inputs if isinstance(data, Panel)]
     span = panels[0].span
     for panel in panels[1:]:
         span = span | panel.span
     function = rule_function(rule.function)
     if rule.function in RULES or takes_whole_table(function):
         arguments = {**_provided(rule, function, raw_data, section=section), **rule.arguments}
-        tables = [one.values.copy(deep=False) if isinstance(one, Panel) else one.copy() for one in inputs]
+        tables = [data.values.copy(deep=False) if isinstance(data, Panel) else data.copy() for data in inputs]
         table = _checked_table(_called(function, tables, arguments, where=where), panels[0].values, where)
     else:
         table = _by_instrument(function, inputs, rule.arguments, span=span, like=panels[0].values, where=where)
@@ -63,7 +64,7 @@ def called_at_stamps(name: str, raw_data: RawData, section: ForecastSection) -> 
     for code in raw_data.codes:
         where = f"{section.source}: trading_rules.{name}: {rule.function}, instrument {code},"
         inputs = [getattr(raw_data, item)[code] for item in rule.data]
-        stamps = pd.DatetimeIndex(next(one.index for one in inputs if isinstance(one, pd.Series)))
+        stamps = pd.DatetimeIndex(next(data.index for data in inputs if isinstance(data, pd.Series)))
         values: Floats = np.empty(0)
         if len(stamps):
             values = _checked_series(_called(function, inputs, arguments, where=where), stamps, where)
@@ -102,8 +103,8 @@ def _checked_table(result: Any, like: pd.DataFrame, where: str) -> pd.DataFrame:
     if not isinstance(result, pd.DataFrame):
         raise ConfigError(f"{where} returned {_described(result)}, not a table like its data, {_described(like)}")
     if not result.index.equals(like.index) or result.columns.has_duplicates or set(result.columns) != set(like.columns):
-        found, wanted = _described(result), _described(like)
-        raise ConfigError(f"{where} returned {found} with other days or instruments than its data, {wanted}")
+        returned, wanted = _described(result), _described(like)
+        raise ConfigError(f"{where} returned {returned} with other days or instruments than its data, {wanted}")
     return result[like.columns] if all(map(_is_number, result.dtypes)) else _refused(result, where)
 
 
@@ -115,17 +116,17 @@ def _by_instrument(
         if span.empty[column]:
             continue
         place = f"{where}, instrument {code},"
-        own = slice(int(span.first[column]), int(span.last[column]) + 1)
-        result = _called(function, [_own(one, column) for one in inputs], arguments, where=place)
-        values[own, column] = _checked_series(result, pd.DatetimeIndex(like.index[own]), place)
+        rows = slice(int(span.first[column]), int(span.last[column]) + 1)
+        result = _called(function, [_own(data, column) for data in inputs], arguments, where=place)
+        values[rows, column] = _checked_series(result, pd.DatetimeIndex(like.index[rows]), place)
     return pd.DataFrame(values, index=like.index, columns=like.columns)
 
 
-def _own(one: Input, column: int) -> Any:
+def _own(data: Input, column: int) -> Any:
     """What a rule gets of one instrument: its own rows of a panel, or its value."""
-    if isinstance(one, Panel):
-        return one.values.iloc[one.own_rows(column), column]
-    return one.iloc[column]
+    if isinstance(data, Panel):
+        return data.values.iloc[data.own_rows(column), column]
+    return data.iloc[column]
 
 
 def _checked_series(result: Any, days: pd.DatetimeIndex, where: str) -> Floats:

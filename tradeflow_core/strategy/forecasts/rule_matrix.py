@@ -42,8 +42,8 @@ def rule_matrix(forecasts: Forecasts, code: str, *, at_close: bool) -> RuleMatri
     days = forecasts.raw_data.calendar.days
     values = np.empty((0, len(daily)))
     if with_rows:
-        own = slice(min(int(span.first[column]) for span in with_rows), max(int(span.last[column]) for span in with_rows) + 1)
-        values, days = np.column_stack([panel.array[own, column] for panel in panels]), days[own]
+        rows = slice(min(int(span.first[column]) for span in with_rows), max(int(span.last[column]) for span in with_rows) + 1)
+        values, days = np.column_stack([panel.array[rows, column] for panel in panels]), days[rows]
     else:
         days = days[:0]
     if not hourly:

@@ -7,7 +7,10 @@ import numpy as np
 from tradeflow_core.strategy.common.panel import Panel
 
 TEN_YEARS = 2500
+"""Business days, rounded as the reference rounds."""
+
 SMOOTH = 10
+"""Span in days, so that a jump of volatility does not trade at once."""
 
 
 def attenuation(vol: Panel, *, neutral: bool) -> Panel:

@@ -26,8 +26,8 @@ def years_apart(near: pd.Series, far: pd.Series, *, by_date: bool) -> Floats:
 
 def _years(contracts: pd.Series, *, by_date: bool) -> Floats:
     """When each contract is, in years; missing where there is no id (0 stands for none too)."""
-    place, known = pd.factorize(contracts)
-    ids = np.append(pd.to_numeric(pd.Series(known), errors="coerce").to_numpy(dtype=float, na_value=np.nan), np.nan)
+    place, distinct = pd.factorize(contracts)
+    ids = np.append(pd.to_numeric(pd.Series(distinct), errors="coerce").to_numpy(dtype=float, na_value=np.nan), np.nan)
     ids = np.where(ids > 0, ids, np.nan)
     return np.asarray((_by_date(ids) if by_date else _by_month(ids))[place], dtype=float)
 
@@ -40,7 +40,7 @@ def _by_month(ids: Floats) -> Floats:
 def _by_date(ids: Floats) -> Floats:
     years, rest = np.divmod(ids, 10_000)
     month, day = np.divmod(rest, 100)
-    known = (month >= 1) & (month <= MONTHS)
-    months = np.where(known, (years - 1970) * MONTHS + month - 1, 0.0).astype(np.int64)
+    has_month = (month >= 1) & (month <= MONTHS)
+    months = np.where(has_month, (years - 1970) * MONTHS + month - 1, 0.0).astype(np.int64)
     first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return np.where(known, (first + np.maximum(day, 1.0) - 1.0) / CALENDAR_DAYS_PER_YEAR, np.nan)
+    return np.where(has_month, (first + np.maximum(day, 1.0) - 1.0) / CALENDAR_DAYS_PER_YEAR, np.nan)

@@ -69,7 +69,7 @@ class BacktestData:
         facts = self.instruments[code]
         if not 0 < facts.point_size < np.inf:
             raise DataError(f"instrument {code}: point size {facts.point_size} is not above 0: correct it in the table")
-        for name, cost in ((one.name, getattr(facts.costs, one.name)) for one in fields(facts.costs)):
+        for name, cost in ((cost_field.name, getattr(facts.costs, cost_field.name)) for cost_field in fields(facts.costs)):
             if not 0 <= cost < np.inf:
                 raise DataError(f"instrument {code}: {name} {cost} is not a cost: give a number of at least 0")
         return facts
@@ -100,16 +100,16 @@ class BacktestData:
 
 def _rates(series: pd.Series, pair: str) -> pd.Series:
     """The known rates, sorted, the last one of each stamp. Raises DataError for one that is not a number above 0."""
-    known = series.dropna()
+    rates = series.dropna()
     try:
-        values = known.to_numpy(dtype=float)
+        values = rates.to_numpy(dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"FX series {pair}: not all values are numbers; convert or drop those that are not") from None
     wrong = ~((values > 0) & np.isfinite(values))
     if wrong.any():
         first = int(wrong.argmax())
-        raise DataError(f"FX series {pair}: {values[first]} at {known.index[first]} is not a rate; drop the row or correct it")
-    ordered = known if known.index.is_monotonic_increasing else known.sort_index(kind="stable")
+        raise DataError(f"FX series {pair}: {values[first]} at {rates.index[first]} is not a rate; drop the row or correct it")
+    ordered = rates if rates.index.is_monotonic_increasing else rates.sort_index(kind="stable")
     return ordered if ordered.index.is_unique else ordered[~ordered.index.duplicated(keep="last")]
 
 

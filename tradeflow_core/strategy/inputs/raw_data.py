@@ -40,8 +40,12 @@ class RawData(StampedData):
         Raises ConfigError for a name or argument that is unknown.
         """
         check_daily_item(name, arguments)
-        found = getattr(self, name)
-        return self._once(f"{name} {sorted(arguments.items())}", lambda: found(**arguments)) if callable(found) else found
+        attribute = getattr(self, name)
+        return (
+            self._once(f"{name} {sorted(arguments.items())}", lambda: attribute(**arguments))
+            if callable(attribute)
+            else attribute
+        )
 
     def _once(self, key: str, make: Callable[[], Panel]) -> Panel:
         if key not in self._memo:

@@ -24,6 +24,8 @@ from tradeflow_core.strategy.inputs.data import BacktestData, rate_at
 
 CARRY_COLUMNS = ("PRICE", "CARRY", "PRICE_CONTRACT", "CARRY_CONTRACT")
 CLOSE = pd.Timedelta(hours=23)
+"""The stamp of a daily close within its day."""
+
 Series = Mapping[str, pd.Series]
 
 

@@ -122,18 +122,18 @@ class Accounts:
         return np.asarray(per_trade * (traded + 2 * rolls_per_year(raw.facts)))
 
     def _cash_costs(self, place: int) -> pd.Series:
-        code, own, raw = self.codes[place], self.positions.own_rows(place), self.sizing.raw_data
+        code, rows, raw = self.codes[place], self.positions.own_rows(place), self.sizing.raw_data
         costs = cash_costs(
-            days=self.positions.index[own],
-            held=self.held.array[own, place],
-            price=self.price.array[own, place],
-            charged=self._charged_price.array[own, place],
+            days=self.positions.index[rows],
+            held=self.held.array[rows, place],
+            price=self.price.array[rows, place],
+            charged=self._charged_price.array[rows, place],
             instrument=raw.facts[place],
             roll_multiplier=self.section.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
             deflated=self.section.vol_normalise_currency_costs and not self.known_then,
         )
         if self.known_then:
-            costs = paid_on(costs, self.positions.index[own][raw.priced[own, place]])
+            costs = paid_on(costs, self.positions.index[rows][raw.priced[rows, place]])
         by_date = costs.groupby(level=0).sum()
         return by_date * rate_at(raw.fx(code, self.section.base_currency), by_date.index)
 
@@ -144,8 +144,8 @@ class Accounts:
         return price.ffill() if self.section.corrects(Correction.COMMISSION_ON_HELD_PRICE) else price
 
     def _sr_costs(self, place: int) -> pd.Series:
-        own = self.positions.own_rows(place)
-        return pd.Series(np.nan_to_num(self._sr_drain[own, place]), index=self.positions.index[own])
+        rows = self.positions.own_rows(place)
+        return pd.Series(np.nan_to_num(self._sr_drain[rows, place]), index=self.positions.index[rows])
 
     @cached_property
     def _sr_drain(self) -> Floats:

@@ -1,4 +1,4 @@
-"""Bands around the wanted position, within which nobody trades (Carver, Systematic Trading, chapter 11)."""
+"""Bands around the wanted position, within which nothing is traded (Carver, Systematic Trading, chapter 11)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tradeflow_core.strategy.common.panel import Floats, Panel
 from tradeflow_core.strategy.config.sections import BufferSection
 
 NARROW = 0.001
+"""Contracts: half the width of a band that is to be none."""
 
 
 @dataclass(frozen=True, eq=False)

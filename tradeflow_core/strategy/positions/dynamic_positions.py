@@ -16,6 +16,7 @@ from tradeflow_core.strategy.positions.dynamic import Constraints, OptimisedHist
 from tradeflow_core.strategy.positions.portfolio import Portfolio
 
 NEVER_TRADE = 10_000.0
+"""A cost, as a share of capital, that no gain is worth."""
 
 
 class DynamicPositions:
@@ -39,7 +40,7 @@ class DynamicPositions:
         """Cost of trading a weight of 1, as a share of capital: (days, instruments).
 
         As the reference, it is today's, in proportion to the volatility of each day; corrected (COSTS_KNOWN_THEN), that of the
-        prices of the day. Where nothing is known of a day it is so high that nobody trades.
+        prices of the day. Where nothing is known of a day it is so high that nothing is traded.
         """
         per_contract = self._cost_then() if self.section.corrects(Correction.COSTS_KNOWN_THEN) else self._cost_of_today()
         return self.section.small_system.cost_multiplier * per_contract
@@ -65,9 +66,9 @@ class DynamicPositions:
         if not price.notna().any() or not len(value):
             return np.full(len(days[self.days]), NEVER_TRADE)
         span = self.raw.daily_price.span
-        own = days[int(span.first[place]) : int(span.last[place]) + 1]
-        known = pd.Series(rate_at(price, own), index=own).ffill()
-        scale = pd.Series(deflator(np.asarray(known, dtype=np.float64)), index=own).reindex(days[self.days])
+        priced_days = days[int(span.first[place]) : int(span.last[place]) + 1]
+        price_by_day = pd.Series(rate_at(price, priced_days), index=priced_days).ffill()
+        scale = pd.Series(deflator(np.asarray(price_by_day, dtype=np.float64)), index=priced_days).reindex(days[self.days])
         money = fill_costs(np.ones(1), np.array([price.dropna().iloc[-1]]), self.raw.facts[place])[0] * self._last_fx(place)
         with np.errstate(divide="ignore", invalid="ignore"):
             today = np.divide(money, value.iloc[-1]) / self.section.notional_trading_capital
@@ -158,8 +159,8 @@ class DynamicPositions:
         codes = self.raw.codes
         last = slice(self.days.stop - 1, self.days.stop)
         shrinkage = self.section.small_system.shrink_instrument_returns_correlation
-        found = list(self.portfolio.risk.covariances(last, shrinkage)) if self.days.stop > self.days.start else []
-        values = found[0].copy() if found else np.full((len(codes), len(codes)), np.nan)
+        matrices = list(self.portfolio.risk.covariances(last, shrinkage)) if self.days.stop > self.days.start else []
+        values = matrices[0].copy() if matrices else np.full((len(codes), len(codes)), np.nan)
         unknown = self.latest()["annual_volatility"].isna().to_numpy()
         values[unknown] = values[:, unknown] = np.nan
         return pd.DataFrame(values, index=pd.Index(codes, name="instrument"), columns=codes)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tradeflow_core.strategy.common.grouping import grouped_weights, is_grouped
 from tradeflow_core.strategy.common.panel import Floats
+from tradeflow_core.strategy.common.weight_smoothing import ALWAYS
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import PortfolioSection
 from tradeflow_core.strategy.estimation.after_costs import (
@@ -33,8 +34,6 @@ from tradeflow_core.strategy.estimation.weights import (
     with_cost_weights_by_row,
 )
 from tradeflow_core.strategy.positions.accounts import Accounts
-
-ALWAYS = pd.DatetimeIndex(["1678-01-01"])
 
 
 class InstrumentWeights:
@@ -79,21 +78,21 @@ class InstrumentWeights:
         periods = weight_periods(returns, estimate, corrections)
         rows = [int(accounts.positions.index.searchsorted(period.fit_end)) for period in periods]
         costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.codes)[list(returns.columns)].to_numpy()
-        known = []
+        net_estimates = []
         for fitted, cost in zip(period_estimates(returns, periods, estimate, corrections=corrections), costs, strict=True):
             # Costs that are unknown at a fit count as none.
             drag = np.nan_to_num(cost) * estimate.cost_multiplier
             mean = mean_less_costs(fitted.estimates, drag, equal_means=estimate.equalise_gross)
-            known.append(replace(fitted, estimates=replace(fitted.estimates, mean=mean)))
-        weights = weights_of(known, returns.columns, estimate, corrections=corrections, solver=self.section.solver)
+            net_estimates.append(replace(fitted, estimates=replace(fitted.estimates, mean=mean)))
+        weights = weights_of(net_estimates, returns.columns, estimate, corrections=corrections, solver=self.section.solver)
         return with_cost_weights_by_row(weights, list(costs), self.section.solver) if estimate.apply_cost_weight else weights
 
     def _weekly(self, daily: pd.DataFrame) -> Stacked:
         """P&L by week. A week without any is 0, from the first day of any instrument on; corrected (MISSING_WEEKS), missing."""
         frequency, missing = self.section.instrument_weight_estimate.frequency, self.section.corrects(Correction.MISSING_WEEKS)
-        own = daily.iloc[_known_rows(self.accounts().gross.values)]
+        pandl = daily.iloc[_known_rows(self.accounts().gross.values)]
         return stack(
-            [sums(own, frequency, missing_stays_missing=missing)], known_after=after_label(frequency, self.section.corrections)
+            [sums(pandl, frequency, missing_stays_missing=missing)], known_after=after_label(frequency, self.section.corrections)
         )
 
     @property

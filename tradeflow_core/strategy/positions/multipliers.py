@@ -27,8 +27,8 @@ def full_compounding(percent: Floats, *, corrected: bool) -> Floats:
     growth = 1.0 + percent / 100.0
     if corrected:
         return np.cumprod(np.maximum(np.where(np.isnan(growth), 1.0, growth), 0.0), dtype=float)
-    known = ~np.isnan(growth)
-    return np.where(known, np.cumprod(np.where(known, growth, 1.0), dtype=float), np.nan)
+    has_figure = ~np.isnan(growth)
+    return np.where(has_figure, np.cumprod(np.where(has_figure, growth, 1.0), dtype=float), np.nan)
 
 
 def half_compounding(percent: Floats, *, corrected: bool) -> Floats:
@@ -43,17 +43,17 @@ def half_compounding(percent: Floats, *, corrected: bool) -> Floats:
 
 def _held_below_one(change: Floats) -> Floats:
     level, levels = 1.0, np.empty(len(change))
-    for day, one in enumerate(change.tolist()):
-        level = min(max(level * (1.0 + one), 0.0), 1.0)
+    for day, profit in enumerate(change.tolist()):
+        level = min(max(level * (1.0 + profit), 0.0), 1.0)
         levels[day] = level
     return levels
 
 
 def _as_reference(change: Floats) -> Floats:
     level, levels = 1.0, np.empty(len(change))
-    for day, one in enumerate(change.tolist()):
-        left_out = day == 0 or math.isnan(one)
-        level = 1.0 if left_out else min(level * (1.0 + level * one), 1.0)
+    for day, profit in enumerate(change.tolist()):
+        left_out = day == 0 or math.isnan(profit)
+        level = 1.0 if left_out else min(level * (1.0 + level * profit), 1.0)
         levels[day] = level
     return levels
 

@@ -38,7 +38,8 @@ class Portfolio:
 
     @cached_property
     def without_weight(self) -> frozenset[str]:
-        """Instruments that get nothing: told so, or never with a position (which STARTED_INSTRUMENTS corrects, see `weights`).
+        """Instruments that get no weight: those the strategy names, and those that never have a position (which
+        STARTED_INSTRUMENTS corrects, see `weights`).
 
         Corrected (RESTRICTED_UNTRADED), also those in bad markets or under trading restrictions. Names that the strategy does not
         trade are ignored.

@@ -19,6 +19,7 @@ from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.estimates import RiskOverlay
 
 SHOCK_DAYS, SHOCK_QUANTILE, SHOCK_MIN_DAYS = 2560, 0.99, 3
+"""Ten years of business days; of them the volatility that is exceeded on one day in a hundred."""
 
 Correlations = Iterable[tuple[pd.Timestamp, Floats]]
 """Matrices (instruments, instruments), each with the first day it holds for, in order. Each must be an array of its own."""
@@ -82,8 +83,8 @@ def daily_covariances(
     """
     count = volatilities.shape[1]
     for rows, matrix in in_force(days, correlations, count):
-        known = known_in(matrix, lone_asset=lone_asset)
-        shrunk = np.where(known[:, None] & known, (1.0 - shrinkage) * matrix + shrinkage * np.eye(count), np.nan)
+        has_figures = known_in(matrix, lone_asset=lone_asset)
+        shrunk = np.where(has_figures[:, None] & has_figures, (1.0 - shrinkage) * matrix + shrinkage * np.eye(count), np.nan)
         for row in range(rows.start, rows.stop):
             with np.errstate(invalid="ignore"):  # infinite volatilities, those of a price of 0, times no correlation
                 covariance = shrunk * volatilities[row]
@@ -122,8 +123,8 @@ def portfolio_risk(
         )
     normal, in_shock = np.zeros(size[0]), np.zeros(size[0])
     for rows, matrix in in_force(days, correlations, size[1]):
-        known = known_in(matrix, lone_asset=lone_asset)
-        usable = np.where(known[:, None] & known, matrix, 0.0)
+        has_figures = known_in(matrix, lone_asset=lone_asset)
+        usable = np.where(has_figures[:, None] & has_figures, matrix, 0.0)
         normal[rows] = _risk(exposure[rows], usable)
         in_shock[rows] = _risk(shocked_exposure[rows], usable)
     return PortfolioRisk(normal, in_shock, np.abs(exposure).sum(axis=1), np.nansum(np.abs(weights), axis=1))

@@ -41,23 +41,23 @@ def statistics(returns: Returns, *, corrected: bool = True) -> dict[str, float]:
     values = returns.values.dropna().to_numpy(dtype=float)
     if not len(values):
         return dict.fromkeys(ALL_STATISTICS, math.nan)
-    found = {
+    figures = {
         **_moments(values, returns.per_year),
         **_drawdowns(returns.drawdown(corrected=corrected).to_numpy(dtype=float)),
         **_losses_and_gains(values),
         **_tails(values),
     }
     downside = np.sqrt(np.mean(np.minimum(values, 0.0) ** 2)) if corrected else _spread(values[values < 0])
-    found["sortino"] = _ratio(found["ann_mean"], downside * math.sqrt(returns.per_year))
-    found["calmar"] = _ratio(found["ann_mean"], -found["worst_drawdown"])
-    found["avg_return_to_drawdown"] = _ratio(found["ann_mean"], -found["avg_drawdown"])
-    return {name: float(found[name]) for name in ALL_STATISTICS}
+    figures["sortino"] = _ratio(figures["ann_mean"], downside * math.sqrt(returns.per_year))
+    figures["calmar"] = _ratio(figures["ann_mean"], -figures["worst_drawdown"])
+    figures["avg_return_to_drawdown"] = _ratio(figures["ann_mean"], -figures["avg_drawdown"])
+    return {name: float(figures[name]) for name in ALL_STATISTICS}
 
 
 def statistics_text(returns: Returns, *, corrected: bool = True) -> str:
     """The statistics of `TEXT`, one a line, with four significant digits."""
-    found = statistics(returns, corrected=corrected)
-    return "\n".join(f"{name:<24}{found[name]:.4g}" for name in TEXT)
+    figures = statistics(returns, corrected=corrected)
+    return "\n".join(f"{name:<24}{figures[name]:.4g}" for name in TEXT)
 
 
 def _moments(values: Floats, per_year: float) -> dict[str, float]:
@@ -152,14 +152,14 @@ def statistic_over_members(
     if not corrected:
         part, frequency = "net", "daily"
     views = {name: curve.returns(part, frequency=frequency) for name, curve in group.members.items()}
-    found = {name: statistics(view, corrected=corrected)[statistic] for name, view in views.items()}
+    by_member = {name: statistics(view, corrected=corrected)[statistic] for name, view in views.items()}
     weights = _weights(group.members, weighting, corrected=corrected)
-    weighted = np.array([found[name] * weights[name] for name in found])
+    weighted = np.array([by_member[name] * weights[name] for name in by_member])
     weighted = weighted[~np.isnan(weighted)]
     if not len(weighted):
-        return OverMembers(found, math.nan, math.nan, math.nan, math.nan)
+        return OverMembers(by_member, math.nan, math.nan, math.nan, math.nan)
     moments = _moments(weighted, 1.0)
-    return OverMembers(found, moments["mean"], float(weighted.std()), moments["t_stat"], moments["p_value"])
+    return OverMembers(by_member, moments["mean"], float(weighted.std()), moments["t_stat"], moments["p_value"])
 
 
 def _weights(members: Mapping[str, AccountCurve], weighting: str, *, corrected: bool) -> dict[str, float]:
@@ -206,8 +206,8 @@ def compare(
     if len(changes) < 2:
         return Comparison(math.nan, math.nan, math.nan)
     scaled = changes.to_numpy(dtype=float) / changes.std().to_numpy()
-    found = _moments(scaled[:, 0] - scaled[:, 1], 1.0)
-    return Comparison(found["mean"], found["t_stat"], found["p_value"])
+    moments = _moments(scaled[:, 0] - scaled[:, 1], 1.0)
+    return Comparison(moments["mean"], moments["t_stat"], moments["p_value"])
 
 
 def _mean_of(side: AccountCurve | Sequence[AccountCurve], part: Part, frequency: Frequency) -> pd.Series:

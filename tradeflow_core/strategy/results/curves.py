@@ -76,8 +76,8 @@ class AccountCurve:
     @staticmethod
     def of_returns(returns: pd.Series, capital: float, costs: pd.Series | None = None) -> AccountCurve:
         """The curve of bare returns: the profit and loss of holding one unit of what has these changes of price."""
-        known = returns.dropna()
-        return AccountCurve(known, pd.Series(dtype=float, index=known.index[:0]) if costs is None else costs, capital)
+        changes = returns.dropna()
+        return AccountCurve(changes, pd.Series(dtype=float, index=changes.index[:0]) if costs is None else costs, capital)
 
     @cached_property
     def net(self) -> pd.Series:
@@ -111,8 +111,8 @@ class AccountCurve:
     def _percent(self, money: pd.Series, capital_since: pd.Timestamp | None) -> pd.Series:
         if isinstance(self.capital, pd.Series):
             place = np.searchsorted(nanoseconds(self.capital.index), nanoseconds(money.index), side="right") - 1
-            known = self.capital.to_numpy(dtype=float)
-            capital = pd.Series(np.where(place >= 0, known[np.maximum(place, 0)], np.nan), index=money.index)
+            levels = self.capital.to_numpy(dtype=float)
+            capital = pd.Series(np.where(place >= 0, levels[np.maximum(place, 0)], np.nan), index=money.index)
         else:
             capital = pd.Series(float(self.capital), index=money.index)
         if capital_since is not None:
@@ -173,9 +173,9 @@ def portfolio_curve(accounts: Accounts, capital: float | pd.Series | None = None
 
 
 def _instrument_curve(accounts: Accounts, code: str, capital: float | pd.Series) -> AccountCurve:
-    own = accounts.positions.own_rows(accounts.codes.index(code))
+    rows = accounts.positions.own_rows(accounts.codes.index(code))
     since = _first_true(accounts.held.values[code].notna())
-    return AccountCurve(accounts.gross.values[code].iloc[own], accounts.costs_at_stamps[code], capital, held_since=since)
+    return AccountCurve(accounts.gross.values[code].iloc[rows], accounts.costs_at_stamps[code], capital, held_since=since)
 
 
 def _first_true(flags: pd.Series) -> pd.Timestamp | None:
@@ -183,8 +183,10 @@ def _first_true(flags: pd.Series) -> pd.Timestamp | None:
 
 
 def _total(series: list[pd.Series]) -> pd.Series:
-    known = [one for one in series if len(one)]
-    return pd.concat(known, axis=1, sort=True).sum(axis=1) if known else pd.Series(dtype=float, index=pd.DatetimeIndex([]))
+    with_rows = [values for values in series if len(values)]
+    return (
+        pd.concat(with_rows, axis=1, sort=True).sum(axis=1) if with_rows else pd.Series(dtype=float, index=pd.DatetimeIndex([]))
+    )
 
 
 def binned(values: pd.Series, frequency: Frequency) -> pd.Series:

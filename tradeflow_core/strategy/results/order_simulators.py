@@ -50,8 +50,8 @@ def trade(wanted: pd.Series, price: pd.Series, *, limit_orders: bool = False) ->
     Both at naive, sorted, unique stamps. On a row without price market orders are filled all the same, at no known price, and
     limit orders are not.
     """
-    known = wanted.ffill().round()
-    target = known.reindex(known.index.union(price.index)).ffill().reindex(price.index).to_numpy(dtype=float)
+    whole_contracts = wanted.ffill().round()
+    target = whole_contracts.reindex(whole_contracts.index.union(price.index)).ffill().reindex(price.index).to_numpy(dtype=float)
     ordered, prices = pd.Series(target).shift(1).to_numpy(), price.to_numpy(dtype=float)
     position = _filled_at_limit(ordered, np.diff(prices, prepend=np.nan)) if limit_orders else np.nan_to_num(ordered)
     quantity = np.diff(position, prepend=0.0)
@@ -126,9 +126,9 @@ def _charged(backtest: Backtest, code: str, price: pd.Series) -> pd.Series:
 def _market(backtest: Backtest, code: str, kind: OrderKind) -> tuple[pd.Series, pd.Series, pd.Series]:
     """The wanted position at the stamps it is known, daily prices, and the prices that orders meet."""
     position = backtest.portfolio.notional_position
-    own = position.own_rows(backtest.instruments.index(code))
-    wanted = position.values[code].iloc[own]
-    daily = backtest.raw_data.daily_price.asof(position.span).values[code].iloc[own]
+    rows = position.own_rows(backtest.instruments.index(code))
+    wanted = position.values[code].iloc[rows]
+    daily = backtest.raw_data.daily_price.asof(position.span).values[code].iloc[rows]
     if kind == "daily_market":
         return wanted, daily, daily
     hourly = backtest.raw_data.hourly_price[code]

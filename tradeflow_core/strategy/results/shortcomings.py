@@ -10,9 +10,16 @@ import pandas as pd
 from tradeflow_core.strategy.backtest import Backtest
 
 SHORT_HISTORY = 750
+"""Daily prices, about three years: a rule of a year's speed has then seen three of its own periods."""
+
 STALE_DAYS = 10
+"""Business days without news: two weeks, longer than any holiday of an exchange."""
+
 MANY_GAPS = 0.1
+"""Share of business days without price; holidays alone are about 0.04."""
+
 HIGH_COST = 0.01
+"""Cost of a trade in units of annual risk above which an instrument is too dear (Carver, Systematic Trading, chapter 12)."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,15 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
     have many gaps, restrictions, costs that are unknown or high (above 0.01 of the annual risk a trade: Carver, Systematic Trading,
     chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of annual risk, by instrument.
     """
-    found = []
+    notes = []
     for place, code in enumerate(backtest.instruments):
         facts = [
             *_of_prices(backtest, place),
             *_of_costs(backtest, code, float(cost_per_trade[code])),
             *_of_trading(backtest, place),
         ]
-        found += [Shortcoming(code, kind, detail) for kind, detail in facts]
-    return found
+        notes += [Shortcoming(code, kind, detail) for kind, detail in facts]
+    return notes
 
 
 def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
@@ -47,14 +54,14 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     rows = np.flatnonzero(~np.isnan(panel.array[:, place]))
     if not len(rows):
         return [("no prices", "There is no daily price since the start date.")]
-    found = []
+    notes = []
     if len(rows) < SHORT_HISTORY:
-        found.append(("short history", f"{len(rows):,} daily prices, since {_date(panel.index[rows[0]])}."))
+        notes.append(("short history", f"{len(rows):,} daily prices, since {_date(panel.index[rows[0]])}."))
     prices = panel.array[rows, place]
     moves = np.flatnonzero(np.diff(prices))
     still = len(rows) - 1 - (int(moves[-1]) + 1 if len(moves) else 0)
     if still > STALE_DAYS:
-        found.append(
+        notes.append(
             (
                 "price stands still",
                 f"Its last {still + 1:,} daily prices, since {_date(panel.index[rows[-1 - still]])}, are all the same.",
@@ -62,13 +69,13 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
         )
     behind = len(panel.index) - 1 - int(rows[-1])
     if behind > STALE_DAYS:
-        found.append(
+        notes.append(
             ("prices end early", f"The last price is of {_date(panel.index[rows[-1]])}, {behind:,} business days before the end.")
         )
     missing = 1.0 - len(rows) / (rows[-1] - rows[0] + 1)
     if missing > MANY_GAPS:
-        found.append(("gaps", f"No price on {missing:.0%} of the business days between its first and last one."))
-    return found
+        notes.append(("gaps", f"No price on {missing:.0%} of the business days between its first and last one."))
+    return notes
 
 
 def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str, str]]:
@@ -88,29 +95,29 @@ def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str
 def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     code = backtest.instruments[place]
     lists = backtest.config.exclude_instrument_lists
-    found = [
+    notes = [
         ("restricted", f"It is listed under {name}.")
         for name in ("bad_markets", "trading_restrictions")
         if code in getattr(lists, name)
     ]
-    own = backtest.accounts.positions.own_rows(place)
-    rate = backtest.accounts.fx[own, place]
+    rows = backtest.accounts.positions.own_rows(place)
+    rate = backtest.accounts.fx[rows, place]
     if np.isnan(rate).any():
-        found.append(
+        notes.append(
             (
                 "no FX rate",
                 f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.",
             )
         )
     series = backtest.raw_data.fx(code, backtest.config.base_currency)
-    days = backtest.accounts.positions.index[own]
+    days = backtest.accounts.positions.index[rows]
     if series is not None and len(series) and len(days):
         last = pd.Timestamp(series.index[-1])
         behind = int(np.count_nonzero(days > last))
         if behind > STALE_DAYS:
-            found.append(("FX rate ends early", f"Its last rate, of {_date(last)}, is used for {behind:,} days after it."))
+            notes.append(("FX rate ends early", f"Its last rate, of {_date(last)}, is used for {behind:,} days after it."))
     why = _never_traded(backtest, place)
-    return [*found, ("never traded", why)] if why else found
+    return [*notes, ("never traded", why)] if why else notes
 
 
 def _never_traded(backtest: Backtest, place: int) -> str:

@@ -53,12 +53,12 @@ class Summary:
             "first_day": _plain(self.first_day),
             "last_day": _plain(self.last_day),
             "statistics": {
-                part: {name: _plain(value) for name, value in found.items()} for part, found in self.statistics.items()
+                part: {name: _plain(value) for name, value in figures.items()} for part, figures in self.statistics.items()
             },
             "by_sector": _records(self.by_sector),
             "by_instrument": _records(self.by_instrument),
             "portfolio_turnover": _plain(self.portfolio_turnover),
-            "shortcomings": [asdict(one) for one in self.shortcomings],
+            "shortcomings": [asdict(shortcoming) for shortcoming in self.shortcomings],
         }
 
 
@@ -104,10 +104,10 @@ def performance(curves: Mapping[str, AccountCurve], *, corrected: bool = True) -
 
 def _performance(curve: AccountCurve, *, corrected: bool) -> dict[str, Any]:
     net = curve.returns()
-    found = statistics(net, corrected=corrected)
+    figures = statistics(net, corrected=corrected)
     years = len(net.values) / net.per_year
     yearly: dict[str, float] = {part: _over(float(curve.returns(part).values.sum()), years) for part in PARTS}
-    chosen = {"std": found["ann_std"], "sharpe": found["sharpe"], "worst_drawdown": found["worst_drawdown"]}
+    chosen = {"std": figures["ann_std"], "sharpe": figures["sharpe"], "worst_drawdown": figures["worst_drawdown"]}
     return {"held_since": curve.held_since, **yearly, **chosen, "total": float(net.values.sum())}
 
 
@@ -171,12 +171,12 @@ def _performance_table(title: str, rows: pd.DataFrame, extra: Mapping[str, Any])
     return table
 
 
-def _shortcomings_table(found: list[Shortcoming]) -> Table:
+def _shortcomings_table(notes: list[Shortcoming]) -> Table:
     table = Table(title="Caveats", title_justify="left", title_style="bold", header_style="dim")
     for name in ("instrument", "kind", "detail"):
         table.add_column(name)
-    for one in found:
-        table.add_row(escape(one.instrument), one.kind, one.detail)
+    for note in notes:
+        table.add_row(escape(note.instrument), note.kind, note.detail)
     return table
 
 

@@ -39,9 +39,9 @@ def imported_rule(path: str) -> Callable[..., Any]:
         raise ConfigError(f"{path} cannot be imported: there is no module {error.name}; {remedy}") from error
     except Exception as error:
         raise ConfigError(f"{path} cannot be imported: {type(error).__name__} in {module_name}: {error}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
+    function = getattr(module, name, None)
+    if not callable(function):
         hint = nearest(name, [each for each, value in vars(module).items() if callable(value)])
         what = f"{name} is not a function" if hasattr(module, name) else f"{module_name} has no function {name}"
         raise ConfigError(f"{path} cannot be used as a rule: {what}{hint}")
-    return found  # type: ignore[no-any-return]
+    return function  # type: ignore[no-any-return]

@@ -18,6 +18,8 @@ from tradeflow_core.strategy.positions.dynamic.bounds import Bounds
 from tradeflow_core.strategy.positions.dynamic.objective import ROUNDING, Objective
 
 STEPS_BETWEEN_REFRESHES = 32
+"""Running figures drift by rounding. A refresh is a product of the whole matrix, so it is rare; `_doubt` bounds the drift until then."""
+
 STOP, FAIL = -1, -2
 
 
@@ -37,8 +39,8 @@ def greedy(objective: Objective, bounds: Bounds, unit: Floats, *, contract: Floa
     means equal but for rounding, so that a result does not hang on the order in which a processor adds.
     """
     search = _Search(objective, bounds, unit, contract=contract, ties=ties)
-    found = search.run() if len(unit) else True
-    return Found(search.position if found else np.full(len(unit), np.nan), search.steps)
+    completed = search.run() if len(unit) else True
+    return Found(search.position if completed else np.full(len(unit), np.nan), search.steps)
 
 
 class _Search:

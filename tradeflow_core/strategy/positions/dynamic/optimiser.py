@@ -27,6 +27,7 @@ from tradeflow_core.strategy.positions.dynamic.objective import Objective
 from tradeflow_core.strategy.positions.dynamic.problem import Bools, Optimised, Outcome, Problem
 
 UNLIMITED_WEIGHT = 999.0
+"""What the reference puts for no bound, in shares of capital."""
 
 
 def optimise(problem: Problem, *, corrected: bool) -> Optimised:
@@ -107,16 +108,16 @@ class _Task:
 def _solved(problem: Problem, task: _Task, blank: Optimised) -> Optimised:
     if task.kept is not None and task.tracking_error(task.kept) < task.buffer:
         return _result(task, blank, task.kept, outcome=Outcome.NEAR_ENOUGH)
-    found = greedy(task.objective, task.bounds, task.unit, contract=task.contract, ties=task.corrected)
-    tried = replace(blank, greedy=_spread(blank.valid, found.positions * task.unit), steps=found.steps)
-    if np.isnan(found.positions).any():
+    search = greedy(task.objective, task.bounds, task.unit, contract=task.contract, ties=task.corrected)
+    tried = replace(blank, greedy=_spread(blank.valid, search.positions * task.unit), steps=search.steps)
+    if np.isnan(search.positions).any():
         return replace(tried, outcome=Outcome.FAILED, failure=_unsolvable(task))
-    if not task.corrected and not found.positions.any():
+    if not task.corrected and not search.positions.any():
         if task.held is None:
             failure = "no contract is wanted, and there are no previous positions to keep"
             return replace(tried, outcome=Outcome.FAILED, failure=failure)
         return _result(task, tried, task.held, outcome=Outcome.NOTHING_WANTED)
-    return _result(task, tried, _slowed(task, found.positions), outcome=Outcome.OPTIMISED)
+    return _result(task, tried, _slowed(task, search.positions), outcome=Outcome.OPTIMISED)
 
 
 def _slowed(task: _Task, wanted: Floats) -> Floats:

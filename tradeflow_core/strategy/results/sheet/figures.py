@@ -228,6 +228,6 @@ def _ranges() -> dict[str, Any]:
 
 
 def _symmetric(values: np.ndarray) -> dict[str, float]:
-    known = np.abs(values[~np.isnan(values)])
-    limit = float(np.quantile(known, 0.98)) if len(known) else 0.0
+    sizes = np.abs(values[~np.isnan(values)])
+    limit = float(np.quantile(sizes, 0.98)) if len(sizes) else 0.0
     return {"zmin": -(limit or 1.0), "zmax": limit or 1.0}

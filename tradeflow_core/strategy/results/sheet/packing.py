@@ -14,7 +14,8 @@ from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.results.curves import CurveGroup
 
 MOST_POINTS = 300_000
-"""Points of the charts of single instruments: beyond it they show every second, fourth... week."""
+"""Points of the charts of single instruments: beyond it they show every second, third, fourth ... week, which keeps a sheet of hundreds
+of instruments below some ten megabytes."""
 
 MOST_CHANGES = 6_000
 """Changes of one position: beyond it the chart shows it by week."""
@@ -74,13 +75,13 @@ def instrument_series(backtest: Backtest, curves: CurveGroup) -> dict[str, Any]:
     positions = backtest.accounts.positions
     index = positions.index
     fridays = np.flatnonzero((index.weekday == 4) | (np.arange(len(index)) == len(index) - 1))
-    own = {code: np.arange(len(index))[positions.own_rows(place)] for place, code in enumerate(backtest.instruments)}
-    points = sum(len(rows) for rows in own.values()) // 5
+    rows_of = {code: np.arange(len(index))[positions.own_rows(place)] for place, code in enumerate(backtest.instruments)}
+    points = sum(len(rows) for rows in rows_of.values()) // 5
     weeks = fridays[:: -max(1, math.ceil(points / MOST_POINTS))][::-1]
     price = backtest.accounts.price.ffill()
     series = {}
     for place, code in enumerate(backtest.instruments):
-        rows = own[code]
+        rows = rows_of[code]
         if not len(rows):
             continue
         shown = weeks[(weeks >= rows[0]) & (weeks <= rows[-1])]
@@ -98,8 +99,8 @@ def instrument_series(backtest: Backtest, curves: CurveGroup) -> dict[str, Any]:
 
 
 def _changes(position: np.ndarray, rows: np.ndarray, weeks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    known = ~np.isnan(position)
-    places, values = rows[known], position[known]
+    has_position = ~np.isnan(position)
+    places, values = rows[has_position], position[has_position]
     changed = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     if len(changed) > MOST_CHANGES:
         changed = np.flatnonzero(np.isin(places, weeks))

@@ -30,6 +30,7 @@ from tradeflow_core.strategy.results.shortcomings import Shortcoming
 from tradeflow_core.strategy.results.summary import IN_PERCENT, Summary, performance, sectors_of
 
 SHOWN_EACH_WAY = 12
+"""Bars that fit beside each other without scrolling: the best and the worst instruments."""
 
 
 @dataclass(frozen=True)
