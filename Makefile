@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+TESTED := $(VENV)/.tested.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-fast bench check install dev clean
+.PHONY: help run ui test test-fast soak bench check install dev clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -37,12 +38,16 @@ ui: $(INSTALLED) ## serve the Dagster UI on 127.0.0.1:3000 (PORT=n: another port
 	@$(BIN)/tradeflow init --if-missing
 	@exec $(BIN)/tradeflow ui --port $(PORT)
 
-test: $(DEV) check ## all tests and checks
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui"
-	@$(BIN)/python -m pytest -m ui
+test: $(DEV) check ## all tests and checks; the last lines say what was proven and what was skipped
+	@rm -f $(TESTED)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file $(TESTED)
+	@$(BIN)/python -m pytest -m ui --summary-file $(TESTED)
 
 test-fast: $(DEV) ## the tests that take no more than 90 seconds together
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
+
+soak: $(DEV) ## hours of simulated days with processes killed at random (DAYS=n: so many, default 250)
+	@SOAK_DAYS=$(if $(filter-out 0,$(DAYS)),$(DAYS),250) $(BIN)/python -m pytest -m soak
 
 bench: $(DEV) ## measure, and print every figure with its baseline
 	@$(BIN)/python -m benchmarks

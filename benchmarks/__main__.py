@@ -8,7 +8,7 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backtests, day, prices, universe
+from benchmarks import backtests, day, prices, start_up, universe
 from benchmarks.measure import Figure
 from tradeflow_core.instruments import default_universe
 
@@ -27,6 +27,7 @@ def main() -> None:
         show(console, prices.figures())
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
+    show_start_up(console, start_up.figures())
     table = Table(
         f"job through Dagster, {len(default_universe())} instruments",
         "wall s",
@@ -37,6 +38,15 @@ def main() -> None:
     )
     for name, wall, own in day.figures():
         table.add_row(name, f"{wall:.2f}", f"{own:.2f}", f"{wall - own:.2f}")
+    console.print(table)
+
+
+def show_start_up(console: Console, figures: list[tuple[str, float, str]]) -> None:
+    """Print what a command costs before it does anything."""
+    table = Table("what", "CPU s", "beside", title="Start-up", title_justify="left")
+    imports = {name.removeprefix("import "): cpu for name, cpu, _ in figures if name.startswith("import ")}
+    for name, cpu, beside in figures:
+        table.add_row(name, f"{cpu:.2f}", f"import {beside} {imports[beside]:.2f}" if beside else "")
     console.print(table)
 
 

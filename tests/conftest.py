@@ -14,6 +14,8 @@ from tests.days import run_until
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 
+pytest_plugins = ["tests.summary", "tests.postgres"]
+
 REPO = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TRADEFLOW_SHARED", REPO.parent / "shared"))
 

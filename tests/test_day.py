@@ -74,7 +74,7 @@ def wanted(desk: Desk) -> pd.DataFrame:
     """Fresh decisions with an empty stack."""
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("delete from instrument_orders")
-    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), desk.business_day()).set_index("instrument")
+    return generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()).table.set_index("instrument")
 
 
 def test_every_instrument_gets_a_reason(trading_desk: Desk) -> None:
@@ -114,7 +114,7 @@ def test_orders_are_net_of_what_is_on_the_stack(trading_desk: Desk) -> None:
         order = open_instrument_orders(view)[0]
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("update instrument_orders set quantity = quantity - 2 where id = ?", (order.id,))
-    decisions = generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), desk.business_day()).set_index("instrument")
+    decisions = generate_orders(desk, "trend_carry", latest_optimal(desk, "trend_carry"), day=desk.business_day()).table.set_index("instrument")
     assert decisions.loc[order.instrument, "quantity"] == 2
 
 
@@ -124,7 +124,7 @@ def test_an_instrument_that_is_held_but_no_longer_wanted_is_closed(trading_desk:
     with desk.ledger.read() as view:
         (_, code), held = next(iter(positions_by_strategy(view).items()))
     optimal = latest_optimal(desk, "trend_carry").drop(index=code)
-    decisions = generate_orders(desk, "trend_carry", optimal, desk.business_day()).set_index("instrument")
+    decisions = generate_orders(desk, "trend_carry", optimal, day=desk.business_day()).table.set_index("instrument")
     assert decisions.loc[code, "quantity"] == -held
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings, strategies as st
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from tradeflow_core import ledger as books
 from tradeflow_core.errors import StateError
@@ -28,14 +30,26 @@ from tradeflow_core.model import (
     OverrideKind,
     RollEvent,
 )
+from tradeflow_core.store import create_sql_engine
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
 MARCH, JUNE = 20240300, 20240600
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes an empty database, of each kind in turn, and returns its URL."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("new_postgres_database")  # type: ignore[no-any-return]
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path / f'ledger{next(numbers)}.sqlite'}"
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
+    ledger = Ledger.open(new_database())
+    yield ledger
+    ledger.close()
 
 
 def instrument_order(tx: Connection, strategy: str, quantity: int, order_type: OrderType) -> int:
@@ -234,8 +248,8 @@ def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:
         assert books.override_for(tx, "trend", "GOLD").kind == "no_trading"
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path, ledger: Ledger) -> None:
-    plain = create_engine(f"sqlite:///{tmp_path / 'plain.sqlite'}")
+def test_the_migrations_make_exactly_the_tables_of_the_schema(new_database: Callable[[], str], ledger: Ledger) -> None:
+    plain = create_sql_engine(new_database())
     metadata.create_all(plain)
     made, wanted = inspect(ledger.engine), inspect(plain)
     assert set(made.get_table_names()) - {"alembic_version"} == set(wanted.get_table_names())
@@ -243,6 +257,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path, le
         assert {c["name"]: (str(c["type"]), c["nullable"]) for c in made.get_columns(table)} == {
             c["name"]: (str(c["type"]), c["nullable"]) for c in wanted.get_columns(table)
         }
+    plain.dispose()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD

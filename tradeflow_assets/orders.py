@@ -1,6 +1,7 @@
 """Instrument orders: what is traded today, within what the desk allows; and the job that leads there from the prices."""
 
 import dagster as dg
+import pandas as pd
 
 from tradeflow_assets.capital import account_values, strategy_capital, total_capital
 from tradeflow_assets.decisions import observe, why_not_portfolio
@@ -20,7 +21,7 @@ def instrument_orders(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     From the position to the edge of the buffer, within overrides, position limits and locks (which come from the ledger), net of what is on the
     stack already; so making them twice changes nothing. The stack handler takes it from here.
     """
-    decisions = instrument_orders_step(desk)
+    decisions = pd.concat([plan.table for plan in instrument_orders_step(desk).values()], ignore_index=True)
     ordered = decisions[decisions["quantity"] != 0]
     sorted_by_trade = decisions.sort_values("quantity", key=lambda quantity: quantity == 0, kind="stable")
     return dg.MaterializeResult(

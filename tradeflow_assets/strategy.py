@@ -112,7 +112,7 @@ def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any
 
 def statistics_table(curve: CurveGroup, corrected: bool) -> pd.DataFrame:
     """The statistics that a page has room for: index their names, columns gross, costs, net."""
-    found = {part: statistics(curve.returns(part), corrected) for part in PARTS}
+    found = {part: statistics(curve.returns(part), corrected=corrected) for part in PARTS}
     columns = {part: [round(figures[key], 4) for key in SHOWN_STATISTICS] for part, figures in found.items()}
     return pd.DataFrame(columns, index=pd.Index(SHOWN_STATISTICS.values()))
 

@@ -11,36 +11,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from tradeflow_core.capital import poll_account, update_strategy_capital, update_total_capital
+from tradeflow_core import capital, execution, nightly, orders, prices, replay, reports, rolls
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
-from tradeflow_core.execution import Pass, StackHandler
 from tradeflow_core.home import Home, next_business_day
-from tradeflow_core.ledger import (
-    LAST_STEP,
-    active_stop,
-    instruments_locked_by,
-    record_step,
-    step_done,
-)
+from tradeflow_core.ledger import LAST_STEP, active_stop, instruments_locked_by, record_step, step_done
 from tradeflow_core.model import LockOwner
-from tradeflow_core.nightly import StrategyRun, latest_optimal, run_strategy, save_run
-from tradeflow_core.orders import ORDER_DECISIONS, generate_orders
-from tradeflow_core.prices import (
-    STAGES,
-    OnStage,
-    PriceOutcome,
-    PriceWindow,
-    price_summary,
-    update_instrument,
-    update_spot_fx,
-)
-from tradeflow_core.replay import DayRecord, ReplaySummary, close_rolled_contracts, day_record, replay_of, replay_summary
-from tradeflow_core.reports import daily_report
-from tradeflow_core.rolls import RollStatus, decide_rolls
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tradeflow_core.execution import Pass
+    from tradeflow_core.nightly import StrategyRun
+    from tradeflow_core.orders import OrderPlan
+    from tradeflow_core.prices import OnStage, PriceOutcome, PriceWindow
+    from tradeflow_core.replay import DayRecord, ReplaySummary
+    from tradeflow_core.rolls import RollStatus
 
 JOBS: dict[str, tuple[str, ...]] = {
     "rolls": ("rolls",),
@@ -80,8 +68,8 @@ def recorded_step(desk: Desk, name: str) -> Iterator[StepNote]:
 def roll_step(desk: Desk) -> list[RollStatus]:
     """Decide the rolls; in a replay first close what is left of contracts that the tape has rolled out of."""
     with recorded_step(desk, "rolls") as note:
-        closed = close_rolled_contracts(desk) if desk.settings.market == "replay" else []
-        statuses = decide_rolls(desk)
+        closed = replay.close_rolled_contracts(desk) if desk.settings.market == "replay" else []
+        statuses = rolls.decide_rolls(desk)
         decided = [f"{status.instrument} {status.decision}" for status in statuses if status.decision]
         note.summary = "; ".join(closed + decided) or f"{len(statuses)} instruments, nothing to do"
     return statuses
@@ -90,26 +78,26 @@ def roll_step(desk: Desk) -> list[RollStatus]:
 def price_step(
     desk: Desk,
     codes: Sequence[str] | None = None,
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] | None = None,
     *,
-    window: PriceWindow = PriceWindow(),
+    window: PriceWindow | None = None,
     on_stage: OnStage | None = None,
     on_instrument: Callable[[PriceOutcome], None] | None = None,
 ) -> list[PriceOutcome]:
-    """Run the price chain of instruments (None: the universe); one that fails is locked and reported, the others go on.
+    """Run stages of the price chain (None: all) for instruments (None: the universe); one that fails is locked and reported, the others go on.
 
     Only all stages of the whole universe are the step of the day; a run over less mends what it touches and leaves the journal alone.
     """
-    codes = desk.universe if codes is None else codes
-    whole = set(stages) == set(STAGES) and set(codes) >= set(desk.universe)
+    codes, stages = desk.universe if codes is None else codes, prices.STAGES if stages is None else stages
+    whole = set(stages) == set(prices.STAGES) and set(codes) >= set(desk.universe)
     outcomes = []
     with recorded_step(desk, "prices") if whole else nullcontext(StepNote()) as note:
         for code in codes:
-            outcome = update_instrument(desk, code, stages, window=window, on_stage=on_stage)
+            outcome = prices.update_instrument(desk, code, stages, window=window or prices.PriceWindow(), on_stage=on_stage)
             outcomes.append(outcome)
             if on_instrument:
                 on_instrument(outcome)
-        note.summary = price_summary(outcomes)
+        note.summary = prices.price_summary(outcomes)
     return outcomes
 
 
@@ -128,7 +116,7 @@ def require_good_prices(desk: Desk) -> None:
 def fx_step(desk: Desk) -> dict[str, pd.Series]:
     """Update the rate of every currency that the desk needs."""
     with recorded_step(desk, "spot_fx") as note:
-        rates = {f"{currency}USD": update_spot_fx(desk, currency) for currency in desk.home.currencies}
+        rates = {f"{currency}USD": prices.update_spot_fx(desk, currency) for currency in desk.home.currencies}
         note.summary = f"{len(rates)} currencies"
     return rates
 
@@ -136,7 +124,7 @@ def fx_step(desk: Desk) -> dict[str, pd.Series]:
 def account_step(desk: Desk) -> pd.DataFrame:
     """Ask the broker what the account is worth and record it."""
     with recorded_step(desk, "account_values") as note:
-        values = poll_account(desk)
+        values = capital.poll_account(desk)
         note.summary = f"account value {values['value'].iloc[-1]:,.0f} {desk.settings.base_currency}"
     return values
 
@@ -144,18 +132,18 @@ def account_step(desk: Desk) -> pd.DataFrame:
 def total_capital_step(desk: Desk) -> pd.DataFrame:
     """Fold account values into total capital."""
     with recorded_step(desk, "total_capital") as note:
-        capital = update_total_capital(desk)
-        last = capital.iloc[-1]
+        total = capital.update_total_capital(desk)
+        last = total.iloc[-1]
         note.summary = (
             f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {desk.settings.base_currency}"
         )
-    return capital
+    return total
 
 
 def strategy_capital_step(desk: Desk) -> pd.DataFrame:
     """Share the capital among the strategies."""
     with recorded_step(desk, "strategy_capital") as note:
-        shares = update_strategy_capital(desk)
+        shares = capital.update_strategy_capital(desk)
         note.summary = ", ".join(f"{row.strategy} {row.capital:,.0f}" for row in shares.itertuples())
     return shares
 
@@ -166,33 +154,32 @@ def optimal_positions_step(desk: Desk) -> dict[str, StrategyRun]:
     runs = {}
     with recorded_step(desk, "optimal_positions") as note:
         for name in desk.settings.strategies:
-            runs[name] = run_strategy(desk, name)
-            save_run(desk, runs[name], desk.business_day())
+            runs[name] = nightly.run_strategy(desk, name)
+            nightly.save_run(desk, runs[name], desk.business_day())
         note.summary = ", ".join(
             f"{name}: {int(run.optimal['notional_position'].notna().sum())} positions" for name, run in runs.items()
         )
     return runs
 
 
-def instrument_orders_step(desk: Desk) -> pd.DataFrame:
-    """Make the orders of every strategy; returns all decisions, traded or not."""
+def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
+    """Make the orders of every strategy; returns by strategy what was decided, traded or not."""
     day = desk.business_day()
     with recorded_step(desk, "instrument_orders") as note:
-        frames = []
+        plans = {}
         for name in desk.settings.strategies:
-            decisions = generate_orders(desk, name, latest_optimal(desk, name), day)
-            desk.store.write(ORDER_DECISIONS, name, decisions)
-            frames.append(decisions)
-        every = pd.concat(frames, ignore_index=True)
-        note.summary = f"{int((every['quantity'] != 0).sum())} orders out of {len(every)} instruments"
-    return every
+            plans[name] = orders.generate_orders(desk, name, nightly.optimal_rows(desk, name), day=day)
+            orders.store_decisions(desk, name, plans[name].decisions, day=day)
+        decisions = [decision for plan in plans.values() for decision in plan.decisions]
+        note.summary = f"{sum(decision.quantity != 0 for decision in decisions)} orders out of {len(decisions)} instruments"
+    return plans
 
 
 def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None) -> Pass:
     """Work the order stack until the session ends."""
     with recorded_step(desk, "stack_handler") as note:
         day = desk.business_day()
-        done = StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
+        done = execution.StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
         note.summary = f"{done.sent} broker orders, {done.fills} fills, {done.rolls} rolls"
     return done
 
@@ -200,9 +187,9 @@ def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None
 def report_step(desk: Desk) -> str:
     """Value the account at the end of the day and write the day's report; returns its text."""
     with recorded_step(desk, LAST_STEP) as note:
-        poll_account(desk)
-        update_total_capital(desk)
-        text, note.summary = daily_report(desk, desk.business_day())
+        capital.poll_account(desk)
+        capital.update_total_capital(desk)
+        text, note.summary = reports.daily_report(desk, desk.business_day())
     return text
 
 
@@ -302,7 +289,7 @@ def run_replay(
     `execute` runs one job of a day: directly, or through Dagster. Killed at any instant, the day that was under way goes on when it
     is run again. Raises StateError for a home that is not a seeded replay, and what a day raises.
     """
-    last = replay_of(home).end if end is None else min(end, replay_of(home).end)
+    last = replay.replay_of(home).end if end is None else min(end, replay.replay_of(home).end)
     desk = Desk(home)
     try:
         done = desk.last_done_day()
@@ -310,8 +297,8 @@ def run_replay(
         while day <= last:
             run_day(desk, day, execute)
             if on_day:
-                on_day(day_record(desk, day))
+                on_day(replay.day_record(desk, day))
             day = next_business_day(day)
-        return replay_summary(desk)
+        return replay.replay_summary(desk)
     finally:
         desk.close()

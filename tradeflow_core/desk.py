@@ -1,4 +1,7 @@
-"""A desk at work: a home with its ledger, store, broker and clock opened. Every step of the day takes one."""
+"""A desk at work: a home with its ledger, store, broker and clock opened. Every step of the day takes one.
+
+Rooms are imported whole and asked for names when those are needed: a command that only stops trading loads neither Parquet nor a broker.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,17 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tradeflow_core.brokers import Broker, ReplayBroker, SimulatedBroker
+from tradeflow_core import brokers, ledger, store
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Alerts, Home, Settings, next_business_day
-from tradeflow_core.instruments import Instrument, find_instrument, load_simulated_fx, load_simulated_market
-from tradeflow_core.ledger import Ledger, last_done_day
-from tradeflow_core.store import Store
+from tradeflow_core.home import Alerts, Home, next_business_day
+from tradeflow_core.instruments import find_instrument, load_simulated_fx, load_simulated_market
 
 if TYPE_CHECKING:
-    from tradeflow_core.home import Clock, next_business_day
+    from tradeflow_core.brokers import Broker
+    from tradeflow_core.home import Clock, Settings
+    from tradeflow_core.instruments import Instrument
+    from tradeflow_core.ledger import Ledger
+    from tradeflow_core.store import Store
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,11 @@ class Desk:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger.open(self.home.database_url)
+        return ledger.Ledger.open(self.home.database_url)
 
     @cached_property
     def store(self) -> Store:
-        return Store(self.home.data_url)
+        return store.Store(self.home.data_url)
 
     @cached_property
     def alerts(self) -> Alerts:
@@ -75,7 +80,7 @@ class Desk:
     def last_done_day(self) -> date | None:
         """The latest business day that is done; None if there is none."""
         with self.ledger.read() as view:
-            return last_done_day(view)
+            return ledger.last_done_day(view)
 
     def instrument(self, code: str) -> Instrument:
         """The instrument of that code. Raises ConfigError, naming the nearest, for an unknown one."""
@@ -94,7 +99,7 @@ def open_broker(home: Home) -> Broker:
     settings = home.settings
     book = f"sqlite:///{home.path / 'market' / 'book.sqlite'}"
     if settings.market == "simulated":
-        return SimulatedBroker(
+        return brokers.SimulatedBroker(
             instruments=home.instruments,
             sessions=home.sessions,
             parameters=load_simulated_market(home.path / "config"),
@@ -111,10 +116,8 @@ def open_broker(home: Home) -> Broker:
             broken=settings.simulated.broken,
         )
     if settings.market == "replay" and settings.replay is not None:
-        from tradeflow_core.store import Tape
-
-        return ReplayBroker(
-            tape=Tape.open(settings.replay.tape),
+        return brokers.ReplayBroker(
+            tape=store.Tape.open(settings.replay.tape),
             clock=home.clock,
             book_url=book,
             account=settings.account,

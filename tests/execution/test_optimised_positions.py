@@ -52,7 +52,7 @@ def kept(folder: str, **changes: object) -> Kept:
         load_strategy(packaged_strategies()["dynamic_trend_carry"], {"notional_trading_capital": 250_000, **changes}), data()
     )
     store = Store(folder)
-    save_day(store, backtest, "small", date(2012, 9, 10), datetime(2012, 9, 10, tzinfo=UTC))
+    save_day(store, backtest, "small", day=date(2012, 9, 10), time=datetime(2012, 9, 10, tzinfo=UTC))
     return Kept(backtest, open_run(store, "small"))
 
 

@@ -250,9 +250,10 @@ def test_making_the_orders_of_a_day_again_adds_nothing(trading_desk: Desk) -> No
     desk = trading_desk
     with desk.ledger.read() as view:
         before = open_instrument_orders(view)
-    decisions = day.instrument_orders_step(desk)
-    assert (decisions["quantity"] == 0).all()
+    plans = day.instrument_orders_step(desk)
+    assert all(decision.quantity == 0 for plan in plans.values() for decision in plan.decisions)
     with desk.ledger.read() as view:
         assert open_instrument_orders(view) == before
     StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
-    assert (day.instrument_orders_step(desk)["quantity"] == 0).all()
+    plans = day.instrument_orders_step(desk)
+    assert all(decision.quantity == 0 for plan in plans.values() for decision in plan.decisions)

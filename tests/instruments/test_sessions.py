@@ -128,7 +128,7 @@ def test_an_instant_without_a_zone_is_refused_and_a_zone_of_its_own_is_understoo
 
 
 def test_an_unknown_instrument_is_answered_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match="nearest known is SP500_micro"):
+    with pytest.raises(ConfigError, match="nearest: SP500_micro"):
         SESSIONS.is_open("SP500_mico", utc(2023, 8, 31))
 
 

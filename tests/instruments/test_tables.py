@@ -195,5 +195,5 @@ def test_a_wrong_currency_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_instrument_is_answered_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match="unknown instrument 'SP500_mico', the nearest known is SP500_micro"):
+    with pytest.raises(ConfigError, match=r"unknown instrument 'SP500_mico' \(nearest: SP500_micro\)"):
         find_instrument(load_instruments(), "SP500_mico")

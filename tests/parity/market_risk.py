@@ -13,9 +13,9 @@ from tradeflow_core.strategy import BacktestData, StrategyConfig, strategy_from_
 from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.estimation.correlation import fitted_correlations
 from tradeflow_core.strategy.estimation.stacking import Stacked, returns_at, stack
+from tradeflow_core.strategy.inputs.data import rate_at
 from tradeflow_core.strategy.inputs.raw_data import RawData
 from tradeflow_core.strategy.positions.risk import annual_volatilities, contract_values
-from tradeflow_core.strategy.positions.sizing import rate_at
 
 MARKET_KEYS = ("volatility_calculation", "percentage_vol_target", "notional_trading_capital", "base_currency", "start_date")
 SOME_RULE = {"carry": {"function": "systems.provided.rules.carry.carry", "data": ["rawdata.raw_carry"]}}
@@ -57,7 +57,7 @@ class MarketRisk:
         rates = [rate_at(self.raw.fx(code, self.config.base_currency), self.days) for code in self.codes]
         fx = pd.DataFrame(rates).to_numpy().T
         points = pd.Series([self.raw.data.instrument(code).point_size for code in self.codes]).to_numpy()
-        return contract_values(self.raw.daily_denominator_price.array, fx, points, self.config.notional_trading_capital)
+        return contract_values(self.raw.daily_denominator_price.array, fx, points, capital=self.config.notional_trading_capital)
 
     def correlations(self) -> Iterator[tuple[pd.Timestamp, Floats]]:
         """A matrix a week."""

@@ -1,23 +1,17 @@
-"""The integer optimiser gives the reference's positions, case by case and through a backtest."""
+"""The integer optimiser gives the reference's positions on 60 random cases, in whatever order the instruments come."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from tests.conftest import needs_shared
-from tests.parity.figures import GOLDEN, read
-from tests.parity.market_risk import MarketRisk, market_settings, prices
-from tradeflow_core.strategy import BacktestData
-from tradeflow_core.strategy.positions.dynamic import Constraints, OptimiserInputs, Problem, optimise, optimise_over_time
-from tradeflow_core.strategy.positions.risk import daily_covariances
+from tests.parity.proof import Answers, reads, uses
+from tradeflow_core.strategy.positions.dynamic import Constraints, Problem, optimise
 
-pytestmark = needs_shared("golden", "dynopt")
+ASSETS, CASES, COVARIANCE = (f"reference_cases/dynopt/{name}" for name in ("assets", "cases", "covariance"))
 
-CASES = range(60)
 PER_ASSET = {
     "start": "start_weight",
     "lowest": "minimum_weight",
@@ -30,11 +24,6 @@ PER_CASE = {
     "tracking_error": "final_tracking_error",
     "cost": "final_cost",
 }
-
-
-@cache
-def recorded(name: str) -> pd.DataFrame:
-    return read("dynopt", name)
 
 
 def problem(assets: pd.DataFrame, covariance: np.ndarray, case: pd.Series) -> Problem:
@@ -58,114 +47,36 @@ def problem(assets: pd.DataFrame, covariance: np.ndarray, case: pd.Series) -> Pr
     )
 
 
-def recorded_case(number: int, backwards: bool = False) -> tuple[Problem, pd.DataFrame, pd.Series]:
-    assets, covariance = recorded("assets"), recorded("covariance")
-    assets = assets[assets["case"] == number]
-    assets = assets[::-1] if backwards else assets
-    matrix = covariance[covariance["case"] == number].pivot(index="a", columns="b", values="cov")
-    case = recorded("cases").set_index("case").loc[number]
-    return problem(assets, matrix.loc[assets["asset"], assets["asset"]].to_numpy(), case), assets, case
+def cases(answers: Answers, backwards: bool = False) -> Iterator[tuple[Problem, pd.DataFrame, pd.Series]]:
+    """Each case: the problem, its assets with the answers (`backwards`: last asset first), and what belongs to the case."""
+    by_case, covariances = answers.table(CASES).set_index("case"), answers.table(COVARIANCE)
+    for number, assets in answers.table(ASSETS).groupby("case"):
+        ordered = assets[::-1] if backwards else assets
+        matrix = covariances[covariances["case"] == number].pivot(index="a", columns="b", values="cov")
+        matrix = matrix.loc[ordered["asset"], ordered["asset"]]
+        yield problem(ordered, matrix.to_numpy(), by_case.loc[number]), ordered, by_case.loc[number]
 
 
-@pytest.mark.parametrize("number", CASES)
-def test_a_case_equals_the_reference(number: int) -> None:
-    given, assets, case = recorded_case(number)
-    result = optimise(given, corrected=False)
-    np.testing.assert_array_equal(result.positions, assets["optimised_position"])
-    np.testing.assert_array_equal(result.valid, assets["valid"])
-    for ours, theirs in PER_ASSET.items():
-        np.testing.assert_allclose(getattr(result, ours), assets[theirs], rtol=1e-12, atol=1e-14, err_msg=ours)
-    for ours, theirs in PER_CASE.items():
-        np.testing.assert_allclose(getattr(result, ours), case[theirs], rtol=1e-10, atol=1e-14, err_msg=ours)
+@uses(COVARIANCE)
+@reads(ASSETS, CASES)
+def test_positions_and_what_led_to_them_equal_the_reference(answers: Answers) -> None:
+    for given, assets, case in cases(answers):
+        result = optimise(given, corrected=False)
+        answers.equal(ASSETS, result.positions, assets["optimised_position"])
+        answers.equal(ASSETS, result.valid, assets["valid"])
+        answers.equal(CASES, ["fails" if result.failed else "ok"], [case["status"]])
+        for ours, theirs in PER_ASSET.items():
+            answers.near(ASSETS, getattr(result, ours), assets[theirs], 1e-12, absolute=1e-14)
+        for ours, theirs in PER_CASE.items():
+            answers.near(CASES, [getattr(result, ours)], [case[theirs]], 1e-10, absolute=1e-14)
 
 
-@pytest.mark.parametrize("number", CASES)
-def test_the_order_of_the_instruments_does_not_matter(number: int) -> None:
-    given, assets, _ = recorded_case(number, backwards=True)
-    np.testing.assert_array_equal(optimise(given, corrected=False).positions, assets["optimised_position"])
-
-
-def odd_cases() -> dict[str, pd.DataFrame]:
-    return dict(iter(read("more_positions", "dynopt_edge_cases").groupby("case")))
-
-
-def odd_problem(name: str) -> tuple[Problem, pd.DataFrame]:
-    assets = odd_cases()[name]
-    case = assets.iloc[0]
-    correlation = np.where(np.eye(len(assets)), 1.0, case["corr"])
-    return problem(assets, case["vol"] ** 2 * correlation, case), assets
-
-
-@pytest.mark.parametrize("name", odd_cases() if (GOLDEN / "more_positions").exists() else [])
-def test_an_odd_case_equals_the_reference_failures_included(name: str) -> None:
-    given, assets = odd_problem(name)
-    result = optimise(given, corrected=False)
-    fails = assets["status"].iloc[0].startswith("fails")
-    assert result.failed == fails
-    assert bool(result.failure) == fails
-    if not fails:
-        np.testing.assert_array_equal(result.positions, assets["optimised_position"])
-
-
-@pytest.mark.parametrize("name", odd_cases() if (GOLDEN / "more_positions").exists() else [])
-def test_no_odd_case_fails_or_breaks_a_limit_when_corrected(name: str) -> None:
-    given, assets = odd_problem(name)
-    result = optimise(given, corrected=True)
-    assert not result.failed
-    assert (np.abs(result.positions) <= assets["max_position"].fillna(np.inf)).all()
-
-
-def with_extra_markets() -> BacktestData:
-    """The recorded prices and those of two more markets, which lie beside the figures."""
-    data, extra = prices(), ("EUR", "KR10")
-    adjusted = read("more_positions", "dynopt_backtest_input_adjusted_prices_EUR_KR10").set_index("date")
-    multiple = read("more_positions", "dynopt_backtest_input_multiple_prices_EUR_KR10").set_index("date")
-    own = {code: adjusted.loc[adjusted["instrument"] == code, "price"] for code in extra}
-    tables = {code: multiple[multiple["instrument"] == code].drop(columns="instrument") for code in extra}
-    return BacktestData.from_frames(
-        {**data.multiple_prices, **tables}, data.fx, data.instruments, {**data.adjusted_prices, **own}
-    )
-
-
-def backtest_figures(name: str) -> pd.DataFrame:
-    table = recorded(f"backtest_{name}").set_index("date")
-    return table[sorted(table.columns)]
-
-
-@pytest.fixture(scope="module")
-def market() -> MarketRisk:
-    codes = list(backtest_figures("notional_positions").columns)
-    return MarketRisk(with_extra_markets(), codes, market_settings(GOLDEN / "dynopt" / "backtest_config.yaml"))
-
-
-def test_risk_figures_of_the_backtest_equal_the_reference(market: MarketRisk) -> None:
-    np.testing.assert_allclose(market.volatilities, backtest_figures("annualised_perc_vol"), rtol=1e-10)
-    values = pd.DataFrame(market.contract_values).ffill().bfill()
-    np.testing.assert_allclose(values, backtest_figures("per_contract_value"), rtol=1e-12)
-    matrices = dict(market.correlations())
-    for since, entries in recorded("backtest_correlations_every8th").groupby("period_start"):
-        wanted = entries.pivot(index="a", columns="b", values="corr").loc[market.codes, market.codes]
-        np.testing.assert_allclose(matrices[since], wanted, rtol=1e-10, atol=1e-12)
-
-
-def test_positions_of_the_backtest_equal_the_reference(market: MarketRisk) -> None:
-    wanted = backtest_figures("notional_positions").ffill()
-    cost = recorded("backtest_costs").set_index("instrument")["cost_per_notional_weight"][market.codes]
-    volatilities = backtest_figures("annualised_perc_vol").to_numpy()
-    small = market.config.small_system
-    inputs = OptimiserInputs(
-        names=tuple(market.codes),
-        optimal=wanted.to_numpy(),
-        value=backtest_figures("per_contract_value").to_numpy(),
-        cost=backtest_figures("cost_deflator").to_numpy() * cost.to_numpy(),
-        constraints=Constraints.none(len(market.codes)),
-        shadow_cost=small.shadow_cost,
-        tracking_error_buffer=small.tracking_error_buffer,
-    )
-    shrinkage = small.shrink_instrument_returns_correlation
-    covariances = daily_covariances(
-        pd.DatetimeIndex(wanted.index), volatilities, market.correlations(), shrinkage, lone_asset=False
-    )
-    result = optimise_over_time(inputs, covariances, corrected=False)
-    assert not result.failures
-    np.testing.assert_array_equal(result.positions, backtest_figures("optimised_positions"))
+@uses(COVARIANCE)
+@reads(ASSETS, CASES)
+def test_the_order_of_the_instruments_does_not_matter(answers: Answers) -> None:
+    """Nor does it to the reference, which was asked in both orders."""
+    forwards = [optimise(given, corrected=False) for given, _, _ in cases(answers)]
+    for there, (given, assets, case) in zip(forwards, cases(answers, backwards=True), strict=True):
+        back = optimise(given, corrected=False)
+        answers.equal(ASSETS, back.positions, assets["optimised_position"])
+        answers.equal(CASES, [str((back.positions != there.positions[::-1]).any())], [case["order_sensitive"]])

@@ -18,18 +18,15 @@ from tradeflow_core.strategy.config.compat import Solver
 from tradeflow_core.strategy.config.estimates import CorrelationEstimate, MomentEstimate, WeightEstimate
 from tradeflow_core.strategy.estimation import (
     Correlation,
-    Estimates,
     FitPeriod,
     correlations,
     cost_sharpe_ratios,
-    diversification_multiplier,
     estimated_weights,
     fit_periods,
     fitted_correlations,
     last_values,
     multiplier_over_time,
     net_returns,
-    optimal_weights,
     returns_at,
     sharpe_multipliers,
     stack,
@@ -192,45 +189,8 @@ def assert_same_split(clusters: tuple[Any, Any], wanted: pd.Series, case: str) -
 def test_multipliers_of_sharpe_ratios_equal_the_reference() -> None:
     for (average, years), table in golden("more/SR_multiplier_table").groupby(["avg_correlation", "years"]):
         relative = table["relative_SR"].to_numpy()
-        assert_close(sharpe_multipliers(relative, average, years, "slsqp"), table["multiplier"], SEARCHED)
+        assert_close(sharpe_multipliers(relative, average, years, solver="slsqp"), table["multiplier"], SEARCHED)
         assert_close(sharpe_multipliers(relative, average, years), table["multiplier"], 0.015)
-
-
-METHODS: dict[str, tuple[WeightEstimate, float, float]] = {
-    "w_handcraft_equalSR": (WeightEstimate(equalise_SR=True), TOLERANCE, TOLERANCE),
-    "w_handcraft_SRadj": (WeightEstimate(), SEARCHED, EXACT),
-    "w_shrinkage_.9_.5": (WeightEstimate(method="shrinkage"), SEARCHED, EXACT),
-    "w_one_period_eqvol": (WeightEstimate(method="one_period"), SEARCHED, EXACT),
-    "w_equal_weights": (WeightEstimate(method="equal_weights"), TOLERANCE, TOLERANCE),
-}
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("method", METHODS)
-def test_optimal_weights_equal_the_reference(method: str, solver: Solver) -> None:
-    settings, searched, exact = METHODS[method]
-    for estimates, table in optimisation_cases():
-        ours = optimal_weights(estimates, settings, solver)
-        assert_close(ours, table[method], searched if solver == "slsqp" else exact)
-
-
-def optimisation_cases() -> list[tuple[Estimates, pd.DataFrame]]:
-    long = golden("optimisation/correlation")
-    cases = []
-    for case, table in golden("optimisation/assets").groupby("case"):
-        correlation = Correlation(tuple(table["asset"]), matrix(long[long["case"] == case]).to_numpy())
-        years = table["data_length_weeks"].iloc[0] / (365.25 / 7)
-        cases.append((Estimates(correlation, table["mean"].to_numpy(), table["stdev"].to_numpy(), years), table))
-    return cases
-
-
-def test_first_splits_and_multipliers_of_equal_weights_equal_the_reference() -> None:
-    for estimates, table in optimisation_cases():
-        size = len(table)
-        ours = diversification_multiplier(estimates.correlation.values, np.full(size, 1 / size), 2.5)
-        assert_close(ours, table["div_mult_equal_weights"].iloc[0])
-        if size > 2:
-            assert_same_split(two_clusters(estimates.correlation), table["cluster"], str(table["case"].iloc[0]))
 
 
 # Weights of instruments

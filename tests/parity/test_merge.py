@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from tests.conftest import needs_shared
+from tests.parity.proof import Answers, reads, uses
 from tests.reference.bars import (
     Merge,
     MergeStatus,
@@ -24,22 +24,28 @@ from tests.reference.bars import (
 from tradeflow_core.errors import DataError
 from tradeflow_core.series import cross_rate, daily_volume, hourly_prices, spike_units
 
-pytestmark = needs_shared("golden", "merge")
+INPUTS, OUTPUTS, STATUS, UNITS, CLEANED = (
+    f"reference_cases/merge/{name}"
+    for name in ("inputs", "outputs", "status", "change_in_vol_normalised_units", "cleaning_filters")
+)
+PRICES, VOLUMES = "reference_cases/merge/freq_input", "reference_cases/merge/freq_volume_input"
+MERGED = "reference_cases/merge/freq_merged_hourly_daily"
+SERIES: dict[str, tuple[str, Callable[[pd.Series], pd.Series]]] = {
+    "reference_cases/merge/freq_daily_resample_1B_last": (PRICES, daily_prices),
+    "reference_cases/merge/freq_closing_rows_2300": (PRICES, closing_rows),
+    "reference_cases/merge/freq_hourly": (PRICES, hourly_prices),
+    "reference_cases/merge/freq_daily_volume": (VOLUMES, daily_volume),
+}
 
+TOLERANCE = 1e-9
 COLUMNS = ["FINAL", "HIGH", "LOW", "OPEN", "VOLUME"]
 APPENDING = ("add_rows_spike8", "add_rows_nocheck")
 CHECKED = ("add_rows_spike8", "full_merge_spike8")
 
 
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> Any:
-    return lambda name: pd.read_parquet(shared / "golden" / "merge" / f"{name}.parquet")
-
-
-@pytest.fixture(scope="module")
-def cases(golden: Any) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+def cases_of(answers: Answers) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """Old and new bars by case."""
-    inputs = golden("inputs").set_index("date")
+    inputs = answers.table(INPUTS).set_index("date")
     return {
         case: tuple(rows[rows["which"] == which][COLUMNS] for which in ("old", "new")) for case, rows in inputs.groupby("case")
     }
@@ -71,44 +77,55 @@ def spike_of(merge: Merge) -> pd.Timestamp | None:
     return None if spike is None else spike.date
 
 
-def test_every_merge_gives_the_same_rows_values_and_refusals(golden: Any, cases: dict[str, Any]) -> None:
-    outputs = {key: rows.set_index("date")[COLUMNS] for key, rows in golden("outputs").groupby(["case", "mode"])}
-    compared = 0
-    for row in golden("status").itertuples():
-        key = (row.case, row.mode)
-        if row.result.startswith("raised"):
-            with pytest.raises(DataError):
-                merge_as(row.mode, *cases[row.case])
-        else:
-            merge = merge_as(row.mode, *cases[row.case])
-            refused = row.mode in CHECKED and spike_of(merge) is not None
-            assert refused == (row.result == "SPIKE"), key
-            if not refused:
-                assert merge.result.index.equals(outputs[key].index), key
-                assert len(merge.result) == row.n_rows_out
-                np.testing.assert_allclose(merge.result, outputs[key], rtol=1e-9, err_msg=str(key))
-        compared += 1
-    assert compared == 19 * 5
+@uses(INPUTS)
+@reads(OUTPUTS, STATUS)
+def test_every_merge_gives_the_same_rows_values_and_refusals(answers: Answers) -> None:
+    outputs = {key: rows.set_index("date")[COLUMNS] for key, rows in answers.table(OUTPUTS).groupby(["case", "mode"])}
+    cases, results, rows_out = cases_of(answers), list[str](), list[int]()
+    status = answers.table(STATUS)
+    for case, mode in zip(status["case"], status["mode"], strict=True):
+        try:
+            merge = merge_as(mode, *cases[case])
+        except DataError:
+            results.append("raised")
+            continue
+        spike = mode in CHECKED and spike_of(merge) is not None
+        results.append("SPIKE" if spike else "ok")
+        if not spike:
+            theirs = outputs.pop((case, mode))
+            answers.equal(OUTPUTS, merge.result.index, theirs.index)
+            answers.same(OUTPUTS, merge.result, theirs, TOLERANCE)
+            rows_out.append(len(merge.result))
+    answers.equal(STATUS, results, [result.split()[0].rstrip(":") for result in status["result"]])
+    answers.equal(STATUS, rows_out, status.loc[status["result"] == "ok", "n_rows_out"])
+    assert not outputs
 
 
-def test_appending_reports_the_same_status_join_date_and_first_spike(golden: Any, cases: dict[str, Any]) -> None:
-    for row in golden("status").itertuples():
-        merge = append_only_merge(*cases[row.case])
-        assert merge.status == row.merge_status, row.case
-        assert str(merge.join_date or "No data") == row.date_of_merge_join, row.case
-        assert str(spike_of(merge) or "No spike in data") == row.spike_date_max8, row.case
+@uses(INPUTS)
+@reads(STATUS)
+def test_appending_reports_the_same_status_join_date_and_first_spike(answers: Answers) -> None:
+    cases, status = cases_of(answers), answers.table(STATUS)
+    merges = [append_only_merge(*cases[case]) for case in status["case"]]
+    answers.equal(STATUS, [merge.status for merge in merges], status["merge_status"])
+    answers.equal(STATUS, [str(merge.join_date or "No data") for merge in merges], status["date_of_merge_join"])
+    answers.equal(STATUS, [str(spike_of(merge) or "No spike in data") for merge in merges], status["spike_date_max8"])
 
 
-def test_changes_have_the_same_size_in_average_daily_changes(golden: Any, cases: dict[str, Any]) -> None:
-    units = {case: rows.set_index("date")["units"] for case, rows in golden("change_in_vol_normalised_units").groupby("case")}
-    assert len(units) == len(cases)
-    for case, expected in units.items():
-        ours = spike_units(append_only_merge(*cases[case]).result["FINAL"])
-        assert ours.index.equals(expected.index), case
-        np.testing.assert_allclose(ours, expected, rtol=1e-9, err_msg=case)
+@uses(INPUTS)
+@reads(UNITS)
+def test_changes_have_the_same_size_in_average_daily_changes(answers: Answers) -> None:
+    units = {case: rows.set_index("date")[["units"]] for case, rows in answers.table(UNITS).groupby("case")}
+    for case, bars in cases_of(answers).items():
+        theirs = units.pop(case)
+        ours = spike_units(append_only_merge(*bars).result["FINAL"])
+        answers.equal(UNITS, ours.index, theirs.index)
+        answers.same(UNITS, ours.to_frame("units"), theirs, TOLERANCE)
+    assert not units
 
 
-def test_our_full_merge_loses_none_of_the_rows_that_the_old_one_lost(cases: dict[str, Any]) -> None:
+@uses(INPUTS)
+def test_our_full_merge_loses_none_of_the_rows_that_the_old_one_lost(answers: Answers) -> None:
+    cases = cases_of(answers)
     for case in ("flat_old_price_then_move", "all_new_older_than_old"):
         old, new = cases[case]
         for overwrite in (False, True):
@@ -117,44 +134,47 @@ def test_our_full_merge_loses_none_of_the_rows_that_the_old_one_lost(cases: dict
             assert merge.join_date == new.index[~new.index.isin(old.index)].min(), case
 
 
-def test_cleaning_drops_the_same_rows(golden: Any) -> None:
-    tables = {case: rows.set_index("date")[COLUMNS] for case, rows in golden("cleaning_filters").groupby("case")}
-    bars = tables.pop("input")
+@reads(CLEANED)
+def test_cleaning_drops_the_same_rows(answers: Answers) -> None:
+    tables = {case: rows.set_index("date")[COLUMNS] for case, rows in answers.table(CLEANED).groupby("case")}
+    bars = tables["input"]
     now = bars.index.max() + pd.Timedelta(days=1)
     none = {"ignore_future": False, "ignore_zero_volumes": False, "ignore_zero_prices": False, "ignore_negative_prices": False}
-    assert len(tables) == 3
-    for case, expected in tables.items():
-        switch = {"remove_zero_volumes": "ignore_zero_volumes", "remove_zero_prices": "ignore_zero_prices"}.get(
-            case, "ignore_negative_prices"
-        )
-        pd.testing.assert_frame_equal(clean_bars(bars, now, **{**none, switch: True}), expected)
+    switches: dict[str, dict[str, bool]] = {
+        "input": {},
+        "remove_zero_volumes": {"ignore_zero_volumes": True},
+        "remove_zero_prices": {"ignore_zero_prices": True},
+        "remove_negative_prices": {"ignore_negative_prices": True},
+    }
+    for case, theirs in tables.items():
+        ours = clean_bars(bars, now, **{**none, **switches[case]})
+        answers.equal(CLEANED, ours.index, theirs.index)
+        answers.same(CLEANED, ours, theirs, 0.0)
 
 
-def test_daily_hourly_closing_and_volume_series_are_the_same(golden: Any) -> None:
-    prices = golden("freq_input").set_index("date")["price"]
-    volume = golden("freq_volume_input").set_index("date")["volume"]
-    for name, ours in (
-        ("freq_daily_resample_1B_last", daily_prices(prices)),
-        ("freq_closing_rows_2300", closing_rows(prices)),
-        ("freq_hourly", hourly_prices(prices)),
-        ("freq_daily_volume", daily_volume(volume)),
-    ):
-        expected = golden(name).set_index("date").iloc[:, 0]
-        assert ours.index.equals(expected.index), name
-        np.testing.assert_allclose(ours, expected, rtol=1e-9, err_msg=name)
+@uses(PRICES, VOLUMES)
+@reads(*SERIES)
+def test_daily_hourly_closing_and_volume_series_are_the_same(answers: Answers) -> None:
+    for file, (given, series) in SERIES.items():
+        ours = series(answers.table(given).set_index("date").iloc[:, 0])
+        theirs = answers.table(file).set_index("date").iloc[:, 0]
+        answers.equal(file, ours.index, theirs.index)
+        answers.near(file, ours, theirs, TOLERANCE)
 
 
-def test_merging_frequencies_gives_the_same_table_but_for_one_tie_that_its_unstable_sort_decided(golden: Any) -> None:
-    """The golden call was merge([intraday, daily + 0.01, first five intraday + 1]): later lists win, as daily does here."""
-    prices = golden("freq_input").set_index("date")[["price"]]
-    expected = golden("freq_merged_hourly_daily").set_index("date")["merged"]
+@uses(PRICES)
+@reads(MERGED)
+def test_merging_frequencies_gives_the_same_table_but_for_one_tie_that_its_unstable_sort_decided(answers: Answers) -> None:
+    """The reference was asked for merge([intraday, daily + 0.01, first five intraday + 1]): later lists win, as daily does here."""
+    prices = answers.table(PRICES).set_index("date")[["price"]]
+    theirs = answers.table(MERGED).set_index("date")["merged"]
     closing = prices.index.isin(closing_rows(prices).index)
     intraday, daily = prices[~closing], prices[closing] + 0.01
     ours = merged_table(merged_table(intraday, daily), intraday.head(5) + 1)["price"]
     tie = pd.Timestamp("2024-03-01 16:45")
-    assert ours.index.equals(expected.index)
-    assert ours[tie] != expected[tie]
-    np.testing.assert_allclose(ours.drop(tie), expected.drop(tie), rtol=1e-9)
+    answers.equal(MERGED, ours.index, theirs.index)
+    assert ours[tie] != theirs[tie]
+    answers.near(MERGED, ours.drop(tie), theirs.drop(tie), TOLERANCE)
 
 
 @needs_shared("golden", "system_a")

@@ -40,7 +40,7 @@ def risk(market: MarketRisk) -> PortfolioRisk:
     weights = portfolio_weights(positions.to_numpy(), market.contract_values)
     volatilities = market.volatilities
     shocked = shocked_volatilities(volatilities, backfilled=True)
-    return portfolio_risk(market.days, weights, volatilities, shocked, market.correlations(), lone_asset=False)
+    return portfolio_risk(market.days, weights, volatilities, shocked=shocked, correlations=market.correlations(), lone_asset=False)
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import needs_shared
+from tests.parity.prices_alike import by, rules
 from tests.reference.multiple import forward_fill_across_rolls, roll_step, update_adjusted, update_multiple
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.series import (
-    approximate_roll_calendar,
     back_adjust,
     back_out_calendar,
     back_out_events,
@@ -40,21 +40,6 @@ CONTRADICTING |= {"US-DISCRETE", "US-HEALTH"}
 @pytest.fixture(scope="module")
 def golden(shared: Path) -> Any:
     return lambda name: pd.read_parquet(shared / "golden" / "prices" / f"{name}.parquet")
-
-
-def by(frame: pd.DataFrame, *keys: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Each part of a golden file with its key, indexed by date where it has one."""
-    for key, rows in frame.groupby(list(keys), sort=False):
-        part = rows.drop(columns=list(keys))
-        yield (key[0] if len(keys) == 1 else key), part if "contract" in part else part.set_index("date")
-
-
-def rule_of(row: Any) -> RollRule:
-    return RollRule(row.hold_rollcycle, row.priced_rollcycle, row.roll_offset_day, row.carry_offset, row.approx_expiry_offset)
-
-
-def rules(frame: pd.DataFrame, key: str) -> dict[str, RollRule]:
-    return {row[key]: rule_of(row) for _, row in frame.iterrows()}
 
 
 def same_numbers(ours: Any, theirs: Any, where: object) -> None:
@@ -163,21 +148,6 @@ def test_multiple_prices_follow_from_contract_prices_and_a_calendar(golden: Any)
         multiple = build_multiple_prices(prices, calendars[instrument])
         same_multiple_prices(multiple, expected.pop(instrument), instrument)
     assert not expected
-
-
-def test_synthetic_chains_with_gaps_and_overlaps_come_out_alike_at_every_stage(golden: Any) -> None:
-    rule = rules(golden("synthetic_roll_parameters"), "case")
-    calendars = dict(by(golden("synthetic_roll_calendars_output"), "case"))
-    multiples = dict(by(golden("synthetic_multiple_prices_output"), "case"))
-    adjusteds = dict(by(golden("synthetic_adjusted_output"), "case"))
-    for case, prices in by(golden("synthetic_contract_prices_input"), "case"):
-        same_calendar(approximate_roll_calendar(prices, rule[case]), calendars[f"{case}__approx"], case)
-        calendar = build_roll_calendar(prices, rule[case])
-        same_calendar(calendar, calendars[case], case)
-        multiple = build_multiple_prices(prices, calendar)
-        same_multiple_prices(multiple, multiples[case], case)
-        same_series(back_adjust(multiple), adjusteds[case]["price"], case)
-    assert len(adjusteds) == 6
 
 
 def test_daily_updates_extend_multiple_and_adjusted_prices_as_they_did(golden: Any) -> None:

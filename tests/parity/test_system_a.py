@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,12 @@ import pytest
 import yaml
 
 from tests.conftest import SHARED, needs_shared
+from tests.parity.figures import GOLDEN, TOLERANCE, assert_same, read as read_golden
 from tradeflow_core.strategy import Backtest, BacktestData, StrategyConfig, load_strategy, run_backtest, strategy_from_dict
 from tradeflow_core.strategy.common.grouping import grouped_weights
 
 pytestmark = needs_shared("golden", "system_a")
 
-TOLERANCE = 1e-8
 Reader = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -90,7 +89,7 @@ def data() -> BacktestData:
 
 @pytest.fixture(scope="module")
 def config() -> StrategyConfig:
-    return load_strategy(SHARED / "golden" / "system_a" / "futuresconfig.yaml")
+    return load_strategy(GOLDEN / "system_a" / "futuresconfig.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +98,12 @@ def backtest(config: StrategyConfig, data: BacktestData) -> Backtest:
 
 
 def golden(name: str, read: Reader, folder: str = "system_a") -> pd.DataFrame:
-    path: Path = SHARED / "golden" / folder / f"{name}.parquet"
-    table = read(pd.read_parquet(path))
-    return table.drop(columns="net_percent", errors="ignore")
+    return read(read_golden(folder, name)).drop(columns="net_percent", errors="ignore")
 
 
 def assert_equal(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
-    """Same columns, same missing values on all dates of both, same figures to the tolerance."""
-    ours = ours[theirs.columns]
-    dates = ours.index.union(theirs.index)
-    got, wanted = ours.reindex(dates).to_numpy(dtype=float), theirs.reindex(dates).to_numpy(dtype=float)
-    missing = np.isnan(got) != np.isnan(wanted)
-    assert not missing.any(), f"{missing.sum()} missing values differ, first at {dates[np.argwhere(missing)[0][0]]}"
-    floor = 1e-6 * np.nan_to_num(np.abs(wanted)).max(axis=0)
-    error = np.nan_to_num(np.abs(got - wanted) / np.maximum(np.abs(wanted), np.where(floor > 0, floor, 1.0)))
-    worst = error.max()
-    row = int(error.argmax()) // error.shape[1]
-    assert worst <= TOLERANCE, f"off by {worst:.2g} at {dates[row]}"
+    """Same columns, same missing values on all dates of both, same figures."""
+    assert_same(ours, theirs, all_dates=True)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -128,7 +116,7 @@ def test_a_stage_equals_the_reference(stage: str, backtest: Backtest) -> None:
 
 
 def test_the_fixed_scalars_are_those_of_the_rules(backtest: Backtest) -> None:
-    table = pd.read_parquet(SHARED / "golden" / "system_a" / "forecast_scalar_fixed.parquet")
+    table = read_golden("system_a", "forecast_scalar_fixed")
     last = backtest.stage("forecast_scalar").ffill().iloc[-1]
     wanted = table.set_index(["instrument", "rule"])["scalar"]
     np.testing.assert_allclose(last[wanted.index], wanted, rtol=1e-12)
@@ -213,20 +201,19 @@ FIXED_VARIANTS = ("v4_fixed_forms", "v6_equal_nofw")
 
 @pytest.mark.parametrize("variant", FIXED_VARIANTS)
 def test_other_forms_of_fixed_weights_equal_the_reference(variant: str, data: BacktestData) -> None:
-    folder = SHARED / "golden" / "more"
-    settings = yaml.safe_load((folder / "variants.yaml").read_text())[variant]
+    settings = yaml.safe_load((GOLDEN / "more" / "variants.yaml").read_text())[variant]
     backtest = run_backtest(strategy_from_dict(settings, variant), data)
-    capped = pd.read_parquet(folder / f"{variant}_forecasts_capped_tail400.parquet")
+    capped = read_golden("more", f"{variant}_forecasts_capped_tail400")
     dates = pd.DatetimeIndex(capped["date"].unique())
     ours = backtest.stage("capped_forecast")
     theirs = by_rule(capped)
     assert_equal(ours[ours.index.isin(dates)][list(theirs.columns)].where(theirs.notna()), theirs)
-    combined = pd.read_parquet(folder / f"{variant}_combined_forecast.parquet")
+    combined = read_golden("more", f"{variant}_combined_forecast")
     assert_equal(backtest.stage("combined_forecast"), combined.pivot(index="date", columns="instrument", values="forecast"))
 
 
 def test_weights_from_a_tree_of_groups_equal_the_reference() -> None:
-    table = pd.read_parquet(SHARED / "golden" / "more_positions" / "autogroup_weights.parquet")
+    table = read_golden("more_positions", "autogroup_weights")
     for _, wanted in table.groupby(["config_json", "excluded_json"]):
         tree, excluded = json.loads(wanted["config_json"].iloc[0]), json.loads(wanted["excluded_json"].iloc[0])
         weights = grouped_weights({"auto_weight_from_grouping": tree}, frozenset(excluded))
@@ -234,6 +221,6 @@ def test_weights_from_a_tree_of_groups_equal_the_reference() -> None:
 
 
 def test_instrument_turnovers_equal_the_reference(backtest: Backtest) -> None:
-    table = pd.read_parquet(SHARED / "golden" / "system_a" / "turnovers.parquet").set_index("instrument")
+    table = read_golden("system_a", "turnovers").set_index("instrument")
     ours = backtest.accounts.turnovers[table.index]
     np.testing.assert_allclose(ours, table["instrument_turnover"], rtol=TOLERANCE)

@@ -60,12 +60,12 @@ def without_rows(data: BacktestData, code: str, rows: slice) -> BacktestData:
     tables, adjusted = dict(data.multiple_prices), dict(data.adjusted_prices)
     gone = tables[code].index[rows]
     tables[code], adjusted[code] = tables[code].drop(gone), adjusted[code].drop(gone)
-    return BacktestData.from_frames(tables, data.fx, data.instruments, adjusted)
+    return BacktestData.from_frames(tables, data.fx, data.instruments, adjusted_prices=adjusted)
 
 
 def with_facts(data: BacktestData, facts: Mapping[str, Instrument]) -> BacktestData:
     """The data with other facts of some instruments."""
-    return BacktestData.from_frames(data.multiple_prices, data.fx, {**data.instruments, **facts}, dict(data.adjusted_prices))
+    return BacktestData.from_frames(data.multiple_prices, data.fx, {**data.instruments, **facts}, adjusted_prices=dict(data.adjusted_prices))
 
 
 def copies(codes: str, days: int = 1100) -> BacktestData:

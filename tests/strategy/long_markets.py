@@ -109,4 +109,4 @@ def known_at(data: BacktestData, moment: pd.Timestamp, codes: list[str] | None =
 
     rates = {pair: rate[rate.index < moment] for pair, rate in data.fx.items()}
     adjusted = None if codes is None else before(data.adjusted_prices)
-    return BacktestData.from_frames(before(data.multiple_prices), rates, data.instruments, adjusted)
+    return BacktestData.from_frames(before(data.multiple_prices), rates, data.instruments, adjusted_prices=adjusted)

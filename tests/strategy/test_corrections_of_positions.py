@@ -255,7 +255,7 @@ def test_a_lone_rule_earns_in_the_portfolio_what_it_earns_by_itself() -> None:
 @shows("statistics")
 def test_a_loss_at_the_start_is_a_drawdown_and_steady_losses_are_risk(plain: BacktestData) -> None:
     steady = AccountCurve.of_returns(pd.Series([-1.0, -1.0, 3.0, -1.0], pd.bdate_range("2020-01-06", periods=4)), 100.0)
-    reference, corrected = (statistics(steady.returns(), mode) for mode in (False, True))
+    reference, corrected = (statistics(steady.returns(), corrected=mode) for mode in (False, True))
     assert (reference["worst_drawdown"], corrected["worst_drawdown"]) == (-1.0, -2.0)
     assert not np.isfinite(reference["sortino"]) and corrected["sortino"] == 0.0
     both = pair("statistics", plain)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pandas as pd
 import pytest
 
 from benchmarks.corrections import ALL, BEGIN, END, REFERENCE, Effect, Outcome, table, written
@@ -37,6 +36,8 @@ def test_figures_replace_what_is_between_the_markers() -> None:
 
 
 def test_a_correction_without_effect_is_named_below_the_table() -> None:
+    import pandas as pd
+
     nothing = pd.DataFrame()
     before, after = Outcome(nothing, nothing, 1.0, 0.9, 10.0), Outcome(nothing, nothing, 1.1, 1.0, 11.0)
     rows = [

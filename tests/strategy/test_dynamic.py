@@ -94,7 +94,7 @@ def objective(given: Problem, weights: np.ndarray, valid: np.ndarray) -> float:
 @settings(max_examples=200, deadline=None)
 @given(problems, st.booleans())
 def test_the_search_never_ends_worse_than_it_starts(given: Problem, corrected: bool) -> None:
-    result = optimise(given if corrected else replace(given, cost=np.nan_to_num(given.cost)), corrected)
+    result = optimise(given if corrected else replace(given, cost=np.nan_to_num(given.cost)), corrected=corrected)
     if result.outcome is Outcome.OPTIMISED:
         ends = (objective(given, weights[result.valid], result.valid) for weights in (result.greedy, result.start))
         assert next(ends) <= next(ends) + 1e-12
@@ -129,7 +129,7 @@ def plain_search(given: Problem, result: Optimised, corrected: bool) -> np.ndarr
 @given(problems, st.booleans())
 def test_the_quick_search_ends_where_the_plain_one_ends(given: Problem, corrected: bool) -> None:
     given = given if corrected else replace(given, cost=np.nan_to_num(given.cost))
-    result = optimise(given, corrected)
+    result = optimise(given, corrected=corrected)
     if not np.isnan(result.greedy).all():
         np.testing.assert_allclose(result.greedy[result.valid], plain_search(given, result, corrected), atol=1e-9)
 
@@ -155,7 +155,7 @@ def twins(seed: int, pairs: int) -> Problem:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
 def test_of_equal_steps_the_first_is_taken(seed: int, pairs: int, corrected: bool) -> None:
     given = twins(seed, pairs)
-    result = optimise(given, corrected)
+    result = optimise(given, corrected=corrected)
     if not np.isnan(result.greedy).all():
         np.testing.assert_allclose(result.greedy, plain_search(given, result, corrected), atol=1e-9)
 
@@ -291,11 +291,11 @@ def history(seed: int, dates: int) -> tuple[OptimiserInputs, list[np.ndarray]]:
 @given(st.integers(0, 2**31), st.booleans())
 def test_each_date_starts_from_the_positions_of_the_date_before(seed: int, corrected: bool) -> None:
     inputs, covariances = history(seed, 6)
-    result = optimise_over_time(inputs, iter(covariances), corrected)
+    result = optimise_over_time(inputs, iter(covariances), corrected=corrected)
     held = np.zeros(5)
     for row, covariance in enumerate(covariances):
         figures = (inputs.optimal[row], inputs.value[row], covariance, inputs.cost[row], held, inputs.constraints)
-        day = optimise(Problem(inputs.names, *figures, inputs.shadow_cost, inputs.tracking_error_buffer), corrected)
+        day = optimise(Problem(inputs.names, *figures, inputs.shadow_cost, inputs.tracking_error_buffer), corrected=corrected)
         assert (result.positions[row] == day.positions).all()
         assert result.failures.get(row, "") == day.failure
         held = day.positions.astype(float)

@@ -78,7 +78,7 @@ def desk(night: Path, tmp_path: Path) -> Iterator[Desk]:
 
 
 def make_orders(desk: Desk) -> pd.DataFrame:
-    return generate_orders(desk, NAME, latest_optimal(desk, NAME), desk.business_day()).set_index("instrument")
+    return generate_orders(desk, NAME, latest_optimal(desk, NAME), day=desk.business_day()).table.set_index("instrument")
 
 
 def put_positions(desk: Desk, **held: int) -> None:
@@ -164,7 +164,7 @@ def test_orders_of_a_second_run_on_the_same_day_with_the_fills_of_the_first_are_
 
 def test_a_decision_whose_orders_were_never_made_is_carried_out_the_next_time(desk: Desk) -> None:
     """As it is for whoever is killed after the decision was stored and before the transaction of the orders was durable."""
-    decided = preview_orders(desk, NAME, latest_optimal(desk, NAME)).optimal
+    decided = preview_orders(desk, NAME, latest_optimal(desk, NAME)).optimised
     store_optimal(desk, NAME, decided)
     decisions = make_orders(desk)
     assert (decisions["quantity"] == decided["optimised_position"]).all() and (decisions["quantity"] != 0).any()
@@ -228,7 +228,7 @@ def test_an_instrument_without_volatility_is_left_alone_and_the_reason_is_shown(
     covariance.to_parquet(path)
     optimal = latest_optimal(desk, NAME)
     optimal.loc[code, "annual_volatility"] = np.nan
-    decisions = generate_orders(desk, NAME, optimal, desk.business_day()).set_index("instrument")
+    decisions = generate_orders(desk, NAME, optimal, day=desk.business_day()).table.set_index("instrument")
     assert decisions.loc[code, "quantity"] == 0
     assert decisions.loc[code, "reason"] == "left alone: no volatility is known"
     assert (decisions["quantity"] != 0).any()
@@ -250,7 +250,7 @@ def test_positions_are_not_optimised_with_the_covariance_of_another_run(desk: De
     desk.clock.advance_to(desk.home.at(desk.business_day(), desk.settings.day.session_end))
     save_run(desk, run_strategy(desk, NAME), desk.business_day())
     with pytest.raises(StateError, match="not those of the run that is kept"):
-        generate_orders(desk, NAME, optimal, desk.business_day())
+        generate_orders(desk, NAME, optimal, day=desk.business_day())
     make_orders(desk)
 
 

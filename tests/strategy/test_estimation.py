@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from tests.strategy.returns import daily_pandl, same, weekly
 from tradeflow_core.errors import DataError
-from tradeflow_core.strategy.config.compat import ALL, REFERENCE, Correction
+from tradeflow_core.strategy.config.compat import ALL, REFERENCE, Correction, Corrections
 from tradeflow_core.strategy.config.estimates import CorrelationEstimate, MomentEstimate, WeightEstimate
 from tradeflow_core.strategy.estimation import (
     FitPeriod,
+    SharedReturns,
     Stacked,
     cleaned_weights,
     correlations,
@@ -28,7 +29,7 @@ from tradeflow_core.strategy.estimation import (
     stack,
     sums,
     weight_periods,
-    weights_by_member,
+    weights_of,
     with_cost_weights,
     without_zeros,
 )
@@ -92,7 +93,7 @@ def test_one_pass_over_the_rows_gives_the_correlations_of_the_definition(
     data = stack(tables, by_key=True)
     periods = fit_periods(data.first, data.last, method, rollyears=2, interval=interval, corrections=CALENDAR)
     span = RAW.ew_lookback * frames
-    for place, (period, found) in enumerate(correlations(data, periods, RAW, CORRECTED)):
+    for place, (period, found) in enumerate(correlations(data, periods, RAW, corrections=CORRECTED)):
         symmetric_and_bounded(found.values)
         if not period.no_data and place % 9 == 1:
             wanted = direct_correlation(window(data, period, method == "rolling"), 1 - 2 / (span + 1), RAW.min_periods * frames)
@@ -113,7 +114,7 @@ def test_a_long_rolling_window_of_weeks_slides_to_the_correlations_of_the_defini
     data = stack([table])
     periods = fit_periods(data.first, data.last, "rolling", rollyears=4, interval="W", corrections=CALENDAR)
     settings_of_half_a_year = changed(RAW, ew_lookback=25)
-    for period, found in list(correlations(data, periods, settings_of_half_a_year, CORRECTED))[1::40]:
+    for period, found in list(correlations(data, periods, settings_of_half_a_year, corrections=CORRECTED))[1::40]:
         same(found.values, direct_correlation(window(data, period, True), 1 - 2 / 26, 3), 1e-9)
 
 
@@ -172,7 +173,7 @@ def test_means_and_deviations_equal_those_of_pandas_at_the_last_row_before_the_f
     data = stack([weekly(seed + place, 200, 3, gaps) for place in range(frames)])
     periods = fit_periods(data.first, data.last)
     how = MomentEstimate(ew_lookback=40, min_periods=5)
-    mean, deviation = means_and_deviations(data, periods, how, changed(how, min_periods=8))
+    mean, deviation = means_and_deviations(data, periods, how, deviation=changed(how, min_periods=8))
     weighted = pd.DataFrame(data.values).ewm(span=40 * frames, min_periods=5 * frames)
     for place, period in enumerate(periods):
         if period.no_data:
@@ -190,10 +191,10 @@ def test_plain_moments_and_corrected_rolling_ones_read_their_window_only() -> No
     plain = MomentEstimate(using_exponent=False, min_periods=2)
     exponential = MomentEstimate(ew_lookback=20, min_periods=2)
     last = window(data, periods[-1], True)
-    mean, deviation = means_and_deviations(data, periods, plain, plain, CORRECTED)
+    mean, deviation = means_and_deviations(data, periods, plain, deviation=plain, corrections=CORRECTED)
     same(mean[-1], last.mean(axis=0))
     same(deviation[-1], last.std(axis=0))
-    mean, deviation = means_and_deviations(data, periods, exponential, exponential, CORRECTED)
+    mean, deviation = means_and_deviations(data, periods, exponential, deviation=exponential, corrections=CORRECTED)
     same(mean[-1], pd.DataFrame(last).ewm(span=20).mean().iloc[-1])
     same(deviation[-1], pd.DataFrame(last).ewm(span=20).std().iloc[-1])
 
@@ -202,7 +203,7 @@ def test_an_asset_that_never_moves_has_no_risk_at_all() -> None:
     table = weekly(5, 200, 2, 0.0)
     table["c1"] = 0.1
     data = stack([table])
-    _, deviation = means_and_deviations(data, fit_periods(data.first, data.last), MomentEstimate(), MomentEstimate())
+    _, deviation = means_and_deviations(data, fit_periods(data.first, data.last), MomentEstimate(), deviation=MomentEstimate())
     assert deviation[-1, 1] == 0.0
 
 
@@ -284,7 +285,7 @@ def test_pooled_data_count_as_many_years_as_there_are_tables_unless_corrected() 
     periods = weight_periods(data, WEIGHTS)
     years = []
     for corrections in (REFERENCE, frozenset({Correction.CALENDAR_LENGTH})):
-        known = list(period_estimates(data, periods, WEIGHTS, corrections))[1:]
+        known = list(period_estimates(data, periods, WEIGHTS, corrections=corrections))[1:]
         years.append(np.array([fitted.estimates.years for fitted in known]))
     counted, corrected = years
     same(counted / corrected, np.full(len(counted), 3.0), 0.1)
@@ -306,6 +307,17 @@ def test_dear_assets_lose_weight_to_cheap_ones() -> None:
     assert moved.iloc[1].isna().all()
 
 
+def weights_by_member(
+    gross: Stacked, units: Stacked, cost_sharpe: pd.DataFrame, corrections: Corrections = REFERENCE
+) -> dict[str, pd.DataFrame]:
+    """The weights of each member, from shared gross returns and its own costs (members x columns, a year, negative)."""
+    shared = SharedReturns.of(gross, units, WEIGHTS, corrections=corrections)
+    return {
+        str(member): weights_of(shared.estimates(costs.to_numpy(float)), gross.columns, WEIGHTS, corrections=corrections)
+        for member, costs in cost_sharpe[list(gross.columns)].iterrows()
+    }
+
+
 @given(seed=seeds, corrected=st.booleans(), missing=st.booleans())
 @settings(max_examples=8, deadline=None)
 def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed: int, corrected: bool, missing: bool) -> None:
@@ -317,7 +329,7 @@ def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed:
         return stack([sums(table, "W", missing_stays_missing=missing) for table in tables])
 
     shared = weights_by_member(
-        stacked([without_zeros(table) for table in gross]), stacked(list(map(cost_units, gross))), costs, WEIGHTS, corrections
+        stacked([without_zeros(table) for table in gross]), stacked(list(map(cost_units, gross))), costs, corrections
     )
     for member in costs.index:
         alone = estimated_weights(stacked([net_returns(table, costs.loc[member]) for table in gross]), WEIGHTS, corrections)
@@ -327,4 +339,4 @@ def test_one_pass_for_many_cost_levels_gives_the_weights_of_each_by_itself(seed:
 def test_cost_units_of_other_rows_than_gross_are_refused() -> None:
     gross, units = stack([weekly(1, 300, 2)]), stack([weekly(1, 299, 2)])
     with pytest.raises(DataError, match="same rows"):
-        weights_by_member(gross, units, pd.DataFrame(-0.1, index=["one"], columns=list(gross.columns)), WEIGHTS)
+        weights_by_member(gross, units, pd.DataFrame(-0.1, index=["one"], columns=list(gross.columns)))

@@ -142,7 +142,7 @@ def test_a_sharpe_ratio_counts_the_more_the_longer_it_was_observed() -> None:
 
 
 def test_weights_adjusted_for_sharpe_sum_to_one_and_favour_the_better() -> None:
-    weights = adjusted_for_sharpe(np.array([0.5, np.nan, 0.5]), np.array([0.2, 9.0, 0.8]), 0.2, 30.0)
+    weights = adjusted_for_sharpe(np.array([0.5, np.nan, 0.5]), np.array([0.2, 9.0, 0.8]), 0.2, years=30.0)
     assert np.isnan(weights[1]) and np.nansum(weights) == pytest.approx(1.0) and weights[2] > weights[0]
 
 
@@ -180,7 +180,7 @@ def test_a_period_that_starts_microseconds_after_midnight_holds_from_the_next_da
     start = days[1] + pd.Timedelta(microseconds=5)
     weights = pd.DataFrame(0.5, index=days, columns=["a", "b"])
     raw = multiplier_over_time(
-        [(FitPeriod(days[0], start, start, days[2]), Correlation(("a", "b"), np.eye(2)))], weights, 2.5, 1.0
+        [(FitPeriod(days[0], start, start, days[2]), Correlation(("a", "b"), np.eye(2)))], weights, 2.5, ewma_span=1.0
     )
     same(raw, [1.0, 1.0, np.sqrt(2)])
 
@@ -192,4 +192,4 @@ def test_many_pairs_are_searched_at_once_as_each_would_be_alone(seed: int, corre
     means = 0.075 + 0.15 * np.random.default_rng(seed).normal(0.0, 0.6, 8) + spread
     covariance = 0.15**2 * np.array([[1.0, correlation], [correlation, 1.0]])
     alone = [max_sharpe_weights(np.array([mean, 0.075]), covariance, "slsqp")[0] for mean in means]
-    np.testing.assert_allclose(searched_first_weights(means, 0.075, 0.15, correlation), alone, atol=2e-5)
+    np.testing.assert_allclose(searched_first_weights(means, 0.075, 0.15, correlation=correlation), alone, atol=2e-5)

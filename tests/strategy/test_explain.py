@@ -73,7 +73,7 @@ class Book:
 
     def save(self, days: Any = 700, **changes: Any) -> None:
         config = load_strategy(packaged_strategies()["static_trend_carry"], changes)
-        save_day(self.store, run_backtest(config, up_to(self.data, days)), "mine", DAY + timedelta(days=self.count), NOON)
+        save_day(self.store, run_backtest(config, up_to(self.data, days)), "mine", day=DAY + timedelta(days=self.count), time=NOON)
         self.count += 1
 
     def explained(self) -> Explanation:

@@ -51,7 +51,7 @@ def backtest() -> Backtest:
 def kept(backtest: Backtest, tmp_path_factory: pytest.TempPathFactory) -> SavedRun:
     """That backtest saved as the run of a day and opened again."""
     store = Store(str(tmp_path_factory.mktemp("store")))
-    save_day(store, backtest, "mine", DAY, NOON)
+    save_day(store, backtest, "mine", day=DAY, time=NOON)
     return open_run(store, "mine")
 
 
@@ -108,7 +108,7 @@ def test_days_and_strategies_without_a_run_are_named_with_the_nearest(backtest: 
     with pytest.raises(ConfigError, match="no run of strategy mine is kept; `tradeflow day` makes the first one"):
         open_run(store, "mine")
     for days in (0, 3):
-        save_day(store, backtest, "mine", DAY + timedelta(days=days), NOON)
+        save_day(store, backtest, "mine", day=DAY + timedelta(days=days), time=NOON)
     assert saved_strategies(store) == ["mine"] and saved_days(store, "mine") == [DAY, DAY + timedelta(days=3)]
     with pytest.raises(ConfigError, match=r"no run of strategy mne is kept \(nearest: mine\)"):
         open_run(store, "mne")
@@ -118,9 +118,9 @@ def test_days_and_strategies_without_a_run_are_named_with_the_nearest(backtest: 
 
 def test_another_run_of_the_same_day_takes_the_place_of_the_first(backtest: Backtest, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    save_day(store, backtest, "mine", DAY, NOON)
+    save_day(store, backtest, "mine", day=DAY, time=NOON)
     first = open_run(store, "mine")
-    save_day(store, backtest, "mine", DAY, NOON + timedelta(hours=1))
+    save_day(store, backtest, "mine", day=DAY, time=NOON + timedelta(hours=1))
     assert open_run(store, "mine").manifest.time == NOON + timedelta(hours=1)
     assert len(list((tmp_path / "backtests" / "mine" / DAY.isoformat()).iterdir())) == 2
     with pytest.raises(StateError, match="was replaced or pruned meanwhile"):
@@ -130,7 +130,7 @@ def test_another_run_of_the_same_day_takes_the_place_of_the_first(backtest: Back
 def test_runs_older_than_the_retention_are_pruned(backtest: Backtest, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for days in (0, 10, 30, 31):
-        save_day(store, backtest, "mine", DAY + timedelta(days=days), NOON)
+        save_day(store, backtest, "mine", day=DAY + timedelta(days=days), time=NOON)
     prune(store, "mine", DAY + timedelta(days=31), keep_days=21)
     assert saved_days(store, "mine") == [DAY + timedelta(days=days) for days in (10, 30, 31)]
     assert not (tmp_path / "backtests" / "mine" / DAY.isoformat()).exists()
@@ -139,8 +139,8 @@ def test_runs_older_than_the_retention_are_pruned(backtest: Backtest, tmp_path: 
 def test_runs_are_kept_in_an_object_store_too(backtest: Backtest) -> None:
     store = Store("memory://tradeflow-runs")
     for _ in range(2):
-        save_day(store, backtest, "mine", DAY, NOON)
-    save_day(store, backtest, "mine", DAY + timedelta(days=40), NOON)
+        save_day(store, backtest, "mine", day=DAY, time=NOON)
+    save_day(store, backtest, "mine", day=DAY + timedelta(days=40), time=NOON)
     prune(store, "mine", DAY + timedelta(days=40), keep_days=30)
     assert saved_days(store, "mine") == [DAY + timedelta(days=40)]
     run = open_run(store, "mine")
@@ -150,7 +150,7 @@ def test_runs_are_kept_in_an_object_store_too(backtest: Backtest) -> None:
 def test_a_research_run_keeps_every_day(backtest: Backtest, tmp_path: Path) -> None:
     from upath import UPath
 
-    save_folder(UPath(tmp_path / "out"), backtest, "mine", NOON)
+    save_folder(UPath(tmp_path / "out"), backtest, "mine", time=NOON)
     run = SavedRun.open(UPath(tmp_path / "out"))
     assert run.manifest.day is None
     for stage in ("notional_position", "capped_forecast", "portfolio_pandl"):
@@ -189,17 +189,17 @@ while status:
     step += 1
     store = Store({folder!r} + f"/{{step}}")
     if step % 2:
-        save_day(store, old, "mine", day, time)
+        save_day(store, old, "mine", day=day, time=time)
     child = os.fork()
     if not child:
         die_at(step)
-        save_day(store, new, "mine", day, time)
+        save_day(store, new, "mine", day=day, time=time)
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     runs = [open_run(store, "mine", each) for each in saved_days(store, "mine")]
     seen = [[run.manifest.capital, float(run.stage("notional_position")["A"].iloc[-1])] for run in runs]
     whole = [all(len(run.stage(stage)) for stage in run.manifest.stages) for run in runs]
-    save_day(store, new, "mine", day, time)
+    save_day(store, new, "mine", day=day, time=time)
     files = sorted(os.listdir({folder!r} + f"/{{step}}/backtests/mine/2012-09-10"))
     print(json.dumps([bool(step % 2), status, seen, whole, len(files)]), flush=True)
 """

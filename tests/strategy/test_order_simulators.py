@@ -10,8 +10,9 @@ from hypothesis import given, strategies as st
 from tests.strategy.markets import instrument, market, multiple_prices
 from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
-from tradeflow_core.strategy.results.order_simulators import hourly_closes, simulated_curve, simulated_curves, trade
+from tradeflow_core.strategy.results.order_simulators import simulated_curve, simulated_curves, trade
 
 HOURS = (9, 12, 15, 23)
 
@@ -54,7 +55,7 @@ def test_a_limit_order_to_sell_waits_for_a_rise() -> None:
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(90, 110)), min_size=2, max_size=60))
 def test_nobody_holds_more_than_was_wanted_so_far(limit_orders: bool, rows: list[tuple[float, int]]) -> None:
     wanted, price = series([row[0] for row in rows]), series([row[1] for row in rows])
-    done = trade(wanted, price, limit_orders)
+    done = trade(wanted, price, limit_orders=limit_orders)
     seen = wanted.round().shift(1).fillna(0.0)
     assert (done.position <= seen.cummax().clip(lower=0)).all()
     assert (done.position >= seen.cummin().clip(upper=0)).all()
@@ -84,7 +85,7 @@ def test_a_limit_fill_pays_no_spread_but_misses_trades(backtest: Backtest) -> No
 
 def test_what_a_limit_fill_makes_counts_from_its_price(backtest: Backtest) -> None:
     """Fills, marked at the last price, are worth what the account has made."""
-    price = hourly_closes(backtest.raw_data.adjusted["A"])
+    price = backtest.raw_data.hourly_price["A"]
     wanted = backtest.stage("notional_position")["A"].dropna()
     done = trade(wanted.set_axis(wanted.index + pd.Timedelta(days=1)), price, limit_orders=True)
     marked = (done.fills["quantity"] * (price.iloc[-1] - done.fills["price"])).sum() * 50.0
@@ -106,7 +107,7 @@ def test_hourly_orders_follow_a_close_on_the_next_day_only(backtest: Backtest) -
 
 def test_hours_are_stamped_at_their_start_and_closes_left_out() -> None:
     stamps = pd.to_datetime(["2020-01-02 09:05", "2020-01-02 09:50", "2020-01-02 10:00", "2020-01-02 23:00"])
-    hours = hourly_closes(pd.Series([1.0, 2.0, 3.0, 4.0], index=stamps))
+    hours = hourly_prices(pd.Series([1.0, 2.0, 3.0, 4.0], index=stamps))
     assert hours.to_dict() == {pd.Timestamp("2020-01-02 09:00"): 2.0, pd.Timestamp("2020-01-02 10:00"): 3.0}
 
 

@@ -34,7 +34,7 @@ def until(data: BacktestData, day: pd.Timestamp) -> BacktestData:
     tables = {code: table[table.index < day] for code, table in data.multiple_prices.items()}
     adjusted = {code: series[series.index < day] for code, series in data.adjusted_prices.items()}
     return BacktestData.from_frames(
-        tables, {pair: rate[rate.index < day] for pair, rate in data.fx.items()}, data.instruments, adjusted
+        tables, {pair: rate[rate.index < day] for pair, rate in data.fx.items()}, data.instruments, adjusted_prices=adjusted
     )
 
 
@@ -106,7 +106,7 @@ def test_a_market_without_history_has_no_forecasts_and_does_not_disturb_the_othe
     another_class = {**plain.instruments, "C": replace(plain.instruments["C"], asset_class="Bond")}
     changed = change(plain.multiple_prices["C"])
     odd = BacktestData.from_frames(
-        {**plain.multiple_prices, "C": changed}, plain.fx, another_class, {**plain.adjusted_prices, "C": changed["PRICE"]}
+        {**plain.multiple_prices, "C": changed}, plain.fx, another_class, adjusted_prices={**plain.adjusted_prices, "C": changed["PRICE"]}
     )
     backtest, whole = strategy(odd, compat), strategy(replace(plain, instruments=another_class), compat)
     for rule in ("carry", "relative_carry"):

@@ -49,7 +49,7 @@ def matrix_of(day: pd.Timestamp, matrices: list[tuple[pd.Timestamp, np.ndarray]]
 @given(seeds)
 def test_risk_is_that_of_the_instruments_known_each_day(seed: int) -> None:
     weights, volatilities, matrices = market(seed)
-    risk = portfolio_risk(DAYS, weights, volatilities, 2 * volatilities, iter(matrices), lone_asset=False)
+    risk = portfolio_risk(DAYS, weights, volatilities, shocked=2 * volatilities, correlations=iter(matrices), lone_asset=False)
     for row, day in enumerate(DAYS):
         matrix = matrix_of(day, matrices)
         known = ~np.isnan(weights[row] * volatilities[row] * matrix.diagonal())
@@ -63,8 +63,8 @@ def test_risk_is_that_of_the_instruments_known_each_day(seed: int) -> None:
 def test_positions_times_the_scalar_are_within_every_limit(seed: int) -> None:
     weights, volatilities, matrices = market(seed)
     limits = RiskLimits(normal=0.3, shocked=0.8, sum_abs=0.6, leverage=2.5)
-    scalar = risk_scalar(portfolio_risk(DAYS, weights, volatilities, 3 * volatilities, matrices, lone_asset=True), limits)
-    scaled = portfolio_risk(DAYS, weights * scalar[:, None], volatilities, 3 * volatilities, matrices, lone_asset=True)
+    scalar = risk_scalar(portfolio_risk(DAYS, weights, volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True), limits)
+    scaled = portfolio_risk(DAYS, weights * scalar[:, None], volatilities, shocked=3 * volatilities, correlations=matrices, lone_asset=True)
     assert ((scalar > 0) & (scalar <= 1)).all() and (scalar < 1).any()
     for measure in ("normal", "shocked", "sum_abs", "leverage"):
         assert (getattr(scaled, measure) <= getattr(limits, measure) * (1 + 1e-12)).all()
@@ -79,15 +79,15 @@ def test_a_measure_that_is_unknown_scales_nothing() -> None:
 @given(seeds)
 def test_a_daily_covariance_gives_the_same_risk(seed: int) -> None:
     weights, volatilities, matrices = market(seed)
-    risk = portfolio_risk(DAYS, weights, volatilities, volatilities, matrices, lone_asset=True)
-    for row, covariance in enumerate(daily_covariances(DAYS, volatilities, matrices, 0.0, lone_asset=True)):
+    risk = portfolio_risk(DAYS, weights, volatilities, shocked=volatilities, correlations=matrices, lone_asset=True)
+    for row, covariance in enumerate(daily_covariances(DAYS, volatilities, matrices, shrinkage=0.0, lone_asset=True)):
         both = np.nan_to_num(weights[row])
         np.testing.assert_allclose(np.sqrt(both @ np.nan_to_num(covariance) @ both), risk.normal[row], rtol=1e-12)
 
 
 def test_shrinking_all_the_way_leaves_no_correlation() -> None:
     _, volatilities, matrices = market(1)
-    for row, covariance in enumerate(daily_covariances(DAYS, volatilities, matrices, 1.0, lone_asset=True)):
+    for row, covariance in enumerate(daily_covariances(DAYS, volatilities, matrices, shrinkage=1.0, lone_asset=True)):
         known = ~np.isnan(covariance.diagonal())
         wanted = np.diag(volatilities[row][known] ** 2)
         np.testing.assert_allclose(covariance[np.ix_(known, known)], wanted, rtol=1e-12)
@@ -132,7 +132,7 @@ def test_backfilled_shocked_volatility_uses_the_first_figure_before_it() -> None
 def test_a_portfolio_of_one_instrument_has_risk() -> None:
     one = np.full((len(DAYS), 1), 0.5)
     matrices = [(DAYS[0], np.ones((1, 1)))]
-    reference, lone = (portfolio_risk(DAYS, one, one, one, matrices, lone_asset=mode).normal for mode in (False, True))
+    reference, lone = (portfolio_risk(DAYS, one, one, shocked=one, correlations=matrices, lone_asset=mode).normal for mode in (False, True))
     assert (reference == 0).all()
     np.testing.assert_allclose(lone, 0.25)
 

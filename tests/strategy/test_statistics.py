@@ -78,7 +78,7 @@ def test_tails_of_a_normal_distribution_are_normal() -> None:
 
 
 def test_downside_is_measured_from_zero_unless_as_in_the_reference() -> None:
-    found = [statistics(returns([-1.0, 3.0, -1.0, 3.0]), corrected)["sortino"] for corrected in (True, False)]
+    found = [statistics(returns([-1.0, 3.0, -1.0, 3.0]), corrected=corrected)["sortino"] for corrected in (True, False)]
     assert found[0] == pytest.approx(256 * 1.0 / (math.sqrt(0.5) * 16))
     assert math.isnan(found[1])
 

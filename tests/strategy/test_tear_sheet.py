@@ -23,8 +23,8 @@ from tests.strategy.test_backtest import strategy
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy import Backtest, BacktestData, run_backtest
 from tradeflow_core.strategy.results.curves import portfolio_curve
-from tradeflow_core.strategy.results.html import figures, tear_sheet
-from tradeflow_core.strategy.results.html.formats import MISSING, number, percent, spread, whole
+from tradeflow_core.strategy.results.sheet import figures, tear_sheet
+from tradeflow_core.strategy.results.sheet.formats import MISSING, number, percent, spread, whole
 
 SECTIONS = (
     "account",
@@ -213,7 +213,7 @@ def test_months_of_a_year_add_up_to_it(sheet: Sheet) -> None:
 
 def test_the_latest_positions_are_those_of_the_backtest(backtest: Backtest, sheet: Sheet) -> None:
     table = sheet.own.split("<h3>Latest</h3>")[1].split("</table>")[0]
-    rows = dict(re.findall(r"<th scope='row'>(\w+)</th><td class='t'>\w+</td><td[^>]*>([^<]+)</td>", table))
+    rows = dict(re.findall(r"<th scope=\"row\">(\w+)</th><td class=\"t\">\w+</td><td[^>]*>([^<]+)</td>", table))
     last = backtest.accounts.positions.values.ffill().iloc[-1]
     assert rows == {str(code): whole(position) for code, position in last.items()}
 

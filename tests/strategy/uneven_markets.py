@@ -42,7 +42,7 @@ def strategy(data: BacktestData, compat: Any = "fixed", **more: Any) -> Backtest
 
 def fixed_prices(data: BacktestData) -> BacktestData:
     """The same data with its adjusted prices as they are now, so that a later roll does not move them."""
-    return BacktestData.from_frames(data.multiple_prices, data.fx, data.instruments, dict(data.adjusted_prices))
+    return BacktestData.from_frames(data.multiple_prices, data.fx, data.instruments, adjusted_prices=dict(data.adjusted_prices))
 
 
 def with_prices(data: BacktestData, code: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> BacktestData:

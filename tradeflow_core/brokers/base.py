@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Protocol
 
 from tradeflow_core.errors import TradeflowError
 from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]
 """Columns of a frame of bars: contract int64, frequency text `D`, `H` or finer, start and end `datetime64[us, UTC]`, the rest float64."""

@@ -14,9 +14,7 @@ import pandas as pd
 from rich.markup import escape
 from upath import UPath
 
-from tradeflow_core.cli.history import progress
-from tradeflow_core.cli.render import console, errors, print_json, print_table
-from tradeflow_core.cli.roll import json_option
+from tradeflow_core.cli.common import console, errors, json_option, print_json, print_table, progress
 from tradeflow_core.cli.saved import compare, show
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
@@ -188,7 +186,7 @@ def run(
         *((f"tear sheet {file.name}", lambda file=file: _write_tear_sheet(tested, file)) for file in sheets),
         *([("stages as Parquet", lambda: _write_stages(tested, out, path.stem, results[0]))] if out else []),
     ]
-    bar, task = progress("backtest", len(steps), as_json)
+    bar, task = progress("backtest", len(steps), quiet=as_json)
     with bar:
         for name, step in steps:
             bar.update(task, description=name)
@@ -256,7 +254,7 @@ def _write_tear_sheet(tested: Backtest, file: Path) -> None:
 
 def _write_stages(tested: Backtest, folder: Path, name: str, summary: Summary) -> None:
     try:
-        save_folder(UPath(folder), tested, name, WallClock().now())
+        save_folder(UPath(folder), tested, name, time=WallClock().now())
         (folder / SUMMARY).write_text(json.dumps(summary.to_dict(), indent=1), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror}); choose another place") from error
@@ -298,7 +296,7 @@ def sweep(
     configs = {_label(point): load_strategy(path, point) for point in points}
     inputs = load_data(home, data, as_json)
     configs = {label: _only(chosen, inputs, instruments) for label, chosen in configs.items()}
-    bar, task = progress("sweep", len(configs), as_json)
+    bar, task = progress("sweep", len(configs), quiet=as_json)
     started = time.perf_counter()
     with bar:
         found = run_sweep(configs, inputs, lambda label: bar.update(task, advance=1, description=label))
@@ -328,6 +326,5 @@ def _shown(value: Any) -> Any:
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value, default=str)
 
 
-COMMANDS = [backtest]
 backtest.add_command(show)
 backtest.add_command(compare)

@@ -14,7 +14,7 @@ import pandas as pd
 from rich.markup import escape
 
 from tradeflow_core import business_day as business
-from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.cli.common import console, open_desk, print_json, print_table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
@@ -23,14 +23,6 @@ from tradeflow_core.reports import capital_history, contract_positions, fills_by
 
 RUNNER = "tradeflow_assets.runner"
 """The module that runs a job through Dagster. Named, not imported: the core works without Dagster."""
-
-
-def open_desk(home: Path | None, quiet: bool = False) -> Desk:
-    """The desk of the home, after a first line that says which one it is."""
-    desk = Desk(Home.open(home))
-    if not quiet:
-        console.print(f"[dim]{desk.home.describe()}[/dim]", soft_wrap=True)
-    return desk
 
 
 def executor(through_dagster: bool) -> Callable[[Desk, str], None]:
@@ -236,6 +228,3 @@ def ui(home: Path | None, port: int) -> None:
     dagster.require_free(port)
     console.print(f"Dagster will be at [bold]http://127.0.0.1:{port}[/bold] in a few seconds; Ctrl-C ends it")
     dagster.serve(desk.home, port)
-
-
-COMMANDS = [init, day, backfill, ui]

@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 import pandas as pd
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tradeflow_core.business_day import run_replay
+from tradeflow_core.cli.common import console, print_json, print_table, progress
 from tradeflow_core.cli.days import executor
-from tradeflow_core.cli.render import console, errors, print_json, print_table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home, environment_home, next_business_day
@@ -23,13 +22,6 @@ from tradeflow_core.importers import InstrumentImport, import_pysystemtrade
 from tradeflow_core.replay import DayRecord, adopt, replay_home, seed_replay
 from tradeflow_core.reports import check_desk
 from tradeflow_core.store import Tape
-
-
-def progress(what: str, total: int, quiet: bool) -> tuple[Progress, TaskID]:
-    """A progress bar on standard error; it stays away where nobody watches."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal)
-    return bar, bar.add_task(what, total=total)
 
 
 @click.group("import")
@@ -63,7 +55,7 @@ def pysystemtrade(
     tape = tape or (home or environment_home()).parent / "tapes" / folder.resolve().name
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
     bar, task = progress(
-        "importing", len(list((folder / "multiple_prices_csv").glob("*.csv"))) if codes is None else len(codes), as_json
+        "importing", len(list((folder / "multiple_prices_csv").glob("*.csv"))) if codes is None else len(codes), quiet=as_json
     )
     started = time.perf_counter()
 
@@ -150,7 +142,7 @@ def replay(
     while day <= last:
         left, day = left + 1, next_business_day(day)
     desk.close()
-    bar, task = progress("replaying", left, as_json)
+    bar, task = progress("replaying", left, quiet=as_json)
     started = time.perf_counter()
 
     def tell(done: DayRecord) -> None:
@@ -183,6 +175,3 @@ def replay(
         )
     if problems:
         raise click.exceptions.Exit(1)
-
-
-COMMANDS = [import_, replay]

@@ -1,7 +1,11 @@
-"""The `tradeflow` command: its root, and how it fails."""
+"""The `tradeflow` command: its root, and how it fails.
+
+A command's module is imported when the command is run, and no other: so `tradeflow --help` and `tradeflow stop` answer at once.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -9,18 +13,54 @@ import click
 from rich.markup import escape
 
 from tradeflow_core import __version__
-from tradeflow_core.cli import backtest, days, desk, history, orders, prices, roll
-from tradeflow_core.cli.render import errors
 from tradeflow_core.errors import TradeflowError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("days", "Make a home: the folder that holds everything of one desk."),
+    "day": ("days", "Run the business day of a simulated home: prices, positions, orders, trades."),
+    "backfill": ("days", "Fetch the price history of instruments again and rebuild their prices, through Dagster."),
+    "ui": ("days", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
+    "status": ("status", "Show capital, positions against optimal ones, orders, freshness and locks."),
+    "check": ("status", "Check every invariant of ledger and store; exit code 1 if one is broken."),
+    "stop": ("control", "Stop trading at once: nothing more is sent, orders at work are cancelled."),
+    "resume": ("control", "Allow trading again after `tradeflow stop`."),
+    "capital": ("control", "Say what is right about the account's value: accept a large change, or record a deposit or withdrawal."),
+    "sql": ("look", "Query the store and the ledger with one SELECT (DuckDB)."),
+    "instruments": ("look", "List the instruments that this home knows."),
+    "alerts": ("look", "Show what a person should have heard of."),
+    "orders": ("orders", "Make the instrument orders of the business day from its optimal positions, as the step of the day does."),
+    "roll": ("roll", "Show where every instrument stands in its roll, the most urgent first; with a command, act on it."),
+    "prices": ("prices", "Update, check, seed and delete prices."),
+    "import": ("history", "Read a history from elsewhere as a tape: read-only, to be replayed or adopted."),
+    "replay": ("history", "Run the production days of a tape, one by one, in a home of their own."),
+    "backtest": ("backtest", "Run strategies over history, look into saved runs, and explain why positions changed."),
+}
+"""Each command: the module of this package that has it, and its one line of help, which a test holds against the command's own."""
 
 
 class _Root(click.Group):
-    """Commands whose expected failures are one line on standard error, without a traceback."""
+    """Finds commands in their modules when they are asked for; expected failures are one line on standard error, without a traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tradeflow_core.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_" if cmd_name == "import" else cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except TradeflowError as error:
+            from tradeflow_core.cli.common import errors
+
             errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             ctx.exit(1)
 
@@ -40,11 +80,6 @@ def root(ctx: click.Context, home: Path | None) -> None:
                tradeflow status        capital, positions, orders, freshness, locks
     """
     ctx.obj = home
-
-
-for module in (days, desk, orders, roll, prices, history, backtest):
-    for command in module.COMMANDS:
-        root.add_command(command)
 
 
 def main() -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import pandas as pd
 
-from tradeflow_core import business_day as business
-from tradeflow_core.cli.days import open_desk
-from tradeflow_core.cli.render import console, print_json, print_table
-from tradeflow_core.cli.roll import json_option
+from tradeflow_core import business_day, nightly
+from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.nightly import latest_optimal
-from tradeflow_core.orders import is_dynamic, preview_orders
+from tradeflow_core.orders import preview_orders
 
 OPTIMISED = [
     *("instrument", "notional_position", "previous_position", "optimised_position", "position_limit"),
@@ -27,21 +24,19 @@ OPTIMISED = [
 @click.option("--dry-run", is_flag=True, help="Only show what would be ordered, and why; nothing is written.")
 @json_option
 @click.pass_obj
-def orders(home: Path | None, dry_run: bool, as_json: bool) -> None:
+def orders(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
     """Make the instrument orders of the business day from its optimal positions, as the step of the day does.
 
     What is on the order stack already counts, so making them twice changes nothing.
     """
     desk = open_desk(home, quiet=as_json)
     if dry_run:
-        plans = {name: preview_orders(desk, name, latest_optimal(desk, name)) for name in desk.settings.strategies}
-        decisions = pd.concat([plan.table for plan in plans.values()], ignore_index=True)
-        optimal = {name: plan.optimal for name, plan in plans.items()}
+        plans = {name: preview_orders(desk, name, nightly.optimal_rows(desk, name)) for name in desk.settings.strategies}
     else:
         _require_positions_of_today(desk)
-        decisions = business.instrument_orders_step(desk).drop(columns="day")
-        optimal = {name: latest_optimal(desk, name) for name in desk.settings.strategies}
-    optimised = {name: rows for name, rows in optimal.items() if is_dynamic(rows)}
+        plans = business_day.instrument_orders_step(desk)
+    decisions = [asdict(decision) for plan in plans.values() for decision in plan.decisions]
+    optimised = {name: plan.optimised for name, plan in plans.items() if plan.optimised is not None}
     if as_json:
         print_json({"decisions": decisions, "optimised": {name: rows.reset_index() for name, rows in optimised.items()}})
         return
@@ -58,12 +53,9 @@ def _require_positions_of_today(desk: Desk) -> None:
     """Refuse to trade on optimal positions of another day."""
     today = desk.business_day()
     for name in desk.settings.strategies:
-        made = latest_optimal(desk, name)["day"].iloc[0].date()
+        made = next(iter(nightly.optimal_rows(desk, name).values()))["day"].date()
         if made != today:
             raise StateError(
                 f"the optimal positions of {name} are of {made}, and it is {today}; run the day first (`tradeflow day`), "
                 "or look at them with --dry-run"
             )
-
-
-COMMANDS = [orders]

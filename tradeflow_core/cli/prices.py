@@ -11,9 +11,7 @@ import click
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tradeflow_core.cli.days import open_desk
-from tradeflow_core.cli.render import console, print_json, print_table
-from tradeflow_core.cli.roll import ask, json_option, yes_option
+from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import REGIONS
@@ -36,8 +34,6 @@ from tradeflow_core.prices import (
     suspects,
     update_instrument,
 )
-
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
 
 @click.group()
@@ -290,7 +286,7 @@ def delete(home: Path | None, instrument: str, yes: bool, dry_run: bool, as_json
     desk = open_desk(home, quiet=as_json)
     code = desk.instrument(instrument).code
     there = delete_prices(desk, code, dry_run=True)
-    done = bool(there) and not dry_run and ask(f"delete {', '.join(there)} of {code}?", yes, as_json)
+    done = bool(there) and not dry_run and ask(f"delete {', '.join(there)} of {code}?", yes=yes, as_json=as_json)
     if done:
         delete_prices(desk, code)
     if as_json:
@@ -316,6 +312,3 @@ def spreads(home: Path | None, instruments: tuple[str, ...], region: str | None,
     rows = [(each.instrument, each.contract, each.spread, each.reason) for each in samples]
     frame = pd.DataFrame(rows, columns=["instrument", "contract", "spread", "reason"])
     print_json(frame) if as_json else print_table("Spreads", frame, decimals=6)
-
-
-COMMANDS = [prices]

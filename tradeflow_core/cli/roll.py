@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from tradeflow_core.cli.days import open_desk
-from tradeflow_core.cli.render import console, print_json, print_table
+from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_json, print_table, why_option, yes_option
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.model import EVENT_CONTRACTS, RollState, contract_label
 from tradeflow_core.rolls import (
@@ -31,12 +30,6 @@ from tradeflow_core.rolls import (
     set_state,
 )
 from tradeflow_core.series import RollPlan
-
-SAID = "said on the command line"
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-why_option = click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group(invoke_without_command=True)
@@ -139,7 +132,7 @@ def set_(home: Path | None, instrument: str, state: str, why: str, dry_run: bool
         if not as_json:
             print_preview(desk, instrument, plan)
         if not dry_run:
-            report["done"] = ask(f"roll {instrument}?", yes, as_json)
+            report["done"] = ask(f"roll {instrument}?", yes=yes, as_json=as_json)
             if report["done"]:
                 roll_prices(desk, instrument, "person", getpass.getuser(), why, plan)
                 report["after"] = RollState.NO_ROLL.value
@@ -173,7 +166,7 @@ def auto(home: Path | None, instruments: tuple[str, ...], dry_run: bool, yes: bo
     def confirm(code: str, plan: RollPlan) -> bool:
         if not as_json:
             print_preview(desk, code, plan)
-        return ask(f"roll {code}?", yes, as_json)
+        return ask(f"roll {code}?", yes=yes, as_json=as_json)
 
     statuses = roll_by_rules(desk, list(instruments) or None, dry_run, None if yes else confirm, getpass.getuser())
     if as_json:
@@ -215,15 +208,6 @@ def print_preview(desk: Desk, code: str, plan: RollPlan) -> None:
 
 def _event(plan: RollPlan) -> dict[str, object]:
     return {"after": plan.after, **{name: getattr(plan, name) for name in EVENT_CONTRACTS}}
-
-
-def ask(question: str, yes: bool, as_json: bool) -> bool:
-    """Whether the person agrees. Raises StateError where a program asks for JSON and cannot be asked."""
-    if yes:
-        return True
-    if as_json:
-        raise StateError(f"{question} Nothing was changed: with --json say --yes, or --dry-run")
-    return click.confirm(question)
 
 
 @roll.command()
@@ -271,7 +255,7 @@ def parameters(
     if not as_json:
         _print_change(change)
     same = change.same_history and change.before == change.after
-    done = not dry_run and not same and ask(f"put the new rule of {instrument} in force?", yes, as_json)
+    done = not dry_run and not same and ask(f"put the new rule of {instrument} in force?", yes=yes, as_json=as_json)
     if done:
         apply_parameters(desk, change, getpass.getuser(), why)
     if as_json:
@@ -312,6 +296,3 @@ def _print_change(change: ParameterChange) -> None:
         f"{change.adjusted_differs:.0%} of them",
         soft_wrap=True,
     )
-
-
-COMMANDS = [roll]

@@ -11,9 +11,7 @@ import pandas as pd
 from rich.markup import escape
 from upath import UPath
 
-from tradeflow_core.cli.days import open_desk
-from tradeflow_core.cli.render import console, print_json, print_table
-from tradeflow_core.cli.roll import json_option
+from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.model import contract_label, nearest
 from tradeflow_core.nightly import (
@@ -122,7 +120,7 @@ def _find(home: Path | None, strategy: str, day: date | None, quiet: bool) -> tu
     """The run that is meant, and the days that are kept."""
     if (Path(strategy) / MANIFEST).exists():
         return SavedRun.open(UPath(strategy)), []
-    desk = open_desk(home, quiet)
+    desk = open_desk(home, quiet=quiet)
     return open_run(desk.store, strategy, day), saved_days(desk.store, strategy)
 
 

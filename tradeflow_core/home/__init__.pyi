@@ -4,6 +4,7 @@ from .clock import (
     SimulatedClock as SimulatedClock,
     WallClock as WallClock,
     as_utc as as_utc,
+    business_days_between as business_days_between,
     next_business_day as next_business_day,
 )
 from .folder import Home as Home

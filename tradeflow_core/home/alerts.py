@@ -11,8 +11,10 @@ from datetime import datetime
 from email.message import EmailMessage
 from itertools import islice, takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tradeflow_core.home.settings import AlertSettings
+if TYPE_CHECKING:
+    from tradeflow_core.home.settings import AlertSettings
 
 BLOCK_BYTES = 2**16
 

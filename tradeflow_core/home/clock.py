@@ -38,6 +38,17 @@ def next_business_day(day: date) -> date:
     return day + timedelta(days=3 if day.weekday() == 4 else 2 if day.weekday() == 5 else 1)
 
 
+def business_days_between(first: date, last: date) -> int:
+    """Mondays to Fridays from `first` up to the day before `last`; negative where `last` comes first."""
+    return _weekdays_before(last) - _weekdays_before(first) if last >= first else -business_days_between(last, first)
+
+
+def _weekdays_before(day: date) -> int:
+    """Mondays to Fridays before `day`, since a Monday long ago."""
+    weeks, rest = divmod(day.toordinal() - 1, 7)
+    return 5 * weeks + min(rest, 5)
+
+
 class WallClock:
     """The time of the machine."""
 

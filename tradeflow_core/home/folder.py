@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tradeflow_core import instruments
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
 from tradeflow_core.home.settings import (
@@ -20,7 +21,10 @@ from tradeflow_core.home.settings import (
     validate_settings,
 )
 from tradeflow_core.home.upgrades import HOME_VERSION, upgrade_home, write_settings
-from tradeflow_core.instruments import Instrument, Sessions, load_fx_table, load_instruments, load_sessions
+from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
+
+if TYPE_CHECKING:
+    from tradeflow_core.instruments import Sessions
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Home:
 
     @cached_property
     def sessions(self) -> Sessions:
-        return load_sessions(self.instruments, self.path / "config")
+        return instruments.load_sessions(self.instruments, self.path / "config")
 
     @cached_property
     def currencies(self) -> list[str]:

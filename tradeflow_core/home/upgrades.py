@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import tomlkit
-from upath import UPath
+from typing import TYPE_CHECKING, Any
 
 from tradeflow_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 HOME_VERSION = 2
 """Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
@@ -24,6 +24,8 @@ def upgrade_home(settings_file: Path, version: int, data: str) -> None:
 
     Raises ConfigError where that cannot be written.
     """
+    from upath import UPath
+
     try:
         for number in range(version + 1, HOME_VERSION + 1):
             UPGRADES[number](UPath(data))
@@ -46,6 +48,8 @@ UPGRADES: dict[int, Callable[[UPath], None]] = {2: _decisions_get_their_own_name
 
 
 def _write_version(settings_file: Path) -> None:
+    import tomlkit
+
     document = tomlkit.parse(settings_file.read_text(encoding="utf-8"))
     if "home_version" not in document:
         # A plain key must stand at the top: below the header of a table it would belong to that table.
@@ -56,6 +60,8 @@ def _write_version(settings_file: Path) -> None:
 
 def write_settings(settings_file: Path, values: Mapping[str, Any]) -> None:
     """Replace a settings file at once: whoever reads it sees the old one or the new one. Comments of a parsed file stay."""
+    import tomlkit
+
     temporary = settings_file.with_name(f".{settings_file.name}.{os.getpid()}")
     temporary.write_text(tomlkit.dumps(values), encoding="utf-8")
     os.replace(temporary, settings_file)

@@ -22,17 +22,18 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.instrument import Costs, Instrument
 from tradeflow_core.instruments.roll_rule import RollRule
+from tradeflow_core.model import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 from tradeflow_core.model import MONTH_LETTERS
 
 REGIONS = ("US", "EMEA", "ASIA")
@@ -253,8 +254,7 @@ def find_instrument(instruments: Mapping[str, Instrument], code: str) -> Instrum
 
 def unknown(code: str, known: Mapping[str, Any], what: str = "instrument") -> str:
     """The words for a name that is not among `known`, with the nearest that is."""
-    nearest = get_close_matches(code, known, n=1, cutoff=0.0)
-    return f"unknown {what} {code!r}" + (f", the nearest known is {nearest[0]}" if nearest else "")
+    return f"unknown {what} {code!r}{nearest(code, known)}"
 
 
 def places(folders: Sequence[str | Path], packaged: bool = True) -> list[Traversable]:

@@ -114,7 +114,7 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
     ends = [_End(run, codes) for run in (before, after)]
     held = [_last_row(run, "held_position", codes) for run in (before, after)]
     positions = [end.position for end in ends]
-    factors = _usable(ends[0].factors, ends[1].factors, positions[0], positions[1])
+    factors = _usable(ends[0].factors, ends[1].factors, positions[0], position_after=positions[1])
     change, held_change = (np.nan_to_num(pair[1]) - np.nan_to_num(pair[0]) for pair in (positions, held))
     known = ~np.isnan(positions[0]) & ~np.isnan(positions[1])
     sensitivity = np.where(known[:, None], _sensitivity(*factors), 0.0)
@@ -133,7 +133,7 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
         before,
         after,
         table.sort_values("change", key=abs, ascending=False, kind="stable"),
-        _by_rule(ends[0], ends[1], factors[1][:, 0] - factors[0][:, 0], sensitivity[:, 0]),
+        _by_rule(ends[0], ends[1], factors[1][:, 0] - factors[0][:, 0], contracts=sensitivity[:, 0]),
         pd.DataFrame(figures, index=index),
         _settings(before.config, after.config),
     )
@@ -194,7 +194,7 @@ class _End:
         return np.column_stack([explained, rest])
 
 
-def _usable(before: Floats, after: Floats, position_before: Floats, position_after: Floats) -> tuple[Floats, Floats]:
+def _usable(before: Floats, after: Floats, position_before: Floats, *, position_after: Floats) -> tuple[Floats, Floats]:
     """Factors whose product is the position. One that is unknown at either end counts as unchanged, so that its effect is in the rest."""
     unknown = ~(np.isfinite(before[:, :-1]) & np.isfinite(after[:, :-1]))
     ends, rests = [], []
@@ -208,7 +208,7 @@ def _usable(before: Floats, after: Floats, position_before: Floats, position_aft
     return np.column_stack([ends[0], either[0]]), np.column_stack([ends[1], either[1]])
 
 
-def _by_rule(before: _End, after: _End, forecast_change: Floats, contracts: Floats) -> pd.DataFrame:
+def _by_rule(before: _End, after: _End, forecast_change: Floats, *, contracts: Floats) -> pd.DataFrame:
     """Contracts that each rule's forecast and weight brought; `contracts`: what one unit of combined forecast is worth."""
     codes, rules = before.codes, list(dict.fromkeys([*before.run.manifest.rules, *after.run.manifest.rules]))
     forecasts, weights = (

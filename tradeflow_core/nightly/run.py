@@ -57,7 +57,7 @@ def production_data(desk: Desk) -> BacktestData:
     multiple = {code: _local(desk.store.read("multiple_prices", code), zone) for code in codes}
     adjusted = {code: _local(desk.store.read("adjusted_prices", code), zone)["price"] for code in codes}
     fx = {code: _local(rates.to_frame(), zone)["rate"] for code, rates in stored_fx(desk).items()}
-    return BacktestData.from_frames(multiple, fx, {code: desk.instrument(code) for code in codes}, adjusted)
+    return BacktestData.from_frames(multiple, fx, {code: desk.instrument(code) for code in codes}, adjusted_prices=adjusted)
 
 
 def _local(frame: pd.DataFrame, zone: str) -> pd.DataFrame:
@@ -77,8 +77,8 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     """Store the run of `day`: what explains it (dataset backtests, pruned after the retention of the settings), then its optimal positions
     (dataset optimal_positions, one file a strategy, the same day replaced). Returns the rows of this day, index instrument."""
     moment = desk.now()
-    save_day(desk.store, run.backtest, run.strategy, day, moment)
-    prune(desk.store, run.strategy, day, desk.settings.keep_runs_days)
+    save_day(desk.store, run.backtest, run.strategy, day=day, time=moment)
+    prune(desk.store, run.strategy, day, keep_days=desk.settings.keep_runs_days)
     now = pd.Timestamp(moment).as_unit("us")
     rows = run.optimal.assign(
         reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(

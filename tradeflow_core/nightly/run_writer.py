@@ -42,26 +42,26 @@ ROWS_AT_ONCE = 250_000
 """Rows of a table that are put together at a time."""
 
 
-def save_day(store: Store, backtest: Backtest, strategy: str, day: date, time: datetime) -> None:
+def save_day(store: Store, backtest: Backtest, strategy: str, *, day: date, time: datetime) -> None:
     """Keep the last year of a production run as that of `day`, in place of a former run of the same day."""
     folder = store.root / DATASET / strategy / day.isoformat()
     former = [child for child in folder.iterdir() if child.name != MANIFEST] if folder.exists() else []
     name = str(1 + max((int(child.name) for child in former if child.name.isdigit()), default=0))
-    manifest = _write_files(folder / name, backtest, strategy, time, KEPT_ROWS)
+    manifest = _write_files(folder / name, backtest, strategy, time=time, rows=KEPT_ROWS)
     _replace_text(folder / MANIFEST, replace(manifest, day=day, folder=name).to_json())
     for child in former:
         _remove(child)
 
 
-def save_folder(folder: UPath, backtest: Backtest, strategy: str, time: datetime) -> Manifest:
+def save_folder(folder: UPath, backtest: Backtest, strategy: str, *, time: datetime) -> Manifest:
     """Keep every day of a backtest in a folder of its own; the files of a former run there are replaced."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    manifest = _write_files(folder, backtest, strategy, time, None)
+    manifest = _write_files(folder, backtest, strategy, time=time, rows=None)
     _replace_text(folder / MANIFEST, manifest.to_json())
     return manifest
 
 
-def prune(store: Store, strategy: str, day: date, keep_days: int) -> None:
+def prune(store: Store, strategy: str, day: date, *, keep_days: int) -> None:
     """Remove runs of days that are more than `keep_days` before `day`."""
     oldest = (day - timedelta(days=keep_days)).isoformat()
     for folder in [child for child in (store.root / DATASET / strategy).iterdir() if child.name < oldest]:
@@ -69,7 +69,7 @@ def prune(store: Store, strategy: str, day: date, keep_days: int) -> None:
         _remove(folder)
 
 
-def _write_files(folder: UPath, backtest: Backtest, strategy: str, time: datetime, rows: int | None) -> Manifest:
+def _write_files(folder: UPath, backtest: Backtest, strategy: str, *, time: datetime, rows: int | None) -> Manifest:
     """Everything but the manifest: the last `rows` days of each stage, or all."""
     folder.mkdir(parents=True, exist_ok=True)
     days = backtest.raw_data.calendar.days

@@ -132,7 +132,7 @@ class SavedRun:
                 raise ConfigError(f"{self.name} has no {key} {wanted}{_nearest_or_all(wanted, known[key])}")
             filters.append((key, "=", wanted))
         long = self._read(f"{table}.parquet", ["date", *keys, *columns], filters or None).to_pandas()
-        return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, known)
+        return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, known=known)
 
     def _read(self, name: str, columns: list[str] | None = None, filters: list[Any] | None = None) -> pa.Table:
         try:
@@ -144,7 +144,7 @@ class SavedRun:
             raise StateError(f"{self.folder / name} is not readable ({error}); run the strategy again") from None
 
 
-def _wide(long: pd.DataFrame, keys: list[str], columns: list[str], known: dict[str, list[str]]) -> pd.DataFrame:
+def _wide(long: pd.DataFrame, keys: list[str], columns: list[str], *, known: dict[str, list[str]]) -> pd.DataFrame:
     """From a row per date and key to a row per date: keys in the order of `known`, pairs of instrument and rule without figures left out."""
     by_date = long.set_index(["date", *keys])[columns]
     if not keys:

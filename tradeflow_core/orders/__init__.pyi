@@ -6,10 +6,12 @@ from .generate import (
     ORDER_DECISIONS as ORDER_DECISIONS,
     Decision as Decision,
     OrderPlan as OrderPlan,
+    Rows as Rows,
     buffered_trade as buffered_trade,
     generate_orders as generate_orders,
     plan_orders as plan_orders,
     preview_orders as preview_orders,
+    store_decisions as store_decisions,
 )
 from .optimised import (
     is_dynamic as is_dynamic,

@@ -3,24 +3,24 @@ overrides and limits, net of what is already on the stack. Every instrument gets
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
-from datetime import date
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 from sqlalchemy import Connection
 
+from tradeflow_core import nightly
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
 from tradeflow_core.model import OrderType
-from tradeflow_core.nightly import run_behind, store_optimal
 from tradeflow_core.orders.controls import Standing, standings
-from tradeflow_core.orders.optimised import is_dynamic, optimised_positions
 from tradeflow_core.orders.sizing import apply_override, apply_position_limits
-from tradeflow_core.strategy.positions import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORDER_DECISIONS = "order_decisions"
 """The dataset of what was decided for every instrument, traded or not. The orders themselves are in the ledger."""
@@ -42,18 +42,25 @@ class Decision:
     reason: str
 
 
+Rows = Mapping[str, Mapping[str, Any]]
+"""Optimal positions as plain values: by instrument, the columns of the dataset optimal_positions."""
+
+
 @dataclass(frozen=True, eq=False)
 class OrderPlan:
-    """What a strategy would trade now. `decisions`: one an instrument. `optimal`: the optimal positions that they follow from; with
-    dynamic optimisation they hold what was decided (see `optimised_positions`), and `decided` says that it was decided just now."""
+    """What a strategy would trade now. `decisions`: one an instrument. `optimal`: the optimal positions that they follow from. `optimised`:
+    with dynamic optimisation, the same with what was decided (see `optimised_positions`); `decided` says that it was decided just now."""
 
     decisions: list[Decision]
-    optimal: pd.DataFrame
-    decided: bool
+    optimal: Rows
+    optimised: pd.DataFrame | None = None
+    decided: bool = False
 
     @property
     def table(self) -> pd.DataFrame:
         """A row an instrument with the fields of `Decision`."""
+        import pandas as pd
+
         return pd.DataFrame([asdict(decision) for decision in self.decisions], columns=list(Decision.__slots__))
 
 
@@ -62,40 +69,45 @@ def buffered_trade(position: int, lower: float, upper: float) -> int:
 
     Rounding is half to even. An edge that is not a number gives no trade.
     """
-    if np.isnan(lower) or np.isnan(upper):
+    if math.isnan(lower) or math.isnan(upper):
         return 0
     if position < lower:
-        return int(np.round(lower)) - position
-    return int(np.round(upper)) - position if position > upper else 0
+        return round(lower) - position
+    return round(upper) - position if position > upper else 0
 
 
-def plan_orders(desk: Desk, view: Connection, strategy: str, optimal: pd.DataFrame) -> OrderPlan:
+def plan_orders(desk: Desk, view: Connection, strategy: str, *, optimal: Rows | pd.DataFrame) -> OrderPlan:
     """What `strategy` would trade now; nothing is written. `optimal`: as of `generate_orders`.
 
     Instruments that are held but no longer wanted by the strategy are closed. Raises StateError where a strategy with dynamic
     optimisation lacks the saved run behind its optimal positions.
     """
-    known = standings(view, strategy, optimal.index)
-    given = optimal
-    if is_dynamic(optimal):
-        optimal = optimised_positions(optimal, run_behind(desk, strategy, optimal), known)
-    rows = optimal.to_dict("index")
-    return OrderPlan([_decide(strategy, code, rows.get(code), one) for code, one in known.items()], optimal, optimal is not given)
+    rows: Rows = optimal if isinstance(optimal, Mapping) else _plain(optimal)
+    known = standings(view, strategy, rows)
+    optimised, decided = None, False
+    if any(_is_known(row.get("contract_value")) for row in rows.values()):
+        # Optimisation loads pandas and NumPy, which strategies without it need not wait for.
+        from tradeflow_core.orders.optimised import optimised_positions
+
+        before = nightly.latest_optimal(desk, strategy) if isinstance(optimal, Mapping) else optimal
+        optimised = optimised_positions(before, nightly.run_behind(desk, strategy, before), known)
+        rows, decided = _plain(optimised), optimised is not before
+    decisions = [_decide(strategy, code, rows.get(code), standing=standing) for code, standing in known.items()]
+    return OrderPlan(decisions, rows, optimised, decided)
 
 
-def preview_orders(desk: Desk, strategy: str, optimal: pd.DataFrame) -> OrderPlan:
+def preview_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame) -> OrderPlan:
     """A dry run of `generate_orders`: the plan, with nothing written."""
     with desk.ledger.read() as view:
-        return plan_orders(desk, view, strategy, optimal)
+        return plan_orders(desk, view, strategy, optimal=optimal)
 
 
-def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date) -> pd.DataFrame:
-    """Put the orders of `strategy` for `day` on the stack, all in one transaction, and return the decisions.
+def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, day: date) -> OrderPlan:
+    """Put the orders of `strategy` for `day` on the stack, all in one transaction, and return the plan that they follow from.
 
-    `optimal`: one row an instrument (index), columns lower, upper (contracts), reference_contract, reference_price, reference_time; with
-    dynamic optimisation the rows of the dataset optimal_positions, where what is decided is stored before the orders are.
-    Returns a row an instrument with the fields of `Decision`; stored as the dataset `order_decisions`. Instruments that are held but
-    no longer wanted by the strategy are closed. Making them again changes nothing, since what is on the stack already counts.
+    `optimal`: by instrument lower, upper (contracts), reference_contract, reference_price, reference_time, as plain rows or as a frame; with
+    dynamic optimisation the rows of the dataset optimal_positions, where what is decided is stored before the orders are. Instruments that
+    are held but no longer wanted by the strategy are closed. Making them again changes nothing, since what is on the stack already counts.
     """
     now = desk.now()
     with desk.ledger.begin() as tx:
@@ -103,13 +115,11 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
             raise StateError(
                 f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
             )
-        plan = plan_orders(desk, tx, strategy, optimal)
-        if plan.decided:
-            store_optimal(desk, strategy, plan.optimal)
-        rows = plan.optimal.to_dict("index")
+        plan = plan_orders(desk, tx, strategy, optimal=optimal)
+        if plan.decided and plan.optimised is not None:
+            nightly.store_optimal(desk, strategy, plan.optimised)
         for decision in plan.decisions:
             if decision.quantity:
-                row = rows.get(decision.instrument)
                 add_instrument_order(
                     tx,
                     strategy=strategy,
@@ -118,17 +128,50 @@ def generate_orders(desk: Desk, strategy: str, optimal: pd.DataFrame, day: date)
                     order_type=OrderType.BEST,
                     day=day,
                     now=now,
-                    reference_contract=None if row is None else int(row["reference_contract"]),
-                    reference_price=None if row is None else float(row["reference_price"]),
-                    reference_time=None if row is None else row["reference_time"].to_pydatetime(),
+                    **_reference(plan.optimal.get(decision.instrument)),
                 )
-    if plan.decided and str(outcome := plan.optimal["outcome"].iloc[0]).startswith(Outcome.FAILED):
-        desk.alerts.send(f"dynamic optimisation of {strategy}", str(outcome), now)
-    return plan.table.assign(day=pd.Timestamp(day))
+    if plan.decided:
+        from tradeflow_core.strategy.positions import Outcome
+
+        outcome = str(next(iter(plan.optimal.values()))["outcome"])
+        if outcome.startswith(Outcome.FAILED):
+            desk.alerts.send(f"dynamic optimisation of {strategy}", outcome, now)
+    return plan
 
 
-def _decide(strategy: str, code: str, optimal: dict[Hashable, Any] | None, standing: Standing) -> Decision:
-    lower, upper = (0.0, 0.0) if optimal is None else (float(optimal["lower"]), float(optimal["upper"]))
+def store_decisions(desk: Desk, strategy: str, decisions: Sequence[Decision], *, day: date) -> None:
+    """Store what was decided for every instrument of a strategy, traded or not, as the dataset `order_decisions`."""
+    import pyarrow as pa
+
+    kinds = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
+    schema = pa.schema([*((field.name, kinds[str(field.type)]) for field in fields(Decision)), ("day", pa.timestamp("us"))])
+    rows = ({**asdict(decision), "day": datetime.combine(day, time())} for decision in decisions)
+    desk.store.write_rows(ORDER_DECISIONS, strategy, rows, schema=schema)
+
+
+def _plain(optimal: pd.DataFrame) -> Rows:
+    return {str(code): {str(name): value for name, value in row.items()} for code, row in optimal.to_dict("index").items()}
+
+
+def _reference(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an order was decided on: contract, price and the time of that price."""
+    if row is None:
+        return {}
+    priced_at = row["reference_time"]
+    return {
+        "reference_contract": int(row["reference_contract"]),
+        "reference_price": float(row["reference_price"]),
+        "reference_time": priced_at.to_pydatetime() if hasattr(priced_at, "to_pydatetime") else priced_at,
+    }
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a figure is there: neither missing nor not a number."""
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+def _decide(strategy: str, code: str, optimal: Mapping[str, Any] | None, *, standing: Standing) -> Decision:
+    lower, upper = (0.0, 0.0) if optimal is None else (_figure(optimal["lower"]), _figure(optimal["upper"]))
     position, unfilled, override = standing.position, standing.unfilled, standing.override
     wanted = buffered_trade(position, lower, upper)
     after_override = apply_override(position, wanted, override)
@@ -136,10 +179,10 @@ def _decide(strategy: str, code: str, optimal: dict[Hashable, Any] | None, stand
         position, standing.instrument_position, after_override, standing.strategy_limit, standing.instrument_limit
     )
     quantity = allowed - unfilled
-    to_trade, at_rest = _words(optimal, position, lower, upper)
+    to_trade, at_rest = _words(optimal, position=position, lower=lower, upper=upper)
     if standing.lock:
         quantity, reason = 0, f"locked ({standing.lock})"
-    elif np.isnan(lower) or np.isnan(upper):
+    elif math.isnan(lower) or math.isnan(upper):
         quantity, reason = 0, "no optimal position (too little price history)"
     elif quantity:
         reason = to_trade if allowed == wanted else _limits(override.why, override.kind, after_override != wanted)
@@ -153,7 +196,11 @@ def _decide(strategy: str, code: str, optimal: dict[Hashable, Any] | None, stand
     return Decision(strategy, code, position, lower, upper, wanted, allowed, unfilled, quantity, reason)
 
 
-def _words(optimal: dict[Hashable, Any] | None, position: int, lower: float, upper: float) -> tuple[str, str]:
+def _figure(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _words(optimal: Mapping[str, Any] | None, *, position: int, lower: float, upper: float) -> tuple[str, str]:
     """What is said of an instrument that is traded freely, and of one that is not traded."""
     if optimal is None:
         return "close: it is held without an optimal position", "no optimal position"

@@ -26,7 +26,6 @@ from .pipeline import (
     PriceWindow as PriceWindow,
     StageResult as StageResult,
     adjusted_prices as adjusted_prices,
-    business_days_between as business_days_between,
     price_summary as price_summary,
     run_stages as run_stages,
     update_instrument as update_instrument,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, TradeflowError
+from tradeflow_core.home import business_days_between
 from tradeflow_core.ledger import (
     contract_facts,
     instruments_locked_by,
@@ -214,11 +215,6 @@ def _adjusted(desk: Desk, code: str, multiple: pd.DataFrame) -> StageResult:
         )
     facts: dict[str, str | int | float] = {"last_price": float(adjusted.iloc[known[-1]]), "last_time": f"{last:%Y-%m-%d %H:%M} UTC"}
     return StageResult("adjusted_prices", code, len(adjusted), facts, adjusted.to_numpy()[known[-500:]])
-
-
-def business_days_between(first: date, last: date) -> int:
-    """Mondays to Fridays after `first` up to `last`, both dates in the desk's time zone."""
-    return int(np.busday_count(first, last))
 
 
 def adjusted_prices(desk: Desk, code: str) -> pd.Series:

@@ -3,6 +3,12 @@ from .check import (
     store_problems as store_problems,
 )
 from .daily import daily_report as daily_report
+from .rows import (
+    freshness_rows as freshness_rows,
+    newest_capital as newest_capital,
+    order_rows as order_rows,
+    position_rows as position_rows,
+)
 from .tables import (
     capital_history as capital_history,
     contract_positions as contract_positions,

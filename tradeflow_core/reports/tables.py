@@ -8,22 +8,14 @@ import pandas as pd
 from sqlalchemy import select
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import fills, instrument_orders, locked_instruments, positions_by_contract, positions_by_strategy
+from tradeflow_core.ledger import fills, positions_by_contract
 from tradeflow_core.model import contract_label
-from tradeflow_core.orders import ORDER_DECISIONS
-from tradeflow_core.prices import adjusted_prices, business_days_between
+from tradeflow_core.reports.rows import freshness_rows, order_rows, position_rows
 
 
 def orders_of_day(desk: Desk, day: date) -> pd.DataFrame:
     """Instrument orders made for `day`: id, strategy, instrument, quantity, filled, type, status."""
-    o = instrument_orders.c
-    query = (
-        select(o.id, o.strategy, o.instrument, o.quantity, o.filled, o.order_type, o.status).where(o.day == day).order_by(o.id)
-    )
-    with desk.ledger.read() as view:
-        return pd.DataFrame(
-            view.execute(query).all(), columns=["id", "strategy", "instrument", "quantity", "filled", "type", "status"]
-        )
+    return pd.DataFrame(order_rows(desk, day), columns=["id", "strategy", "instrument", "quantity", "filled", "type", "status"])
 
 
 def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
@@ -57,28 +49,11 @@ def fills_by_contract(fills: pd.DataFrame) -> pd.DataFrame:
 
 
 def positions_against_optimal(desk: Desk) -> pd.DataFrame:
-    """A row for each strategy and instrument that is held or wanted: position, lower, upper, optimal, price, and why no order was made."""
-    with desk.ledger.read() as view:
-        held = positions_by_strategy(view)
-    frames = []
-    for strategy in desk.settings.strategies:
-        wanted = _stored(desk, "optimal_positions", strategy)
-        decided = _stored(desk, ORDER_DECISIONS, strategy)
-        if wanted is not None:
-            wanted = wanted[wanted["day"] == wanted["day"].max()]
-            frame = wanted[["notional_position", "lower", "upper", "reference_price"]].rename(
-                columns={"notional_position": "optimal", "reference_price": "price"}
-            )
-        else:
-            frame = pd.DataFrame(columns=["optimal", "lower", "upper", "price"], dtype="float64")
-        codes = sorted(set(frame.index) | {code for name, code in held if name == strategy})
-        frame = frame.reindex(codes)
-        frame.insert(0, "position", [held.get((strategy, code), 0) for code in codes])
-        reasons = {} if decided is None else decided.set_index("instrument")["reason"].to_dict()
-        frame["last_decision"] = [reasons.get(code, "") for code in codes]
-        frames.append(frame.rename_axis("instrument").reset_index().assign(strategy=strategy))
-    every = pd.concat(frames, ignore_index=True)
-    return every[["strategy", "instrument", "position", "optimal", "lower", "upper", "price", "last_decision"]]
+    """A row for each strategy and instrument that is held or wanted: position, optimal, lower, upper, price, last_decision (why no order was
+    made)."""
+    figures = ["optimal", "lower", "upper", "price"]
+    frame = pd.DataFrame(position_rows(desk), columns=["strategy", "instrument", "position", *figures, "last_decision"])
+    return frame.astype(dict.fromkeys(figures, "float64"))
 
 
 def contract_positions(desk: Desk) -> pd.DataFrame:
@@ -97,15 +72,7 @@ def capital_history(desk: Desk) -> pd.DataFrame:
 
 def freshness(desk: Desk) -> pd.DataFrame:
     """The newest price of every instrument: instrument, last_time (UTC), age in business days, lock (why it is locked, or empty)."""
-    with desk.ledger.read() as view:
-        locked = locked_instruments(view)
-    stored, rows = set(desk.store.names("adjusted_prices")), []
-    for code in desk.universe:
-        known = adjusted_prices(desk, code).dropna() if code in stored else None
-        last = None if known is None or known.empty else known.index[-1]
-        age = None if last is None else business_days_between(desk.home.local_day(last.to_pydatetime()), desk.today())
-        rows.append((code, last, age, locked.get(code, "")))
-    return pd.DataFrame(rows, columns=["instrument", "last_time", "age", "lock"])
+    return pd.DataFrame(freshness_rows(desk), columns=["instrument", "last_time", "age", "lock"])
 
 
 def profit_of_day(desk: Desk, day: date) -> float | None:

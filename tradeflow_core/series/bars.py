@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 MAX_SPIKE = 8.0
 """Largest plausible change, in units of the average absolute daily change."""
@@ -30,6 +29,8 @@ def spike_units(prices: pd.Series) -> pd.Series:
 
 def _spike_units(stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`spike_units` of plain arrays; `stamps` in nanoseconds."""
+    from scipy.signal import lfilter  # a third of a second to load, and only new bars need it
+
     with np.errstate(divide="ignore", invalid="ignore"):
         changes = np.abs(np.diff(values)) / np.sqrt(np.diff(stamps) / NANOSECONDS_A_DAY)
         known = ~np.isnan(changes)

@@ -1,25 +1,33 @@
 """Parquet datasets: the store of record of time series and derived artifacts, one file per (dataset, name).
 
+pandas and NumPy are imported where they are used: a command that only looks at a few rows does without them.
+
 A dataset that grows by a few rows a day has a second, small file per name, in its subfolder `recent`: new rows go there, so that no day writes
 the whole past again.
 """
 
 from __future__ import annotations
 
+import io
+import json
+import math
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
 from tradeflow_core.errors import StateError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 APPENDED = {"contract_prices": ["contract", "frequency", "start"]}
 """Datasets that grow by appending, with the columns that they are sorted by, which together name a row."""
@@ -88,6 +96,13 @@ class Store:
         recent = self._recent(dataset, name, columns) if dataset in APPENDED else None
         past = self._table(dataset, name, columns)
         return [past] if recent is None else [past, recent]
+
+    def rows(self, dataset: str, name: str, newest: int | None = None) -> list[dict[str, Any]]:
+        """The rows as plain values by column, the index a column too; missing ones None. Needs no pandas, and suits a few rows: `newest`
+        asks for the last so many."""
+        table = self._table(dataset, name)
+        table = table if newest is None else table.slice(max(len(table) - newest, 0))
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*map(_values, table.columns), strict=True)]
 
     def append(self, dataset: str, name: str, rows: pd.DataFrame) -> None:
         """Add rows to a dataset of `APPENDED`, atomically; a row whose key is there already changes nothing.
@@ -170,9 +185,9 @@ class Store:
         if path in self._cache:
             self._free += self._cache.pop(path)[2]
 
-    def write(self, dataset: str, name: str, frame: pd.DataFrame, note: bytes | None = None) -> None:
+    def write(self, dataset: str, name: str, frame: pd.DataFrame | pa.Table, note: bytes | None = None) -> None:
         """Replace what there is of (dataset, name) by `frame`, atomically, with a `note` that `note` reads without the rest."""
-        self._write(dataset, name, _noted(_as_table(frame), note))
+        self._write(dataset, name, _noted(frame if isinstance(frame, pa.Table) else _as_table(frame), note))
         if dataset in APPENDED:
             self._remove(f"{dataset}/{RECENT}", name)
 
@@ -194,6 +209,14 @@ class Store:
             _sync(temporary)
         os.replace(temporary, path)
 
+    def write_rows(self, dataset: str, name: str, rows: Iterable[Mapping[str, Any]], *, schema: pa.Schema) -> None:
+        """Replace what there is of (dataset, name) by plain rows. Needs no pandas, which Arrow loads for every other way to make a table."""
+        import pyarrow.json
+
+        lines = "".join(json.dumps({key: _jsonable(value) for key, value in row.items()}) + "\n" for row in rows)
+        options = pyarrow.json.ParseOptions(explicit_schema=schema)
+        self._write(dataset, name, pyarrow.json.read_json(io.BytesIO(lines.encode()), parse_options=options) if lines else schema.empty_table())
+
     def delete(self, dataset: str, name: str) -> None:
         """Remove what there is of (dataset, name)."""
         if dataset in APPENDED:
@@ -212,6 +235,12 @@ class Store:
             return None
         status = os.stat(self._address(dataset, name))
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.isoformat() if isinstance(value, (date, datetime)) else value
 
 
 def _sync(path: str) -> None:
@@ -235,6 +264,8 @@ def _as_table(frame: pd.DataFrame) -> pa.Table:
 
     For the common kinds of frames its description for pandas is kept, which takes longer to make than its arrays: only its length may differ.
     """
+    import pandas as pd
+
     index, dtypes = frame.index, tuple(frame.dtypes)
     numbered = index.equals(pd.RangeIndex(len(index))) and isinstance(index, pd.RangeIndex)
     if not (numbered or isinstance(index, pd.DatetimeIndex)) or object in dtypes:
@@ -250,6 +281,9 @@ def _as_table(frame: pd.DataFrame) -> pa.Table:
 
 def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
     """`pa.Array.from_pandas` of one column, quicker for numbers and instants."""
+    import numpy as np
+    import pandas as pd
+
     if isinstance(values, pd.arrays.NumpyExtensionArray) and (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         plain = values.to_numpy()
         return pa.array(plain, mask=np.isnan(plain) if pa.types.is_floating(kind) else None)
@@ -261,12 +295,24 @@ def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
 _SCHEMAS: dict[object, pa.Schema] = {}
 
 
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """A column as plain values. Stamps are counted out here, since Arrow would load pandas for them."""
+    if not pa.types.is_timestamp(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    start = datetime(1970, 1, 1, tzinfo=UTC if column.type.tz else None)
+    counts = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64()).to_pylist()
+    return [None if count is None else start + timedelta(microseconds=count) for count in counts]
+
+
 def _frame(table: pa.Table) -> pd.DataFrame:
     return table.to_pandas(use_threads=False, split_blocks=True)
 
 
 def _merged(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
     """The rows of all parts in order of `keys`; where several have a key, the row of the first."""
+    import numpy as np
+
     alike = [part.cast(parts[-1].schema) if part.schema != parts[-1].schema else part for part in parts]
     both = pa.concat_tables(alike).unify_dictionaries().combine_chunks()
     columns = [_sortable(both[key]) for key in keys]
@@ -279,6 +325,8 @@ def _merged(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
 
 def _sortable(column: pa.ChunkedArray) -> np.ndarray:
     """The values of a column without gaps as what NumPy sorts quickly, in the same order."""
+    import numpy as np
+
     values = column.combine_chunks()
     values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
     if not pa.types.is_dictionary(values.type):

@@ -166,7 +166,7 @@ class Parts:
         net = (replace(self.accounts, known_then=True) if known_then else self.accounts).total["net"]
         percent = 100.0 * net.to_numpy(dtype=float) / self.config.notional_trading_capital
         once = self.config.corrects(Correction.HALF_COMPOUNDING_ONCE)
-        factor = capital_multiplier(self.config.capital_multiplier.func, percent, once)
+        factor = capital_multiplier(self.config.capital_multiplier.func, percent, corrected=once)
         return pd.Series(factor, index=net.index, name="capital_multiplier")
 
     @cached_property
@@ -188,7 +188,7 @@ class Parts:
         factor = self.capital_multiplier.reindex(contracts.index).ffill().to_numpy()
         return contracts.like(contracts.array * factor[:, None])
 
-    def accounts_of(self, positions: Panel, rounded: bool = True) -> Accounts:
+    def accounts_of(self, positions: Panel, *, rounded: bool = True) -> Accounts:
         """Profit and loss of any portfolio positions; `rounded`: only whole contracts are filled."""
         return Accounts(positions, self._portfolio_average_position, self.sizing, self.trading, rounded)
 

@@ -61,7 +61,7 @@ def sweep(configs: Mapping[str, StrategyConfig], data: BacktestData, done: Calla
 def _figures(backtest: Backtest) -> tuple[dict[str, float], pd.Series]:
     accounts = backtest.accounts
     curve, corrected = portfolio_curve(accounts), backtest.config.corrects(Correction.STATISTICS)
-    net, gross, costs = (statistics(curve.returns(part), corrected) for part in ("net", "gross", "costs"))
+    net, gross, costs = (statistics(curve.returns(part), corrected=corrected) for part in ("net", "gross", "costs"))
     traded = turnover(accounts.positions, backtest.sizing.average_position).replace([np.inf, -np.inf], np.nan)
     row = {
         "sharpe": net["sharpe"],

@@ -38,7 +38,7 @@ def is_grouped(weights: Tree) -> bool:
 
 def leaves(weights: Tree) -> list[str]:
     """Names in the tree, in its order."""
-    return [name for name, _ in _walk(_groups(weights), 1.0, 1, False)]
+    return [name for name, _ in _walk(_groups(weights), 1.0, 1, approximate=False)]
 
 
 def grouped_weights(weights: Tree, excluded: frozenset[str] = frozenset()) -> dict[str, float]:
@@ -48,7 +48,7 @@ def grouped_weights(weights: Tree, excluded: frozenset[str] = frozenset()) -> di
     """
     approximate = bool((weights[KEY].get("parameters") or {}).get("use_approx_DM", False))
     tree = _pruned(_groups(weights), excluded)
-    return dict(_walk(tree, 1.0, 1, approximate))
+    return dict(_walk(tree, 1.0, 1, approximate=approximate))
 
 
 def _groups(weights: Tree) -> Tree:
@@ -81,7 +81,7 @@ def _pruned(node: Tree, excluded: frozenset[str]) -> Tree:
     return result
 
 
-def _walk(node: Tree, share: float, level: int, approximate: bool) -> Iterator[tuple[str, float]]:
+def _walk(node: Tree, share: float, level: int, *, approximate: bool) -> Iterator[tuple[str, float]]:
     children, inner = _children(node)
     multiplier = share * (len(children) ** (0.5 / level) if approximate else 1.0)
     sizes = {name: float(child.get("weight", 1.0) if inner else child) for name, child in children.items()}
@@ -89,6 +89,6 @@ def _walk(node: Tree, share: float, level: int, approximate: bool) -> Iterator[t
     for name, size in sizes.items():
         fraction = size / total if total else 0.0
         if inner:
-            yield from _walk(children[name], multiplier * fraction, level + 1, approximate)
+            yield from _walk(children[name], multiplier * fraction, level + 1, approximate=approximate)
         else:
             yield name, multiplier * fraction

@@ -98,6 +98,10 @@ class Panel:
         """True where the instrument's own series has a row."""
         return self.span.mask(len(self.values))
 
+    def own_rows(self, place: int) -> slice:
+        """The rows that instrument number `place` has itself; none of them for one without any."""
+        return slice(int(self.span.first[place]), int(self.span.last[place]) + 1)
+
     def like(self, array: Floats, span: Span | None = None) -> Panel:
         """A panel of other values on this calendar."""
         own = span or self.span

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from tradeflow_core.strategy.common.panel import Calendar
 from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
 
 Prices = TypeVar("Prices", pd.DataFrame, pd.Series)
@@ -79,13 +78,7 @@ def robust_vol(
     return vol.ffill().bfill() if backfill else vol
 
 
-def robust_vol_of_price(price: pd.Series, **arguments: Any) -> pd.Series:
-    """`robust_vol` of the daily changes of a price at any stamps (naive, sorted)."""
-    daily = Calendar.spanning([price.index]).last({"price": price}).values["price"]
-    return robust_vol(daily.diff(), **arguments)
-
-
-def level_vol(series: Prices, of_changes: bool, days: int = 35) -> Prices:
+def level_vol(series: Prices, *, of_changes: bool, days: int = 35) -> Prices:
     """Robust volatility of a series' changes, or (not `of_changes`) of its level, as pysystemtrade's rules take it."""
     return robust_vol(changes_over_gaps(series) if of_changes else series, days=days)
 

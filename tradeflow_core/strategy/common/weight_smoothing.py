@@ -22,16 +22,16 @@ def weights_at(table: pd.DataFrame, days: pd.DatetimeIndex) -> Floats:
     return np.where((place >= 0)[:, None], values, np.nan)
 
 
-def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float, ends_at_once: bool = False) -> Floats:
+def weights_in_use(target: Floats, available: NDArray[np.bool_], span: float, *, ends_at_once: bool = False) -> Floats:
     """Weights of shape (days, members), normalised on each day.
 
     `target`: given weights, missing where none is known. `available`: whether the member has something to weight. Where no
     member has, all keep their weights. `span`, `ends_at_once`: see `smoothed`.
     """
-    return smoothed(target_of_available(target, available), span, ends_at_once)
+    return smoothed(target_of_available(target, available), span, ends_at_once=ends_at_once)
 
 
-def smoothed(target: Floats, span: float, ends_at_once: bool) -> Floats:
+def smoothed(target: Floats, span: float, *, ends_at_once: bool) -> Floats:
     """Exponentially smoothed with `span` (days) and normalised.
 
     Where the targets have been 0 from the start on weights are 0. After other ones the smallest remainder of them is scaled up

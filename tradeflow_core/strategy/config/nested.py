@@ -78,6 +78,11 @@ class VolatilityConfig(Section):
         return func
 
     @property
+    def lowest(self) -> float:
+        """The floor of the estimate: a price whose volatility is not above it has not moved."""
+        return self.vol_abs_min or 0.0
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """The arguments for the estimator."""
         own = {"func", "name_returns_attr_in_rawdata", "multiplier_to_get_daily_vol"}

@@ -36,7 +36,7 @@ def cash_costs(
     rows, trades = _trades(held)
     traded = pd.Series(-fill_costs(trades, charged[rows], instrument), index=days[rows])
     at_rolls = pd.Series(charged, index=days).ffill()
-    costs = pd.concat([traded, roll_costs(pd.Series(held, index=days), at_rolls, instrument, roll_multiplier)])
+    costs = pd.concat([traded, roll_costs(pd.Series(held, index=days), at_rolls, instrument, roll_multiplier=roll_multiplier)])
     return (costs * deflator_at(costs.index, filled) if deflated else costs).sort_index(kind="stable")
 
 
@@ -47,7 +47,7 @@ def paid_on(costs: pd.Series, days: pd.DatetimeIndex) -> pd.Series:
     return pd.Series(costs.to_numpy()[paid], index=days[place[paid]], dtype=float)
 
 
-def roll_costs(held: pd.Series, price: pd.Series, instrument: Instrument, roll_multiplier: float) -> pd.Series:
+def roll_costs(held: pd.Series, price: pd.Series, instrument: Instrument, *, roll_multiplier: float) -> pd.Series:
     """Costs of rolling what is `held`, at the last `price` (filled forward) before each roll: negative, by date of the roll."""
     dates, rolled = _rolls(pd.DatetimeIndex(held.index), held.to_numpy(dtype=float), _rolls_a_year(instrument))
     rolled = rolled * roll_multiplier
@@ -77,7 +77,7 @@ def _rolls_a_year(instrument: Instrument) -> int:
     return len(instrument.roll_rule.hold) if instrument.roll_rule else 0
 
 
-def fill_costs(quantity: Floats, price: Floats, instrument: Instrument, spread: bool = True) -> Floats:
+def fill_costs(quantity: Floats, price: Floats, instrument: Instrument, *, spread: bool = True) -> Floats:
     """Cost, positive, of fills of `quantity` contracts: half the spread, plus the largest of the three commissions."""
     costs, size = instrument.costs, np.abs(quantity)
     value = np.nan_to_num(costs.percentage * size * price * instrument.point_size)

@@ -20,7 +20,7 @@ def turnover(positions: Panel, average_position: Panel) -> pd.Series:
     return BUSINESS_DAYS_PER_YEAR * _relative(positions, average_position).diff().abs().mean()
 
 
-def turnover_before(positions: Panel, average_position: Panel, rows: list[int], counted: NDArray[np.bool_]) -> Floats:
+def turnover_before(positions: Panel, average_position: Panel, rows: list[int], *, counted: NDArray[np.bool_]) -> Floats:
     """The same from the rows before each of `rows` of the calendar (ascending), of the days that are `counted` (business days,
     instruments): (rows, instruments)."""
     trades = changes_over_gaps(_relative(positions, average_position).where(counted)).abs().to_numpy()
@@ -48,7 +48,7 @@ def sums_before(values: Floats, ends: Ints) -> Floats:
     return result
 
 
-def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], before: int | None = None) -> Floats:
+def costs_per_trade(price: Panel, vol: Panel, instruments: list[Instrument], *, before: int | None = None) -> Floats:
     """Cost of one contract of each instrument in units of annual risk, at the average price and volatility of its last year.
 
     Infinite where the price did not move, missing without price or volatility.
@@ -79,7 +79,7 @@ def rolls_per_year(instruments: list[Instrument]) -> Floats:
     return np.array([len(instrument.roll_rule.hold) if instrument.roll_rule else 0 for instrument in instruments], dtype=float)
 
 
-def daily_costs(per_year: Floats, average_position: Panel, vol: Panel, held: Panel) -> Floats:
+def daily_costs(per_year: Floats, average_position: Panel, vol: Panel, *, held: Panel) -> Floats:
     """Costs of all instruments on all days, in price points, negative; `per_year` in Sharpe-ratio units, by instrument.
 
     They accrue with calendar time, from the first position on.

@@ -15,7 +15,7 @@ from .max_sharpe import max_sharpe_weights as max_sharpe_weights
 from .moments import means_and_deviations as means_and_deviations
 from .optimisers import Estimates as Estimates, handcrafted as handcrafted, optimal_weights as optimal_weights
 from .periods import FitPeriod as FitPeriod, fit_periods as fit_periods
-from .shared_costs import SharedReturns as SharedReturns, weights_by_member as weights_by_member
+from .shared_costs import SharedReturns as SharedReturns
 from .sharpe_multiplier import adjusted_for_sharpe as adjusted_for_sharpe, sharpe_multipliers as sharpe_multipliers
 from .stacking import Stacked as Stacked, last_values as last_values, returns_at as returns_at, stack as stack, sums as sums
 from .weights import (

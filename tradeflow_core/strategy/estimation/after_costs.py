@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
+from tradeflow_core.strategy.estimation.optimisers import Estimates
 
 
 def without_zeros(daily: pd.DataFrame) -> pd.DataFrame:
@@ -48,3 +51,11 @@ def with_equal_means(gross: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     stacked = pd.concat(moving)
     target = stacked.mean().mean()
     return [frame + (target - frame.mean()) for frame in moving]
+
+
+def mean_less_costs(estimates: Estimates, cost_sharpe: Floats, *, equal_means: bool) -> Floats:
+    """Mean returns of each asset, or with `equal_means` their average, less costs in Sharpe-ratio units (a year, positive)."""
+    mean = estimates.mean
+    if equal_means and not np.isnan(mean).all():
+        mean = np.where(np.isnan(mean), np.nan, np.nanmean(mean))
+    return np.asarray(mean - cost_sharpe * estimates.deviation)

@@ -54,7 +54,7 @@ class Correlation:
 
 
 def correlations(
-    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, corrections: Corrections = REFERENCE
+    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, *, corrections: Corrections = REFERENCE
 ) -> Iterator[tuple[FitPeriod, Correlation]]:
     """One matrix for each period, one at a time, with columns in the order of the data.
 
@@ -68,7 +68,7 @@ def correlations(
     if not real:
         matrices: Iterator[Correlation] = iter(())
     else:
-        matrices = _estimated(data, real, settings, corrections)
+        matrices = _estimated(data, real, settings, corrections=corrections)
     for period in periods:
         yield period, Correlation.constant(data.columns, BEFORE_ANY_DATA) if period.no_data else next(matrices)
 
@@ -85,7 +85,7 @@ def fitted_correlations(
         interval=settings.interval_frequency,
         corrections=corrections,
     )
-    return correlations(data, periods, settings, corrections)
+    return correlations(data, periods, settings, corrections=corrections)
 
 
 def processed(raw: Floats, known: Bools, settings: CorrelationEstimate) -> tuple[Floats, bool]:
@@ -107,6 +107,7 @@ def joint_moments(
     data: Stacked,
     periods: Sequence[FitPeriod],
     settings: CorrelationEstimate,
+    *,
     corrections: Corrections = REFERENCE,
     rows: Rows | None = None,
 ) -> Iterator[JointMoments]:
@@ -114,11 +115,13 @@ def joint_moments(
 
     `rows`: figures of the same rows to use instead of the data's.
     """
-    start, end = learning_rows(data, periods, settings.using_exponent, corrections)
+    start, end = learning_rows(data, periods, using_exponent=settings.using_exponent, corrections=corrections)
     decay = 1.0 - 2.0 / (settings.ew_lookback * data.frames + 1.0) if settings.using_exponent else 1.0
     values = data.values if rows is None else rows
     size = values.shape[1]
-    return over_windows(values, start, end, lambda: JointMoments(size, decay), lambda: SlidingJointMoments(size, decay))
+    return over_windows(
+        values, start, end, new=lambda: JointMoments(size, decay), sliding=lambda: SlidingJointMoments(size, decay)
+    )
 
 
 def least_joint_rows(data: Stacked, settings: CorrelationEstimate) -> int:
@@ -127,13 +130,13 @@ def least_joint_rows(data: Stacked, settings: CorrelationEstimate) -> int:
 
 
 def _estimated(
-    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, corrections: Corrections
+    data: Stacked, periods: Sequence[FitPeriod], settings: CorrelationEstimate, *, corrections: Corrections
 ) -> Iterator[Correlation]:
     order, back = _by_first_row(data)
     rows = None if order is None else data.values[:, order]
     least = least_joint_rows(data, settings)
     known = known_in_window(data, periods, corrections)
-    for moments, has_data in zip(joint_moments(data, periods, settings, corrections, rows), known, strict=True):
+    for moments, has_data in zip(joint_moments(data, periods, settings, corrections=corrections, rows=rows), known, strict=True):
         raw = moments.correlation(least)
         matrix, boring = processed(raw if back is None else raw[np.ix_(back, back)], has_data, settings)
         yield Correlation(data.columns, matrix, boring)

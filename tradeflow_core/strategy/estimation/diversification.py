@@ -26,8 +26,8 @@ def multiplier_over_time(
     correlations: Iterable[tuple[FitPeriod, Correlation]],
     weights: pd.DataFrame,
     dm_max: float = 2.5,
-    ewma_span: float = 125,
     *,
+    ewma_span: float = 125,
     current_weights: bool = False,
 ) -> pd.Series:
     """The multiplier on each row of `weights` (in use; naive ascending dates x assets), smoothed over `ewma_span` rows.

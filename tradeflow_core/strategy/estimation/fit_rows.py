@@ -13,7 +13,7 @@ from tradeflow_core.strategy.estimation.stacking import Bools, Stacked
 
 
 def learning_rows(
-    data: Stacked, periods: Sequence[FitPeriod], using_exponent: bool, corrections: Corrections
+    data: Stacked, periods: Sequence[FitPeriod], *, using_exponent: bool, corrections: Corrections
 ) -> tuple[Ints, Ints]:
     """First row of each period's window and the row after its last, for an estimator.
 

@@ -53,7 +53,16 @@ class JointMoments:
         everything = slice(None)
         decay = np.exp(np.log(self.decay) * later.count)
         ahead = later.mean - self.mean
-        self._absorb((everything, everything), decay, later.count, later.weight, ahead, ahead.T, later.square, later.cross)
+        self._absorb(
+            (everything, everything),
+            decay,
+            later.count,
+            weight=later.weight,
+            ahead=ahead,
+            ahead_of_other=ahead.T,
+            square=later.square,
+            cross=later.cross,
+        )
 
     def correlation(self, min_periods: float) -> Floats:
         """Correlations; missing with fewer joint rows than `min_periods`, or where a column never moves on them."""
@@ -73,7 +82,7 @@ class JointMoments:
                 if a is b:
                     self._extend_common(a, rows[np.ix_(joint, a)])
                 else:
-                    self._extend_pair(a, b, rows[np.ix_(joint, a)], rows[np.ix_(joint, b)])
+                    self._extend_pair(a, b, rows[np.ix_(joint, a)], rows_b=rows[np.ix_(joint, b)])
 
     @staticmethod
     def block(columns: Ints) -> Block:
@@ -89,28 +98,56 @@ class JointMoments:
         decay = self.decay ** len(rows)
         if len(rows) == 1:
             ahead = rows[0][:, None] - self.mean[block]
-            self._absorb(block, decay, 1.0, 1.0, ahead, ahead.T, 0.0, 0.0)
+            self._absorb(block, decay, 1.0, weight=1.0, ahead=ahead, ahead_of_other=ahead.T, square=0.0, cross=0.0)
             return
         weights = self._weights(len(rows))
         mean, rest = _centred(rows, weights)
         ahead = mean[:, None] - self.mean[block]
-        self._absorb(block, decay, len(rows), weights.sum(), ahead, ahead.T, (rest * rest).sum(axis=0)[:, None], rest.T @ rest)
+        self._absorb(
+            block,
+            decay,
+            len(rows),
+            weight=weights.sum(),
+            ahead=ahead,
+            ahead_of_other=ahead.T,
+            square=(rest * rest).sum(axis=0)[:, None],
+            cross=rest.T @ rest,
+        )
 
-    def _extend_pair(self, a: Ints, b: Ints, rows_a: Floats, rows_b: Floats) -> None:
+    def _extend_pair(self, a: Ints, b: Ints, rows_a: Floats, *, rows_b: Floats) -> None:
         """Rows that all columns of both groups have."""
         weights = self._weights(len(rows_a))
         (mean_a, rest_a), (mean_b, rest_b) = _centred(rows_a, weights), _centred(rows_b, weights)
         here, there = np.ix_(a, b), np.ix_(b, a)
         ahead_a, ahead_b = mean_a[:, None] - self.mean[here], mean_b[:, None] - self.mean[there]
         decay, count, total, cross = self.decay ** len(rows_a), len(rows_a), weights.sum(), rest_a.T @ rest_b
-        self._absorb(here, decay, count, total, ahead_a, ahead_b.T, (rest_a * rest_a).sum(axis=0)[:, None], cross)
-        self._absorb(there, decay, count, total, ahead_b, ahead_a.T, (rest_b * rest_b).sum(axis=0)[:, None], cross.T)
+        self._absorb(
+            here,
+            decay,
+            count,
+            weight=total,
+            ahead=ahead_a,
+            ahead_of_other=ahead_b.T,
+            square=(rest_a * rest_a).sum(axis=0)[:, None],
+            cross=cross,
+        )
+        self._absorb(
+            there,
+            decay,
+            count,
+            weight=total,
+            ahead=ahead_b,
+            ahead_of_other=ahead_a.T,
+            square=(rest_b * rest_b).sum(axis=0)[:, None],
+            cross=cross.T,
+        )
 
     def _absorb(
         self,
         block: Block,
         decay: Floats | float,
         count: Floats | float,
+        *,
         weight: Floats | float,
         ahead: Floats,
         ahead_of_other: Floats,

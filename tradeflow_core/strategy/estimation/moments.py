@@ -77,6 +77,7 @@ def means_and_deviations(
     data: Stacked,
     periods: Sequence[FitPeriod],
     mean: MomentEstimate,
+    *,
     deviation: MomentEstimate,
     corrections: Corrections = REFERENCE,
     rows: Rows | None = None,
@@ -92,23 +93,25 @@ def means_and_deviations(
     real = [place for place, period in enumerate(periods) if not period.no_data]
     fitted = [periods[place] for place in real]
     same = mean == deviation
-    for place, moments in zip(real, _over_periods(data, values, fitted, deviation, corrections), strict=True):
+    for place, moments in zip(
+        real, _over_periods(data, values, fitted, settings=deviation, corrections=corrections), strict=True
+    ):
         least = _least(data, deviation)
         found[1, place] = moments.deviations(least, unbiased=deviation.using_exponent)
         if same:
             found[0, place] = moments.means(least)
     if not same:
-        for place, moments in zip(real, _over_periods(data, values, fitted, mean, corrections), strict=True):
+        for place, moments in zip(real, _over_periods(data, values, fitted, settings=mean, corrections=corrections), strict=True):
             found[0, place] = moments.means(_least(data, mean))
     return found[0], found[1]
 
 
 def _over_periods(
-    data: Stacked, values: Rows, periods: Sequence[FitPeriod], settings: MomentEstimate, corrections: Corrections
+    data: Stacked, values: Rows, periods: Sequence[FitPeriod], *, settings: MomentEstimate, corrections: Corrections
 ) -> Iterator[ColumnMoments]:
-    start, end = learning_rows(data, periods, settings.using_exponent, corrections)
+    start, end = learning_rows(data, periods, using_exponent=settings.using_exponent, corrections=corrections)
     decay = 1.0 - 2.0 / (settings.ew_lookback * data.frames + 1.0) if settings.using_exponent else 1.0
-    return over_windows(values, start, end, lambda: ColumnMoments(values.shape[1], decay))
+    return over_windows(values, start, end, new=lambda: ColumnMoments(values.shape[1], decay))
 
 
 def _least(data: Stacked, settings: MomentEstimate) -> int:

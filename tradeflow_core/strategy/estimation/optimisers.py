@@ -63,13 +63,13 @@ def _by_method(estimates: Estimates, settings: WeightEstimate, solver: Solver) -
     if settings.method == "equal_weights":
         return np.full(len(estimates.mean), 1.0 / len(estimates.mean))
     if settings.method == "one_period":
-        return _one_period(estimates, settings, settings.ann_target_SR, solver)
+        return _one_period(estimates, settings, settings.ann_target_SR, solver=solver)
     if settings.method == "shrinkage":
-        return _one_period(_shrunk(estimates, settings), settings, SHRUNK_AND_EQUAL_SR, solver)
+        return _one_period(_shrunk(estimates, settings), settings, SHRUNK_AND_EQUAL_SR, solver=solver)
     return _handcraft(estimates, settings, solver)
 
 
-def _one_period(estimates: Estimates, settings: WeightEstimate, equal_sharpe: float, solver: Solver) -> Floats:
+def _one_period(estimates: Estimates, settings: WeightEstimate, equal_sharpe: float, *, solver: Solver) -> Floats:
     mean, deviation = estimates.mean, estimates.deviation
     if settings.equalise_vols:
         average = deviation.mean()
@@ -92,7 +92,7 @@ def _handcraft(estimates: Estimates, settings: WeightEstimate, solver: Solver) -
     weights = handcrafted(estimates.correlation)
     if settings.equalise_SR or len(weights) == 1:
         return weights
-    return adjusted_for_sharpe(weights, estimates.sharpe, estimates.correlation.average, estimates.years, solver)
+    return adjusted_for_sharpe(weights, estimates.sharpe, estimates.correlation.average, years=estimates.years, solver=solver)
 
 
 def handcrafted(correlation: Correlation) -> Floats:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.strategy.common.panel import Floats
-from tradeflow_core.strategy.config.compat import REFERENCE, Corrections, Solver
+from tradeflow_core.strategy.config.compat import REFERENCE, Corrections
 from tradeflow_core.strategy.config.estimates import WeightEstimate
 from tradeflow_core.strategy.estimation.correlation import (
     BEFORE_ANY_DATA,
@@ -28,28 +27,7 @@ from tradeflow_core.strategy.estimation.joint_moments import JointMoments, corre
 from tradeflow_core.strategy.estimation.moments import means_and_deviations
 from tradeflow_core.strategy.estimation.optimisers import Estimates
 from tradeflow_core.strategy.estimation.stacking import Bools, Stacked, periods_per_year
-from tradeflow_core.strategy.estimation.weights import PeriodEstimates, lengths_in_years, weight_periods, weights_of
-
-
-def weights_by_member(
-    gross: Stacked,
-    units: Stacked,
-    cost_sharpe: pd.DataFrame,
-    settings: WeightEstimate,
-    corrections: Corrections = REFERENCE,
-    solver: Solver = "exact",
-) -> dict[str, pd.DataFrame]:
-    """The table of weights (period starts x columns) of each member, as `estimated_weights` gives it for its net returns.
-
-    `gross`, `units`: stacked, of the same rows and columns; `units` is what a Sharpe ratio of 1 a year costs in each row.
-    `cost_sharpe`: members x columns, a year, negative.
-    """
-    shared = SharedReturns.of(gross, units, settings, corrections)
-    found = {}
-    for member, costs in cost_sharpe[list(gross.columns)].iterrows():
-        estimates = shared.estimates(costs.to_numpy(dtype=float))
-        found[str(member)] = weights_of(estimates, gross.columns, settings, corrections, solver)
-    return found
+from tradeflow_core.strategy.estimation.weights import PeriodEstimates, lengths_in_years, weight_periods
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +41,7 @@ class SharedReturns:
     settings: WeightEstimate
 
     @staticmethod
-    def of(gross: Stacked, units: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE) -> SharedReturns:
+    def of(gross: Stacked, units: Stacked, settings: WeightEstimate, *, corrections: Corrections = REFERENCE) -> SharedReturns:
         """Read the rows once. Raises DataError where gross and units are not of the same rows and columns."""
         if units.columns != gross.columns or not np.array_equal(units.stamps, gross.stamps):
             raise DataError("gross returns and cost units must have the same rows and columns: stack both from the same tables")
@@ -71,12 +49,13 @@ class SharedReturns:
         wide = _Wide(gross.values, units.values)
         year = periods_per_year(settings.frequency)
         real = [period for period in periods if not period.no_data]
-        matrices = joint_moments(gross, real, settings.correlation_estimate, corrections, wide)
+        matrices = joint_moments(gross, real, settings.correlation_estimate, corrections=corrections, rows=wide)
         least = least_joint_rows(gross, settings.correlation_estimate)
-        years = lengths_in_years(gross, periods, settings.frequency, corrections)
+        years = lengths_in_years(gross, periods, settings.frequency, corrections=corrections)
         has_data = known_in_window(gross, periods, corrections)
-        how = settings.mean_estimate, settings.vol_estimate
-        mean, deviation = means_and_deviations(gross, periods, *how, corrections, wide)
+        mean, deviation = means_and_deviations(
+            gross, periods, settings.mean_estimate, deviation=settings.vol_estimate, corrections=corrections, rows=wide
+        )
         unknown = Correlation.constant(gross.columns, BEFORE_ANY_DATA)
         nothing = np.full(len(gross.columns), np.nan)
         return SharedReturns(
@@ -98,7 +77,7 @@ class SharedReturns:
                 yield template
                 continue
             mean, variance = self.mean[place].reshape(3, size), self.variance[place].reshape(3, size)
-            net = _net_variance(variance[0], variance[1], variance[2], costs)
+            net = _net_variance(variance[0], variance[1], variance[2], costs=costs)
             matrix, boring = processed(pairs.correlation(costs), template.has_data, self.settings.correlation_estimate)
             estimates = replace(
                 template.estimates,
@@ -143,13 +122,13 @@ class _Pairs:
 
     def correlation(self, costs: Floats) -> Floats:
         """Of net returns with these costs by column."""
-        square = _net_variance(self.square_g, self.square_u, self.square_both, costs[:, None])
+        square = _net_variance(self.square_g, self.square_u, self.square_both, costs=costs[:, None])
         with_units = self.cross_gu * costs
         cross = self.cross_gg + (with_units + with_units.T) + np.outer(costs, costs) * self.cross_uu
         varied = square > 0
         return correlation_of(square, cross, self.enough & varied & varied.T)
 
 
-def _net_variance(gross: Floats, units: Floats, both: Floats, costs: Floats) -> Floats:
+def _net_variance(gross: Floats, units: Floats, both: Floats, *, costs: Floats) -> Floats:
     """Variance of gross + costs x units; exactly 0 where neither moves."""
     return np.maximum(gross + costs * (both - gross - units) + costs * costs * units, 0.0)

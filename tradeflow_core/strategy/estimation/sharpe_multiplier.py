@@ -19,7 +19,7 @@ MEAN = 0.075
 POINTS = ndtri(np.array([0.2, 0.4, 0.6, 0.8]))
 
 
-def sharpe_multipliers(relative: Floats, average_correlation: float, years: float, solver: Solver = "exact") -> Floats:
+def sharpe_multipliers(relative: Floats, average_correlation: float, years: float, *, solver: Solver = "exact") -> Floats:
     """Multipliers of weights for Sharpe ratios (a year) relative to their average.
 
     `average_correlation`: of the assets, off the diagonal; `years`: of data. A multiplier on the wrong side of 1 becomes 1.
@@ -29,19 +29,19 @@ def sharpe_multipliers(relative: Floats, average_correlation: float, years: floa
     if solver == "exact":
         weights = _exact_weights(means, average_correlation)
     else:
-        weights = searched_first_weights(means, MEAN, DEVIATION, average_correlation)
+        weights = searched_first_weights(means, MEAN, DEVIATION, correlation=average_correlation)
     found = 2.0 * weights.mean(axis=0)
     return np.where(np.sign(found - 1.0) == np.sign(relative), found, 1.0)
 
 
 def adjusted_for_sharpe(
-    weights: Floats, sharpe: Floats, average_correlation: float, years: float, solver: Solver = "exact"
+    weights: Floats, sharpe: Floats, average_correlation: float, *, years: float, solver: Solver = "exact"
 ) -> Floats:
     """Weights times the multipliers of their Sharpe ratios, which sum to 1 again; missing weights stay so."""
     known = ~np.isnan(weights)
     average = sharpe[known].mean() if known.any() else np.nan
     result = np.full(weights.shape, np.nan)
-    result[known] = weights[known] * sharpe_multipliers(sharpe[known] - average, average_correlation, years, solver)
+    result[known] = weights[known] * sharpe_multipliers(sharpe[known] - average, average_correlation, years, solver=solver)
     return result / np.nansum(result)
 
 

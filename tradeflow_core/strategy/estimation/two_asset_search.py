@@ -21,7 +21,7 @@ ROOT_TWO = float(np.sqrt(2.0))
 Objective = Callable[[Floats, Floats], Floats]
 
 
-def searched_first_weights(first_mean: Floats, second_mean: float, deviation: float, correlation: float) -> Floats:
+def searched_first_weights(first_mean: Floats, second_mean: float, deviation: float, *, correlation: float) -> Floats:
     """Weight of the first of two assets where the search ends; `first_mean` is an array, both assets have the same `deviation`."""
     mean = np.asarray(first_mean, dtype=float).ravel()
     variance, covariance = deviation**2, deviation**2 * correlation
@@ -46,9 +46,9 @@ def _search(against: Objective, count: int) -> Floats:
         searching = searching & (np.abs(gain) >= TOLERANCE)
         if not searching.any():
             break
-        step, reached = _line_search(against, one, other, value, moved, gain)
+        step, reached = _line_search(against, one, other, value=value, moved=moved, gain=gain)
         new_slope = _gradient(against, one + step, other - step)
-        hessian = _updated(hessian, step, new_slope[0] - slope[0], new_slope[1] - slope[1])
+        hessian = _updated(hessian, step, new_slope[0] - slope[0], second=new_slope[1] - slope[1])
         one, other = np.where(searching, one + step, one), np.where(searching, other - step, other)
         searching = searching & (np.abs(reached - value) >= TOLERANCE) & (ROOT_TWO * np.abs(step) >= TOLERANCE)
         value, slope = reached, new_slope
@@ -63,7 +63,7 @@ def _gradient(against: Objective, one: Floats, other: Floats) -> tuple[Floats, F
 
 
 def _line_search(
-    against: Objective, one: Floats, other: Floats, value: Floats, moved: Floats, gain: Floats
+    against: Objective, one: Floats, other: Floats, *, value: Floats, moved: Floats, gain: Floats
 ) -> tuple[Floats, Floats]:
     """The step of each pair that lowers the objective by a tenth of what its slope promises, and the objective there."""
     step, promised = moved.copy(), gain.copy()
@@ -79,7 +79,7 @@ def _line_search(
 
 
 def _updated(
-    hessian: tuple[Floats, Floats, Floats], step: Floats, first: Floats, second: Floats
+    hessian: tuple[Floats, Floats, Floats], step: Floats, first: Floats, *, second: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """The matrix after a step of (step, -step) that changed the gradient by (first, second): BFGS, damped as Powell has it."""
     a, b, c = hessian

@@ -35,7 +35,7 @@ class PeriodEstimates:
 
 
 def estimated_weights(
-    returns: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE, solver: Solver = "exact"
+    returns: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE, *, solver: Solver = "exact"
 ) -> pd.DataFrame:
     """Weights of the columns of `returns` (net, of `settings.frequency`, stacked or not): period starts x columns.
 
@@ -43,7 +43,13 @@ def estimated_weights(
     need not sum to 1. Raises DataError when the returns are too short for any period, ConfigError for bad settings.
     """
     periods = weight_periods(returns, settings, corrections)
-    return weights_of(period_estimates(returns, periods, settings, corrections), returns.columns, settings, corrections, solver)
+    return weights_of(
+        period_estimates(returns, periods, settings, corrections=corrections),
+        returns.columns,
+        settings,
+        corrections=corrections,
+        solver=solver,
+    )
 
 
 def weight_periods(returns: Stacked, settings: WeightEstimate, corrections: Corrections = REFERENCE) -> list[FitPeriod]:
@@ -60,21 +66,23 @@ def weight_periods(returns: Stacked, settings: WeightEstimate, corrections: Corr
 
 
 def period_estimates(
-    returns: Stacked, periods: Sequence[FitPeriod], settings: WeightEstimate, corrections: Corrections = REFERENCE
+    returns: Stacked, periods: Sequence[FitPeriod], settings: WeightEstimate, *, corrections: Corrections = REFERENCE
 ) -> Iterator[PeriodEstimates]:
     """Estimates for each period, one at a time; means and standard deviations are for a year."""
     year = periods_per_year(settings.frequency)
-    mean, deviation = means_and_deviations(returns, periods, settings.mean_estimate, settings.vol_estimate, corrections)
-    years = lengths_in_years(returns, periods, settings.frequency, corrections)
+    mean, deviation = means_and_deviations(
+        returns, periods, settings.mean_estimate, deviation=settings.vol_estimate, corrections=corrections
+    )
+    years = lengths_in_years(returns, periods, settings.frequency, corrections=corrections)
     has_data = known_in_window(returns, periods, corrections)
-    matrices = correlations(returns, periods, settings.correlation_estimate, corrections)
+    matrices = correlations(returns, periods, settings.correlation_estimate, corrections=corrections)
     for place, (period, matrix) in enumerate(matrices):
         estimates = Estimates(matrix, mean[place] * year, deviation[place] * np.sqrt(year), float(years[place]))
         yield PeriodEstimates(period, estimates, has_data[place])
 
 
 def lengths_in_years(
-    returns: Stacked, periods: Sequence[FitPeriod], frequency: str, corrections: Corrections = REFERENCE
+    returns: Stacked, periods: Sequence[FitPeriod], frequency: str, *, corrections: Corrections = REFERENCE
 ) -> Floats:
     """Years that each period learns from: rows over rows a year (stacked tables add up), or calendar years."""
     if Correction.CALENDAR_LENGTH in corrections:
@@ -87,6 +95,7 @@ def weights_of(
     known: Iterator[PeriodEstimates] | Sequence[PeriodEstimates],
     columns: Sequence[str],
     settings: WeightEstimate,
+    *,
     corrections: Corrections = REFERENCE,
     solver: Solver = "exact",
 ) -> pd.DataFrame:
@@ -95,11 +104,11 @@ def weights_of(
     rows: list[Floats] = []
     for one in known:
         starts.append(one.period.period_start)
-        rows.append(_row(one, settings, corrections, solver))
+        rows.append(_row(one, settings, corrections, solver=solver))
     return pd.DataFrame(rows, index=pd.DatetimeIndex(starts, name="date"), columns=list(columns), dtype=float)
 
 
-def _row(one: PeriodEstimates, settings: WeightEstimate, corrections: Corrections, solver: Solver) -> Floats:
+def _row(one: PeriodEstimates, settings: WeightEstimate, corrections: Corrections, *, solver: Solver) -> Floats:
     size = len(one.has_data)
     if one.period.no_data:
         return np.full(size, 1.0 / size)
@@ -132,5 +141,13 @@ def with_cost_weights(weights: pd.DataFrame, cost_sharpe: pd.Series, solver: Sol
     Cost differences are taken for certain: correlation 0.5 and 100 years of data.
     """
     relative = (cost_sharpe - cost_sharpe.mean()).reindex(weights.columns).to_numpy(dtype=float)
-    moved = weights * sharpe_multipliers(relative, COST_CORRELATION, COST_YEARS, solver)
+    moved = weights * sharpe_multipliers(relative, COST_CORRELATION, COST_YEARS, solver=solver)
     return moved.div(moved.sum(axis=1, min_count=1), axis=0)
+
+
+def with_cost_weights_by_row(weights: pd.DataFrame, costs: Sequence[Floats], solver: Solver = "exact") -> pd.DataFrame:
+    """`with_cost_weights` with costs of its own for each row; `costs`: for each row by column, a year, positive."""
+    rows = [
+        with_cost_weights(weights.iloc[[row]], pd.Series(-cost, index=weights.columns), solver) for row, cost in enumerate(costs)
+    ]
+    return pd.concat(rows)

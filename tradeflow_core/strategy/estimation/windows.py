@@ -48,7 +48,7 @@ S = TypeVar("S", bound=SlidingAccumulator)
 
 
 def over_windows(
-    values: Rows, start: Ints, end: Ints, new: Callable[[], A], sliding: Callable[[], S] | None = None
+    values: Rows, start: Ints, end: Ints, *, new: Callable[[], A], sliding: Callable[[], S] | None = None
 ) -> Iterator[A | S]:
     """The statistics of the rows `start` to `end` (not included) of `values`, for one window after the other.
 
@@ -58,17 +58,17 @@ def over_windows(
     if not len(start):
         return
     if (start == start[0]).all():
-        yield from _growing(values, int(start[0]), end, new)
+        yield from _growing(values, int(start[0]), end, new=new)
         return
     edges = np.unique(np.concatenate([start, end]))
     low, high = np.searchsorted(edges, start), np.searchsorted(edges, end)
     if sliding is None or (high - low).max() <= MOST_PIECES:
-        yield from _pieced(values, edges, list(zip(low.tolist(), high.tolist(), strict=True)), new)
+        yield from _pieced(values, edges, list(zip(low.tolist(), high.tolist(), strict=True)), new=new)
     else:
-        yield from _slid(values, start, end, sliding)
+        yield from _slid(values, start, end, sliding=sliding)
 
 
-def _growing(values: Rows, first: int, end: Ints, new: Callable[[], A]) -> Iterator[A]:
+def _growing(values: Rows, first: int, end: Ints, *, new: Callable[[], A]) -> Iterator[A]:
     whole = new()
     for last in end:
         if last > first:
@@ -77,7 +77,7 @@ def _growing(values: Rows, first: int, end: Ints, new: Callable[[], A]) -> Itera
         yield whole
 
 
-def _pieced(values: Rows, edges: Ints, windows: Sequence[tuple[int, int]], new: Callable[[], A]) -> Iterator[A]:
+def _pieced(values: Rows, edges: Ints, windows: Sequence[tuple[int, int]], *, new: Callable[[], A]) -> Iterator[A]:
     pieces: dict[int, A] = {}
     for low, high in windows:
         pieces = {place: piece for place, piece in pieces.items() if place >= low}
@@ -90,7 +90,7 @@ def _pieced(values: Rows, edges: Ints, windows: Sequence[tuple[int, int]], new: 
         yield whole
 
 
-def _slid(values: Rows, start: Ints, end: Ints, sliding: Callable[[], S]) -> Iterator[S]:
+def _slid(values: Rows, start: Ints, end: Ints, *, sliding: Callable[[], S]) -> Iterator[S]:
     window = sliding()
     first = last = int(start[0])
     for begin, stop in zip(start.tolist(), end.tolist(), strict=True):

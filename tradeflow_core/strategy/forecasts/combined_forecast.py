@@ -58,9 +58,9 @@ class CombinedForecast:
         rules = [str(rule) for rule in table.columns]
         values = matrix.of(rules)
         days, daily_weights = self._daily_weights(table, matrix, values)
-        multiplier = self.diversification.multiplier(code, days, rules, daily_weights)
+        multiplier = self.diversification.multiplier(code, days, rules, weights=daily_weights)
         if len(days) != len(matrix.index):
-            daily_weights, multiplier = self._at_stamps(matrix.index, days, daily_weights, multiplier)
+            daily_weights, multiplier = self._at_stamps(matrix.index, days, daily_weights, multiplier=multiplier)
         with np.errstate(invalid="ignore"):
             before_cap = np.nansum(daily_weights * values, axis=1) * multiplier
         return InstrumentForecast(matrix.index, rules, daily_weights, multiplier, before_cap, self._capped(code, before_cap))
@@ -70,15 +70,15 @@ class CombinedForecast:
         target, available = weights_at(table, matrix.index), ~np.isnan(values)
         span, ends_at_once = self.section.forecast_weight_ewma_span, self.section.corrects(Correction.COSTS_KNOWN_THEN)
         if not self.forecasts.any_hourly(matrix.rules) or not len(matrix.index):
-            return matrix.index, weights_in_use(target, available, span, ends_at_once)
+            return matrix.index, weights_in_use(target, available, span, ends_at_once=ends_at_once)
         numbers = business_day_numbers(matrix.index)
         days = business_days(int(numbers[0]), int(numbers[-1]))
         allowed = pd.DataFrame(target_of_available(target, available))
         by_day = allowed.groupby(numbers).mean().reindex(range(int(numbers[0]), int(numbers[-1]) + 1))
-        return days, smoothed(by_day.to_numpy(), span, ends_at_once)
+        return days, smoothed(by_day.to_numpy(), span, ends_at_once=ends_at_once)
 
     def _at_stamps(
-        self, stamps: pd.DatetimeIndex, days: pd.DatetimeIndex, weights: Floats, multiplier: Floats
+        self, stamps: pd.DatetimeIndex, days: pd.DatetimeIndex, weights: Floats, *, multiplier: Floats
     ) -> tuple[Floats, Floats]:
         """Daily weights and multiplier read back at intraday stamps.
 

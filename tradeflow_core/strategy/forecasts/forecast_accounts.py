@@ -16,7 +16,6 @@ from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import ForecastAccountSection
 from tradeflow_core.strategy.costs.sr_costs import daily_costs
 from tradeflow_core.strategy.forecasts.forecasts import Forecasts
-from tradeflow_core.strategy.inputs.data import rate_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +39,12 @@ class ForecastAccounts:
 
     @cached_property
     def _fx(self) -> Floats:
-        days = self.raw.calendar.days
-        return np.column_stack([rate_at(self.raw.fx(code, self.section.base_currency), days) for code in self.raw.codes])
-
-    @cached_property
-    def _point_sizes(self) -> Floats:
-        return np.array([self.raw.data.instrument(code).point_size for code in self.raw.codes])
+        return self.raw.rates(self.section.base_currency)
 
     @cached_property
     def money_per_point(self) -> Floats:
         """Base currency for a move of 1 in each instrument on each day."""
-        return np.asarray(self._point_sizes * self._fx)
+        return np.asarray(self.raw.point_sizes * self._fx)
 
     @cached_property
     def average_position(self) -> Panel:
@@ -60,7 +54,7 @@ class ForecastAccounts:
         (FX_NEUTRAL_FORECAST_PANDL), in base currency.
         """
         vol = self.raw.daily_returns_volatility
-        risk = vol.array * self._point_sizes
+        risk = vol.array * self.raw.point_sizes
         if self.section.corrects(Correction.FX_NEUTRAL_FORECAST_PANDL):
             risk = risk * self._fx
         with np.errstate(divide="ignore"):
@@ -75,7 +69,7 @@ class ForecastAccounts:
         held = decided.map(lambda values: values.shift(1))
         gross = forecast.like(self.gross_points(held) * self.money_per_point)
         vol = self.raw.daily_returns_volatility
-        points = daily_costs(sr_cost, self.average_position, vol, held)
+        points = daily_costs(sr_cost, self.average_position, vol, held=held)
         costs = forecast.like(np.nan_to_num(points * self.money_per_point))
         return ForecastAccount(decided, self.average_position, gross, costs)
 

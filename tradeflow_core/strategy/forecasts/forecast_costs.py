@@ -42,7 +42,6 @@ class ForecastCosts:
         self.forecasts, self.section = forecasts, section
         raw = forecasts.raw_data
         self.codes = raw.codes
-        self.instruments = [raw.data.instrument(code) for code in raw.codes]
         self.rules = sorted({rule for rules in forecasts.rules_by_instrument.values() for rule in rules})
         self._known_before: dict[tuple[int, ...], list[CostTable]] = {}
         lists = list(forecasts.rules_by_instrument.values())
@@ -68,8 +67,8 @@ class ForecastCosts:
         raw = self.forecasts.raw_data
         tables = []
         for place, end in enumerate(rows):
-            per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, self.instruments, end)
-            holding = 2 * rolls_per_year(self.instruments) * per_trade
+            per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, raw.facts, before=end)
+            holding = 2 * rolls_per_year(raw.facts) * per_trade
             tables.append(CostTable(per_trade, holding, turnover[place], length[place]))
         return tables
 

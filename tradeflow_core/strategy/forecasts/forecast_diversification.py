@@ -25,7 +25,7 @@ class ForecastDiversification:
         self.forecasts, self.tables, self.section = forecasts, tables, section
         self._correlations: dict[tuple[str, ...], list[tuple[FitPeriod, Correlation]]] = {}
 
-    def multiplier(self, code: str, days: pd.DatetimeIndex, rules: list[str], weights: Floats) -> Floats:
+    def multiplier(self, code: str, days: pd.DatetimeIndex, rules: list[str], *, weights: Floats) -> Floats:
         """The multiplier of an instrument on each of `days`; `weights`: in use, (days, rules)."""
         if not self.section.use_forecast_div_mult_estimates or not len(days):
             return np.full(len(days), self._given(code))
@@ -33,7 +33,7 @@ class ForecastDiversification:
         in_use = pd.DataFrame(weights, index=days, columns=rules)
         current = self.section.corrects(Correction.CURRENT_WEIGHTS)
         series = multiplier_over_time(
-            self.correlations(code), in_use, settings.dm_max, settings.ewma_span, current_weights=current
+            self.correlations(code), in_use, settings.dm_max, ewma_span=settings.ewma_span, current_weights=current
         )
         return series.to_numpy()
 

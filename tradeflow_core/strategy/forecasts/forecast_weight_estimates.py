@@ -17,6 +17,7 @@ from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.common.years import ROOT_BUSINESS_DAYS_PER_YEAR
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import CombinedForecastSection
+from tradeflow_core.strategy.estimation.after_costs import mean_less_costs
 from tradeflow_core.strategy.estimation.shared_costs import SharedReturns
 from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
@@ -25,6 +26,7 @@ from tradeflow_core.strategy.estimation.weights import (
     weight_periods,
     weights_of,
     with_cost_weights,
+    with_cost_weights_by_row,
 )
 from tradeflow_core.strategy.forecasts.forecast_accounts import ForecastAccounts
 from tradeflow_core.strategy.forecasts.forecast_costs import ForecastCosts
@@ -65,7 +67,7 @@ class ForecastWeightEstimates:
         cost = self._cost_sharpe(code, rules)
         net_of = (cost * self.estimate.cost_multiplier).to_numpy(dtype=float)
         estimates = self._shared_returns(self._pooled(code), rules).estimates(net_of)
-        weights = weights_of(estimates, rules, self.estimate, self.corrections, self.section.solver)
+        weights = weights_of(estimates, rules, self.estimate, corrections=self.corrections, solver=self.section.solver)
         return with_cost_weights(weights, cost, self.section.solver) if self.estimate.apply_cost_weight else weights
 
     @cached_property
@@ -112,7 +114,7 @@ class ForecastWeightEstimates:
             shift = self._to_equal_means(codes, rules) if self.estimate.equalise_gross else None
             gross = [self._weekly(code, rules, None if shift is None else shift.T[code]) for code in codes]
             units = [self._cost_units(code, rules, frame) for code, frame in zip(codes, gross, strict=True)]
-            shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.estimate, self.corrections)
+            shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.estimate, corrections=self.corrections)
             self._shared[codes, rules] = shared
         return self._shared[codes, rules]
 
@@ -156,23 +158,19 @@ class ForecastWeightEstimates:
         known = self._estimates_of_gross(self._pooled(code), rules)
         costs = self._costs_at([one.period.fit_end for one in known], code, rules)
         net = [self._net(one, cost) for one, cost in zip(known, costs, strict=True)]
-        weights = weights_of(net, rules, self.estimate, self.corrections, self.section.solver)
+        weights = weights_of(net, rules, self.estimate, corrections=self.corrections, solver=self.section.solver)
         too_dear = np.array([(cost > self.estimate.ceiling_cost_SR).all() for cost in costs])
         weights[too_dear & np.array([not one.period.no_data for one in net])] = 0.0
-        if not self.estimate.apply_cost_weight:
-            return weights
-        rows = [
-            with_cost_weights(weights.iloc[[row]], pd.Series(-cost, index=list(rules)), self.section.solver)
-            for row, cost in enumerate(costs)
-        ]
-        return pd.concat(rows)
+        return with_cost_weights_by_row(weights, costs, self.section.solver) if self.estimate.apply_cost_weight else weights
 
     def _estimates_of_gross(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> list[PeriodEstimates]:
         if (codes, rules) not in self._gross_estimates:
             frames = [self._weekly(code, rules) for code in codes]
             returns = self._stacked(frames)
-            periods = weight_periods(returns, self.estimate, self.corrections)
-            self._gross_estimates[codes, rules] = list(period_estimates(returns, periods, self.estimate, self.corrections))
+            periods = weight_periods(returns, self.estimate, corrections=self.corrections)
+            self._gross_estimates[codes, rules] = list(
+                period_estimates(returns, periods, self.estimate, corrections=self.corrections)
+            )
         return self._gross_estimates[codes, rules]
 
     def _costs_at(self, dates: list[pd.Timestamp], code: str, rules: tuple[str, ...]) -> list[Floats]:
@@ -192,9 +190,7 @@ class ForecastWeightEstimates:
         """Estimates after costs; rules that cost too much, or whose costs are unknown then, take no part."""
         if one.period.no_data:
             return one
-        mean = one.estimates.mean
-        if self.estimate.equalise_gross:
-            mean = np.where(np.isnan(mean), np.nan, np.nanmean(mean) if not np.isnan(mean).all() else np.nan)
         allowed = cost <= self.estimate.ceiling_cost_SR
-        net = np.where(allowed, mean - cost * self.estimate.cost_multiplier * one.estimates.deviation, np.nan)
+        mean = mean_less_costs(one.estimates, cost * self.estimate.cost_multiplier, equal_means=self.estimate.equalise_gross)
+        net = np.where(allowed, mean, np.nan)
         return replace(one, estimates=replace(one.estimates, mean=net), has_data=one.has_data & allowed)

@@ -39,11 +39,11 @@ def raw_forecast(name: str, raw_data: RawData, section: ForecastSection) -> Pane
         span = span | panel.span
     function = rule_function(rule.function)
     if rule.function in RULES or takes_whole_table(function):
-        arguments = {**_provided(rule, function, raw_data, section), **rule.arguments}
+        arguments = {**_provided(rule, function, raw_data, section=section), **rule.arguments}
         tables = [one.values.copy(deep=False) if isinstance(one, Panel) else one.copy() for one in inputs]
-        table = _checked_table(_called(function, tables, arguments, where), panels[0].values, where)
+        table = _checked_table(_called(function, tables, arguments, where=where), panels[0].values, where)
     else:
-        table = _by_instrument(function, inputs, rule.arguments, span, panels[0].values, where)
+        table = _by_instrument(function, inputs, rule.arguments, span=span, like=panels[0].values, where=where)
     rows = span.mask(len(table))
     if not section.corrects(Correction.FLAT_STAYS_FLAT):
         rows &= table.to_numpy() != 0.0
@@ -66,7 +66,7 @@ def called_at_stamps(name: str, raw_data: RawData, section: ForecastSection) -> 
         stamps = pd.DatetimeIndex(next(one.index for one in inputs if isinstance(one, pd.Series)))
         values: Floats = np.empty(0)
         if len(stamps):
-            values = _checked_series(_called(function, inputs, arguments, where), stamps, where)
+            values = _checked_series(_called(function, inputs, arguments, where=where), stamps, where)
         forecasts[code] = pd.Series(values, index=stamps, dtype=float)
     return forecasts
 
@@ -75,21 +75,21 @@ def _input(raw_data: RawData, item: str, arguments: dict[str, Any]) -> Input:
     return getattr(raw_data, item) if item in FACTS else raw_data.item(item, **arguments)
 
 
-def _provided(rule: RuleConfig, function: Callable[..., Any], raw_data: RawData, section: ForecastSection) -> dict[str, Any]:
+def _provided(rule: RuleConfig, function: Callable[..., Any], raw_data: RawData, *, section: ForecastSection) -> dict[str, Any]:
     """What the engine gives to our own rules: choices that the corrections make, and volatilities that several rules share."""
     parameters = inspect.signature(function).parameters if rule.function in RULES else {}
     provided: dict[str, Any] = {}
     if "vol_of_changes" in parameters:
         of_changes = bool(rule.arguments.get("vol_of_changes", section.corrects(Correction.VOL_OF_CHANGES)))
         days = rule.arguments.get("vol_days", DEFAULT_VOL_DAYS)
-        vol = raw_data.level_vol_of(rule.data[0], days, of_changes, **rule.arguments_of_item(1))
+        vol = raw_data.level_vol_of(rule.data[0], days, of_changes=of_changes, **rule.arguments_of_item(1))
         provided = {"vol_of_changes": of_changes, "own_vol": vol.values}
     if "judge_short" in parameters:
         provided["judge_short"] = False  # a table's length says nothing of the length of each series
     return provided
 
 
-def _called(function: Callable[..., Any], inputs: list[Any], arguments: dict[str, Any], where: str) -> Any:
+def _called(function: Callable[..., Any], inputs: list[Any], arguments: dict[str, Any], *, where: str) -> Any:
     try:
         return function(*inputs, **arguments)
     except TradeflowError as error:
@@ -108,7 +108,7 @@ def _checked_table(result: Any, like: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _by_instrument(
-    function: Callable[..., Any], inputs: list[Input], arguments: dict[str, Any], span: Span, like: pd.DataFrame, where: str
+    function: Callable[..., Any], inputs: list[Input], arguments: dict[str, Any], *, span: Span, like: pd.DataFrame, where: str
 ) -> pd.DataFrame:
     values = np.full(like.shape, np.nan)
     for column, code in enumerate(like.columns):
@@ -116,7 +116,7 @@ def _by_instrument(
             continue
         place = f"{where}, instrument {code},"
         own = slice(int(span.first[column]), int(span.last[column]) + 1)
-        result = _called(function, [_own(one, column) for one in inputs], arguments, place)
+        result = _called(function, [_own(one, column) for one in inputs], arguments, where=place)
         values[own, column] = _checked_series(result, pd.DatetimeIndex(like.index[own]), place)
     return pd.DataFrame(values, index=like.index, columns=like.columns)
 
@@ -124,7 +124,7 @@ def _by_instrument(
 def _own(one: Input, column: int) -> Any:
     """What a rule gets of one instrument: its own rows of a panel, or its value."""
     if isinstance(one, Panel):
-        return one.values.iloc[int(one.span.first[column]) : int(one.span.last[column]) + 1, column]
+        return one.values.iloc[one.own_rows(column), column]
     return one.iloc[column]
 
 

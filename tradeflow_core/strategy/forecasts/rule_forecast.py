@@ -38,7 +38,7 @@ def is_hourly(rule: RuleConfig) -> bool:
 class RuleForecast:
     """Forecasts by business day, for an hourly rule also at its stamps. Capped ones are kept, what leads to them is made anew."""
 
-    def __init__(self, rule: str, raw_data: RawData, section: ForecastSection, used: NDArray[np.bool_]) -> None:
+    def __init__(self, rule: str, raw_data: RawData, section: ForecastSection, *, used: NDArray[np.bool_]) -> None:
         """`used`: whether each instrument uses the rule, which is whose forecasts count when scalars are pooled."""
         self.rule, self.raw_data, self.section, self.used = rule, raw_data, section, used
 

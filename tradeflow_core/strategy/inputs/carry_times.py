@@ -12,19 +12,19 @@ ONE_DAY_IN_YEARS = 1 / CALENDAR_DAYS_PER_YEAR
 MONTHS = 12
 
 
-def years_apart(near: pd.Series, far: pd.Series, by_date: bool) -> Floats:
+def years_apart(near: pd.Series, far: pd.Series, *, by_date: bool) -> Floats:
     """Years from the contracts `near` to the contracts `far`, row by row; negative where `far` comes first.
 
     Ids are `YYYYMMDD`, numbers or text, with day 00 where only the month is known; a missing id gives a missing time. Two
     contracts that differ are at least a day apart. `by_date` counts days (from the first of the month where there is no day);
     otherwise a month is a twelfth of a year, and a day a hundredth of a month, as pysystemtrade counts.
     """
-    years = _years(far, by_date) - _years(near, by_date)
+    years = _years(far, by_date=by_date) - _years(near, by_date=by_date)
     tiny = (years != 0) & (np.abs(years) < ONE_DAY_IN_YEARS)
     return np.where(tiny, np.sign(years) * ONE_DAY_IN_YEARS, years)
 
 
-def _years(contracts: pd.Series, by_date: bool) -> Floats:
+def _years(contracts: pd.Series, *, by_date: bool) -> Floats:
     """When each contract is, in years; missing where there is no id (0 stands for none too)."""
     place, known = pd.factorize(contracts)
     ids = np.append(pd.to_numeric(pd.Series(known), errors="coerce").to_numpy(dtype=float, na_value=np.nan), np.nan)

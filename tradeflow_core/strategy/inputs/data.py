@@ -47,6 +47,7 @@ class BacktestData:
         multiple_prices: Mapping[str, pd.DataFrame],
         fx: Mapping[str, pd.Series],
         instruments: Mapping[str, Instrument] | pd.DataFrame,
+        *,
         adjusted_prices: Mapping[str, pd.Series] | None = None,
     ) -> BacktestData:
         """Data in memory.

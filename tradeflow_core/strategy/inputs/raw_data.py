@@ -136,12 +136,12 @@ class RawData(StampedData):
         """What forecasts are multiplied by where the strategy attenuates them: less when volatility is high."""
         return attenuation(self.daily_percentage_volatility, neutral=self.section.corrects(Correction.NEUTRAL_ATTENUATION))
 
-    def level_vol_of(self, name: str, days: int, of_changes: bool, **arguments: Any) -> Panel:
+    def level_vol_of(self, name: str, days: int, *, of_changes: bool, **arguments: Any) -> Panel:
         """Robust volatility, with span `days`, of a daily item's changes or level: shared by the rules that divide by it."""
 
         def estimate() -> Panel:
             item = self.item(name, **arguments)
-            return item.map(lambda values: level_vol(values, of_changes, days))
+            return item.map(lambda values: level_vol(values, of_changes=of_changes, days=days))
 
         return self._once(f"level_vol {name} {sorted(arguments.items())} {days} {of_changes}", estimate)
 
@@ -226,10 +226,10 @@ class RawData(StampedData):
     ) -> Panel:
         """A factor less what is usual: for the instrument, for all now, for all over the years, or for its asset class."""
         factor = self.item(factor_name, **arguments)
-        usual = Panel.of(self._usual(factor, factor_name, demean_method, arguments), factor.span).ffill()
+        usual = Panel.of(self._usual(factor, factor_name, demean_method, arguments=arguments), factor.span).ffill()
         return factor.like(factor.array - usual.array)
 
-    def _usual(self, factor: Panel, name: str, method: DemeanMethod, arguments: dict[str, Any]) -> pd.DataFrame:
+    def _usual(self, factor: Panel, name: str, method: DemeanMethod, *, arguments: dict[str, Any]) -> pd.DataFrame:
         if method == "average_factor_value_for_instrument":
             return factors.long_average(factor.values)
         if method == "average_factor_value_in_asset_class_for_instrument":

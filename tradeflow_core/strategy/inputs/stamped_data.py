@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.errors import DataError
+from tradeflow_core.instruments import Instrument
 from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy.common.lazy import LazyMapping
-from tradeflow_core.strategy.common.panel import Calendar, business_day_numbers, nanoseconds
+from tradeflow_core.strategy.common.panel import Calendar, Floats, business_day_numbers, nanoseconds
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import RawDataSection
 from tradeflow_core.strategy.inputs.carry_times import years_apart
-from tradeflow_core.strategy.inputs.data import BacktestData
+from tradeflow_core.strategy.inputs.data import BacktestData, rate_at
 
 CARRY_COLUMNS = ("PRICE", "CARRY", "PRICE_CONTRACT", "CARRY_CONTRACT")
 CLOSE = pd.Timedelta(hours=23)
@@ -87,6 +88,10 @@ class StampedData:
         rate = self.data.fx_rate(currency, base, code)
         return None if rate is None else self._since_start(rate, f"FX rates of {currency} in {base}")
 
+    def rates(self, base: str) -> Floats:
+        """Units of `base` for one unit of each instrument's currency, the latest known at the start of each day: (days, instruments)."""
+        return np.column_stack([rate_at(self.fx(code, base), self.calendar.days) for code in self.codes])
+
     def _since_start(self, table: Any, what: str) -> Any:
         if not len(table):
             return table.set_axis(pd.DatetimeIndex([]), axis=0)
@@ -101,6 +106,16 @@ class StampedData:
     # Facts
 
     @cached_property
+    def facts(self) -> list[Instrument]:
+        """The facts of each instrument."""
+        return [self.data.instrument(code) for code in self.codes]
+
+    @cached_property
+    def point_sizes(self) -> Floats:
+        """Value of a price move of 1 in the currency of each instrument."""
+        return np.array([facts.point_size for facts in self.facts])
+
+    @cached_property
     def instrument_code(self) -> pd.Series:
         """The code of each instrument."""
         return pd.Series(self.codes, index=pd.Index(self.codes, name="instrument"))
@@ -108,14 +123,13 @@ class StampedData:
     @cached_property
     def rolls_per_year(self) -> pd.Series:
         """How many contracts a year each instrument holds; missing where its roll cycle is unknown."""
-        rules = [self.data.instrument(code).roll_rule for code in self.codes]
+        rules = [facts.roll_rule for facts in self.facts]
         return pd.Series([len(rule.hold) if rule else np.nan for rule in rules], index=self.instrument_code.index, dtype=float)
 
     @cached_property
     def asset_classes(self) -> pd.Series:
         """The asset class of each instrument."""
-        classes = [self.data.instrument(code).asset_class for code in self.codes]
-        return pd.Series(classes, index=self.instrument_code.index, dtype=object)
+        return pd.Series([facts.asset_class for facts in self.facts], index=self.instrument_code.index, dtype=object)
 
     # Hourly prices
 
@@ -160,7 +174,9 @@ class StampedData:
 
     def _years_apart(self, code: str) -> pd.Series:
         table = self.multiple[code]
-        years = years_apart(table["PRICE_CONTRACT"], table["CARRY_CONTRACT"], self.section.corrects(Correction.CARRY_BY_DATE))
+        years = years_apart(
+            table["PRICE_CONTRACT"], table["CARRY_CONTRACT"], by_date=self.section.corrects(Correction.CARRY_BY_DATE)
+        )
         if self.section.corrects(Correction.EQUAL_CONTRACTS_HAVE_NO_CARRY):
             years = np.where(years == 0, np.nan, years)
         return _one_per_stamp(pd.Series(years, index=table.index))

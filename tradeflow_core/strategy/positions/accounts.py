@@ -62,16 +62,14 @@ class Accounts:
     @cached_property
     def fx(self) -> Floats:
         """Base currency for one unit of each instrument's currency, (days, instruments)."""
-        days = self.positions.index
-        raw = self.sizing.raw_data
-        return np.column_stack([rate_at(raw.fx(code, self.section.base_currency), days) for code in self.codes])
+        return self.sizing.raw_data.rates(self.section.base_currency)
 
     @cached_property
     def gross(self) -> Panel:
         """Change of price times contracts held since the close before, in base currency."""
         held, price = self.held.ffill().values, self.price.ffill().values
         points = (held.shift(1) * price.diff()).fillna(0.0)
-        return self.positions.like(points.to_numpy() * self.sizing.point_sizes * self.fx)
+        return self.positions.like(points.to_numpy() * self.sizing.raw_data.point_sizes * self.fx)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -118,24 +116,19 @@ class Accounts:
     def sr_costs_known_before(self, rows: list[int]) -> Floats:
         """Costs a year in Sharpe-ratio units, positive, as known before each of `rows` of the calendar: (rows, instruments)."""
         raw = self.sizing.raw_data
-        instruments = [raw.data.instrument(code) for code in self.codes]
         vol = raw.daily_returns_volatility
-        per_trade = np.stack([costs_per_trade(raw.commission_price, vol, instruments, row) for row in rows])
+        per_trade = np.stack([costs_per_trade(raw.commission_price, vol, raw.facts, before=row) for row in rows])
         traded = turnover_before(self.positions, self.average_position, rows, counted=raw.priced)
-        return np.asarray(per_trade * (traded + 2 * rolls_per_year(instruments)))
-
-    def _own(self, place: int) -> slice:
-        return slice(int(self.positions.span.first[place]), int(self.positions.span.last[place]) + 1)
+        return np.asarray(per_trade * (traded + 2 * rolls_per_year(raw.facts)))
 
     def _cash_costs(self, place: int) -> pd.Series:
-        code, own, raw = self.codes[place], self._own(place), self.sizing.raw_data
-        instrument = raw.data.instrument(code)
+        code, own, raw = self.codes[place], self.positions.own_rows(place), self.sizing.raw_data
         costs = cash_costs(
             days=self.positions.index[own],
             held=self.held.array[own, place],
             price=self.price.array[own, place],
             charged=self._charged_price.array[own, place],
-            instrument=instrument,
+            instrument=raw.facts[place],
             roll_multiplier=self.section.multiply_roll_costs_by if self.roll_multiplier is None else self.roll_multiplier,
             deflated=self.section.vol_normalise_currency_costs and not self.known_then,
         )
@@ -151,18 +144,17 @@ class Accounts:
         return price.ffill() if self.section.corrects(Correction.COMMISSION_ON_HELD_PRICE) else price
 
     def _sr_costs(self, place: int) -> pd.Series:
-        own = self._own(place)
+        own = self.positions.own_rows(place)
         return pd.Series(np.nan_to_num(self._sr_drain[own, place]), index=self.positions.index[own])
 
     @cached_property
     def _sr_drain(self) -> Floats:
         """Costs in Sharpe-ratio units, as money, negative: (days, instruments)."""
         raw = self.sizing.raw_data
-        instruments = [raw.data.instrument(code) for code in self.codes]
-        per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, instruments)
-        per_year = per_trade * (self.turnovers.to_numpy(dtype=float) + 2 * rolls_per_year(instruments))
-        points = daily_costs(per_year, self.average_position, raw.daily_returns_volatility, self.held)
-        return np.asarray(points * self.sizing.point_sizes * self.fx, dtype=float)
+        per_trade = costs_per_trade(raw.commission_price, raw.daily_returns_volatility, raw.facts)
+        per_year = per_trade * (self.turnovers.to_numpy(dtype=float) + 2 * rolls_per_year(raw.facts))
+        points = daily_costs(per_year, self.average_position, raw.daily_returns_volatility, held=self.held)
+        return np.asarray(points * self.sizing.raw_data.point_sizes * self.fx, dtype=float)
 
 
 def subsystem_accounts(sizing: Sizing, trading: TradingSection) -> Accounts:

@@ -36,7 +36,7 @@ def buffers(wanted: Panel, average_position: Panel, section: BufferSection) -> B
     return Buffers(wanted.like(middle + half), wanted.like(middle - half))
 
 
-def buffered_position(wanted: Panel, band: Buffers, section: BufferSection, rounded: bool) -> Panel:
+def buffered_position(wanted: Panel, band: Buffers, section: BufferSection, *, rounded: bool) -> Panel:
     """The position held if one trades only when outside the band: to its edge, or to the wanted position.
 
     `rounded`: wanted position and edges are rounded first, so that whole contracts are held. Starts at the first wanted position.
@@ -46,10 +46,10 @@ def buffered_position(wanted: Panel, band: Buffers, section: BufferSection, roun
         target, upper, lower = np.round(target), np.round(upper), np.round(lower)
     if section.buffer_method == "none":
         return wanted.like(target)
-    return wanted.like(_simulated(target, upper, lower, wanted, section.buffer_trade_to_edge))
+    return wanted.like(_simulated(target, upper, lower, wanted=wanted, to_edge=section.buffer_trade_to_edge))
 
 
-def _simulated(target: Floats, upper: Floats, lower: Floats, wanted: Panel, to_edge: bool) -> Floats:
+def _simulated(target: Floats, upper: Floats, lower: Floats, *, wanted: Panel, to_edge: bool) -> Floats:
     """Day by day, all instruments together. A day without figures, or outside an instrument's own, has no limits."""
     open_days = np.isnan(target) | np.isnan(upper) | np.isnan(lower) | ~wanted.rows
     top, bottom = np.where(open_days, np.inf, upper), np.where(open_days, -np.inf, lower)

@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from tradeflow_core.instruments import Instrument
 from tradeflow_core.strategy.common.panel import Floats, Panel, Span
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import DynamicSection
@@ -48,10 +47,9 @@ class DynamicPositions:
     def _cost_then(self) -> Floats:
         price = self.raw.daily_denominator_price.values.iloc[self.days].ffill().to_numpy()
         money = np.column_stack(
-            [fill_costs(np.ones(len(price)), price[:, place], instrument) for place, instrument in enumerate(self._instruments)]
+            [fill_costs(np.ones(len(price)), price[:, place], instrument) for place, instrument in enumerate(self.raw.facts)]
         )
-        days = self.raw.calendar.days[self.days]
-        fx = np.column_stack([rate_at(self.raw.fx(code, self.section.base_currency), days) for code in self.raw.codes])
+        fx = self.raw.rates(self.section.base_currency)[self.days]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(money * fx / np.abs(self.contract_value) / self.section.notional_trading_capital)
 
@@ -70,7 +68,7 @@ class DynamicPositions:
         own = days[int(span.first[place]) : int(span.last[place]) + 1]
         known = pd.Series(rate_at(price, own), index=own).ffill()
         scale = pd.Series(deflator(np.asarray(known, dtype=np.float64)), index=own).reindex(days[self.days])
-        money = fill_costs(np.ones(1), np.array([price.dropna().iloc[-1]]), self._instruments[place])[0] * self._last_fx(place)
+        money = fill_costs(np.ones(1), np.array([price.dropna().iloc[-1]]), self.raw.facts[place])[0] * self._last_fx(place)
         with np.errstate(divide="ignore", invalid="ignore"):
             today = np.divide(money, value.iloc[-1]) / self.section.notional_trading_capital
             return np.asarray(today * scale.ffill().fillna(NEVER_TRADE).to_numpy())
@@ -78,10 +76,6 @@ class DynamicPositions:
     def _last_fx(self, place: int) -> float:
         rate = self.raw.fx(self.raw.codes[place], self.section.base_currency)
         return 1.0 if rate is None else float(rate.iloc[-1]) if len(rate) else np.nan
-
-    @cached_property
-    def _instruments(self) -> list[Instrument]:
-        return [self.raw.data.instrument(code) for code in self.raw.codes]
 
     @cached_property
     def constraints(self) -> Constraints:
@@ -118,7 +112,7 @@ class DynamicPositions:
             tracking_error_buffer=settings.tracking_error_buffer,
         )
         covariances = self.portfolio.risk.covariances(self.days, settings.shrink_instrument_returns_correlation)
-        return optimise_over_time(inputs, covariances, self.section.corrects(Correction.CAREFUL_OPTIMISER))
+        return optimise_over_time(inputs, covariances, corrected=self.section.corrects(Correction.CAREFUL_OPTIMISER))
 
     @cached_property
     def positions(self) -> Panel:
@@ -156,7 +150,7 @@ class DynamicPositions:
     def _volatility(self) -> Floats:
         """Annual volatilities of the last day."""
         daily = self.raw.daily_returns_volatility.values.iloc[: self.days.stop].ffill().iloc[-1].to_numpy(float)
-        moving = daily > (self.section.volatility_calculation.vol_abs_min or 0.0)
+        moving = daily > self.section.volatility_calculation.lowest
         return np.where(moving, self.portfolio.risk.volatilities[self.days.stop - 1], np.nan)
 
     def latest_covariance(self) -> pd.DataFrame:

@@ -13,10 +13,15 @@ from tradeflow_core.strategy.common.grouping import grouped_weights, is_grouped
 from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import PortfolioSection
-from tradeflow_core.strategy.estimation.after_costs import cost_sharpe_ratios, net_returns, with_equal_means, without_zeros
+from tradeflow_core.strategy.estimation.after_costs import (
+    cost_sharpe_ratios,
+    mean_less_costs,
+    net_returns,
+    with_equal_means,
+    without_zeros,
+)
 from tradeflow_core.strategy.estimation.correlation import Correlation, fitted_correlations
 from tradeflow_core.strategy.estimation.diversification import multiplier_over_time
-from tradeflow_core.strategy.estimation.optimisers import Estimates
 from tradeflow_core.strategy.estimation.periods import FitPeriod
 from tradeflow_core.strategy.estimation.stacking import Stacked, after_label, returns_at, stack, sums
 from tradeflow_core.strategy.estimation.weights import (
@@ -25,6 +30,7 @@ from tradeflow_core.strategy.estimation.weights import (
     weight_periods,
     weights_of,
     with_cost_weights,
+    with_cost_weights_by_row,
 )
 from tradeflow_core.strategy.positions.accounts import Accounts
 
@@ -35,7 +41,7 @@ class InstrumentWeights:
     """Weights and multiplier of `codes`; `without_weight` get none. `accounts` gives the P&L of each instrument traded alone."""
 
     def __init__(
-        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], section: PortfolioSection
+        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], *, section: PortfolioSection
     ) -> None:
         self.codes, self.without_weight, self.accounts, self.section = codes, without_weight, accounts, section
 
@@ -62,7 +68,7 @@ class InstrumentWeights:
         own_cost = cost_sharpe_ratios(gross, costs, over_all_days=self.section.corrects(Correction.COSTS_OVER_ALL_DAYS))
         before_costs = with_equal_means([gross])[0] if estimate.equalise_gross else gross
         net = net_returns(before_costs, own_cost * estimate.cost_multiplier)
-        weights = estimated_weights(self._weekly(net), estimate, self.section.corrections, self.section.solver)
+        weights = estimated_weights(self._weekly(net), estimate, self.section.corrections, solver=self.section.solver)
         return with_cost_weights(weights, own_cost, self.section.solver) if estimate.apply_cost_weight else weights
 
     def _with_costs_known_then(self) -> pd.DataFrame:
@@ -73,20 +79,14 @@ class InstrumentWeights:
         periods = weight_periods(returns, estimate, corrections)
         rows = [int(accounts.positions.index.searchsorted(period.fit_end)) for period in periods]
         costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.codes)[list(returns.columns)].to_numpy()
-        known = [
-            replace(
-                one,
-                estimates=replace(
-                    one.estimates, mean=_less_costs(one.estimates, cost * estimate.cost_multiplier, estimate.equalise_gross)
-                ),
-            )
-            for one, cost in zip(period_estimates(returns, periods, estimate, corrections), costs, strict=True)
-        ]
-        weights = weights_of(known, returns.columns, estimate, corrections, self.section.solver)
-        if not estimate.apply_cost_weight:
-            return weights
-        by_row = [pd.Series(-cost, index=list(returns.columns)) for cost in costs]
-        return pd.concat([with_cost_weights(weights.iloc[[row]], cost, self.section.solver) for row, cost in enumerate(by_row)])
+        known = []
+        for fitted, cost in zip(period_estimates(returns, periods, estimate, corrections=corrections), costs, strict=True):
+            # Costs that are unknown at a fit count as none.
+            drag = np.nan_to_num(cost) * estimate.cost_multiplier
+            mean = mean_less_costs(fitted.estimates, drag, equal_means=estimate.equalise_gross)
+            known.append(replace(fitted, estimates=replace(fitted.estimates, mean=mean)))
+        weights = weights_of(known, returns.columns, estimate, corrections=corrections, solver=self.section.solver)
+        return with_cost_weights_by_row(weights, list(costs), self.section.solver) if estimate.apply_cost_weight else weights
 
     def _weekly(self, daily: pd.DataFrame) -> Stacked:
         """P&L by week. A week without any is 0, from the first day of any instrument on; corrected (MISSING_WEEKS), missing."""
@@ -129,16 +129,8 @@ class InstrumentWeights:
         settings = self.section.instrument_div_mult_estimate
         current = self.section.corrects(Correction.CURRENT_WEIGHTS)
         return multiplier_over_time(
-            self.correlations, weights, settings.dm_max, settings.ewma_span, current_weights=current
+            self.correlations, weights, settings.dm_max, ewma_span=settings.ewma_span, current_weights=current
         ).to_numpy()
-
-
-def _less_costs(estimates: Estimates, cost: Floats, equalised: bool) -> Floats:
-    """Mean returns, or where they are `equalised` their average, less costs of so many Sharpe-ratio units; unknown costs are none."""
-    mean = estimates.mean
-    if equalised and not np.isnan(mean).all():
-        mean = np.where(np.isnan(mean), np.nan, np.nanmean(mean))
-    return np.asarray(mean - np.nan_to_num(cost) * estimates.deviation)
 
 
 def _known_rows(table: pd.DataFrame) -> slice:

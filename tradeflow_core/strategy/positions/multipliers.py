@@ -14,12 +14,12 @@ import numpy as np
 from tradeflow_core.strategy.common.panel import Floats
 
 
-def fixed_capital(percent: Floats, corrected: bool) -> Floats:
+def fixed_capital(percent: Floats, *, corrected: bool) -> Floats:
     """Capital stays what it was: 1 on every day."""
     return np.ones(len(percent))
 
 
-def full_compounding(percent: Floats, corrected: bool) -> Floats:
+def full_compounding(percent: Floats, *, corrected: bool) -> Floats:
     """Profits stay in the account and losses come out of it; a missing day has a missing factor.
 
     Corrected, a missing day changes nothing, and an account that has lost everything stays at 0.
@@ -31,7 +31,7 @@ def full_compounding(percent: Floats, corrected: bool) -> Floats:
     return np.where(known, np.cumprod(np.where(known, growth, 1.0), dtype=float), np.nan)
 
 
-def half_compounding(percent: Floats, corrected: bool) -> Floats:
+def half_compounding(percent: Floats, *, corrected: bool) -> Floats:
     """Losses reduce the capital, profits rebuild it but go no further: the factor is never above 1.
 
     The reference applies the factor to each day's result twice, which makes losses and recoveries too small, leaves out
@@ -58,13 +58,13 @@ def _as_reference(change: Floats) -> Floats:
     return levels
 
 
-MULTIPLIERS: dict[str, Callable[[Floats, bool], Floats]] = {
+MULTIPLIERS: dict[str, Callable[..., Floats]] = {
     "fixed_capital": fixed_capital,
     "full_compounding": full_compounding,
     "half_compounding": half_compounding,
 }
 
 
-def capital_multiplier(method: str, percent: Floats, corrected: bool) -> Floats:
+def capital_multiplier(method: str, percent: Floats, *, corrected: bool) -> Floats:
     """The factor by day; `method`: a name in MULTIPLIERS."""
-    return MULTIPLIERS[method](percent, corrected)
+    return MULTIPLIERS[method](percent, corrected=corrected)

@@ -29,7 +29,7 @@ class Portfolio:
     @cached_property
     def estimates(self) -> InstrumentWeights:
         """Where weights and multiplier come from."""
-        return InstrumentWeights(self.codes, self.without_weight, self._subsystem_accounts, self.section)
+        return InstrumentWeights(self.codes, self.without_weight, self._subsystem_accounts, section=self.section)
 
     def _subsystem_accounts(self) -> Accounts:
         if self.trading is None:

@@ -41,7 +41,7 @@ class RiskModel:
         Corrected (POINT_RISK), missing at a price of 0, of which no percentage says how much is at risk.
         """
         price, capital = self.raw.daily_denominator_price, self.section.notional_trading_capital
-        value = contract_values(price.array, self.sizing.fx.array, self.sizing.point_sizes, capital)
+        value = contract_values(price.array, self.sizing.fx.array, self.raw.point_sizes, capital=capital)
         return price.like(np.where(value == 0.0, np.nan, value) if self._not_at_zero else value)
 
     @property
@@ -78,12 +78,16 @@ class RiskModel:
     def _measured(self, weights: Floats, days: slice) -> PortfolioRisk:
         shocked = shocked_volatilities(self.volatilities, backfilled=not self.section.corrects(Correction.NO_BACKFILL))[days]
         index = self.raw.calendar.days[days]
-        return portfolio_risk(index, weights, self.volatilities[days], shocked, self.correlations(), self.lone_asset)
+        return portfolio_risk(
+            index, weights, self.volatilities[days], shocked=shocked, correlations=self.correlations(), lone_asset=self.lone_asset
+        )
 
     def covariances(self, days: slice, shrinkage: float) -> Iterator[Floats]:
         """A covariance matrix of annual percentage returns for each of some days; `shrinkage` towards no correlation."""
         index = self.raw.calendar.days[days]
-        return daily_covariances(index, self.volatilities[days], self.correlations(), shrinkage, self.lone_asset)
+        return daily_covariances(
+            index, self.volatilities[days], self.correlations(), shrinkage=shrinkage, lone_asset=self.lone_asset
+        )
 
     def overlay(self, positions: Panel, days: slice) -> pd.DataFrame:
         """Measures of risk, and the factor `risk_scalar` that brings positions within the limits of the strategy."""

@@ -24,7 +24,7 @@ Correlations = Iterable[tuple[pd.Timestamp, Floats]]
 """Matrices (instruments, instruments), each with the first day it holds for, in order. Each must be an array of its own."""
 
 
-def contract_values(price: Floats, fx: Floats, point_sizes: Floats, capital: float) -> Floats:
+def contract_values(price: Floats, fx: Floats, point_sizes: Floats, *, capital: float) -> Floats:
     """Value of one contract as a share of capital. `price`: of the held contract; `fx`: base currency for one of the instrument's."""
     return fx * price * point_sizes / capital
 
@@ -39,7 +39,7 @@ def annual_volatilities(percentage_volatility: Floats) -> Floats:
     return _carried(ROOT_BUSINESS_DAYS_PER_YEAR * percentage_volatility / 100.0)
 
 
-def shocked_volatilities(volatilities: Floats, backfilled: bool) -> Floats:
+def shocked_volatilities(volatilities: Floats, *, backfilled: bool) -> Floats:
     """Volatilities as they are in bad times: the 0.99 quantile of the last ten years, from the third day on.
 
     `backfilled`: the first figure is also used for all days before it, as the reference does; a look into the future.
@@ -52,7 +52,7 @@ def _carried(table: Floats) -> Floats:
     return np.asarray(pd.DataFrame(table).ffill().to_numpy(), dtype=float)
 
 
-def known_in(correlation: Floats, lone_asset: bool) -> NDArray[np.bool_]:
+def known_in(correlation: Floats, *, lone_asset: bool) -> NDArray[np.bool_]:
     """Instruments that a correlation matrix says something of: those with two figures in their column.
 
     So the only instrument of a portfolio never is one; with `lone_asset` the figure with itself will do for it.
@@ -74,7 +74,7 @@ def in_force(days: pd.DatetimeIndex, correlations: Correlations, count: int) -> 
 
 
 def daily_covariances(
-    days: pd.DatetimeIndex, volatilities: Floats, correlations: Correlations, shrinkage: float, lone_asset: bool
+    days: pd.DatetimeIndex, volatilities: Floats, correlations: Correlations, *, shrinkage: float, lone_asset: bool
 ) -> Iterator[Floats]:
     """A covariance matrix for each day; missing for instruments without volatility or correlation.
 
@@ -82,7 +82,7 @@ def daily_covariances(
     """
     count = volatilities.shape[1]
     for rows, matrix in in_force(days, correlations, count):
-        known = known_in(matrix, lone_asset)
+        known = known_in(matrix, lone_asset=lone_asset)
         shrunk = np.where(known[:, None] & known, (1.0 - shrinkage) * matrix + shrinkage * np.eye(count), np.nan)
         for row in range(rows.start, rows.stop):
             with np.errstate(invalid="ignore"):  # infinite volatilities, those of a price of 0, times no correlation
@@ -102,7 +102,13 @@ class PortfolioRisk:
 
 
 def portfolio_risk(
-    days: pd.DatetimeIndex, weights: Floats, volatilities: Floats, shocked: Floats, correlations: Correlations, lone_asset: bool
+    days: pd.DatetimeIndex,
+    weights: Floats,
+    volatilities: Floats,
+    *,
+    shocked: Floats,
+    correlations: Correlations,
+    lone_asset: bool,
 ) -> PortfolioRisk:
     """Risk on each day. Instruments without weight, volatility or correlation that day count as not held.
 
@@ -116,7 +122,7 @@ def portfolio_risk(
         )
     normal, in_shock = np.zeros(size[0]), np.zeros(size[0])
     for rows, matrix in in_force(days, correlations, size[1]):
-        known = known_in(matrix, lone_asset)
+        known = known_in(matrix, lone_asset=lone_asset)
         usable = np.where(known[:, None] & known, matrix, 0.0)
         normal[rows] = _risk(exposure[rows], usable)
         in_shock[rows] = _risk(shocked_exposure[rows], usable)

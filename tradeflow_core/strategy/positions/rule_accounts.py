@@ -74,11 +74,11 @@ class RuleAccounts:
         account = self.accounts.of(rule, sr_cost)
         gross, drain = account.gross.values, account.costs.values
         if weighting != "unweighted":
-            gross, drain = self._reweighted(rule, weighting, account.decided, account.average, sr_cost)
+            gross, drain = self._reweighted(rule, weighting, account.decided, average=account.average, sr_cost=sr_cost)
         return {"gross": gross, "costs": drain, "net": gross + drain}
 
     def _reweighted(
-        self, rule: str, weighting: Weighting, decided: Panel, average: Panel, sr_cost: Floats
+        self, rule: str, weighting: Weighting, decided: Panel, *, average: Panel, sr_cost: Floats
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The same with positions and risk times the weight.
 
@@ -92,7 +92,7 @@ class RuleAccounts:
         risk_weight = average.like(self._normalised(rule, weighting, average)).ffill()
         risk = average.like(average.array * risk_weight.array)
         money = self.accounts.money_per_point
-        points = daily_costs(sr_cost, risk, self.raw.daily_returns_volatility, held)
+        points = daily_costs(sr_cost, risk, self.raw.daily_returns_volatility, held=held)
         gross = decided.like(self.accounts.gross_points(held) * money)
         return gross.values, decided.like(np.nan_to_num(points * money)).values
 

@@ -6,11 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from tradeflow_core.strategy.common.panel import Floats, Panel
+from tradeflow_core.strategy.common.panel import Panel
 from tradeflow_core.strategy.config.compat import Correction
 from tradeflow_core.strategy.config.sections import SizingSection
 from tradeflow_core.strategy.forecasts.combined_forecast import CombinedForecast
-from tradeflow_core.strategy.inputs.data import rate_at
 from tradeflow_core.strategy.inputs.raw_data import RawData
 
 
@@ -21,23 +20,18 @@ class Sizing:
         self.raw_data, self.combined, self.section = raw_data, combined, section
 
     @cached_property
-    def point_sizes(self) -> Floats:
-        """Currency value of a price move of 1, by instrument."""
-        return np.array([self.raw_data.data.instrument(code).point_size for code in self.raw_data.codes])
-
-    @cached_property
     def fx(self) -> Panel:
         """Base currency for one unit of the instrument's currency: the latest rate known at the start of each day."""
-        days = self.raw_data.calendar.days
-        columns = [rate_at(self.raw_data.fx(code, self.section.base_currency), days) for code in self.raw_data.codes]
         price = self.raw_data.daily_price
-        return price.like(np.column_stack(columns), price.span | self.raw_data.daily_denominator_price.span)
+        return price.like(
+            self.raw_data.rates(self.section.base_currency), price.span | self.raw_data.daily_denominator_price.span
+        )
 
     @cached_property
     def block_value(self) -> Panel:
         """Value of a move of one percent of the held contract's price."""
         price = self.raw_data.daily_denominator_price.ffill()
-        return price.like(price.array * self.point_sizes * 0.01)
+        return price.like(price.array * self.raw_data.point_sizes * 0.01)
 
     @cached_property
     def instrument_currency_vol(self) -> Panel:
@@ -62,9 +56,8 @@ class Sizing:
         """
         if self.section.corrects(Correction.POINT_RISK):
             vol = self.raw_data.daily_returns_volatility
-            lowest = self.section.volatility_calculation.vol_abs_min or 0.0
-            moving = np.where(vol.array > lowest, vol.array, np.nan)
-            risk = vol.like(moving * self.point_sizes * self.fx.array)
+            moving = np.where(vol.array > self.section.volatility_calculation.lowest, vol.array, np.nan)
+            risk = vol.like(moving * self.raw_data.point_sizes * self.fx.array)
         else:
             risk = self.instrument_value_vol
         with np.errstate(divide="ignore"):

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Frequency, Part, Returns, Unit
+from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, Frequency, Part, Returns
 
 Floats = NDArray[np.float64]
 NORMAL_TAIL = float(stats.norm.ppf(0.01) / stats.norm.ppf(0.30))
@@ -31,7 +31,7 @@ TEXT = (
 ALL_STATISTICS = (*TEXT, "worst_drawdown", "quant_ratio_lower", "quant_ratio_upper", "average_quant_ratio")
 
 
-def statistics(returns: Returns, corrected: bool = True) -> dict[str, float]:
+def statistics(returns: Returns, *, corrected: bool = True) -> dict[str, float]:
     """Every statistic of a view, by name in the order of `ALL_STATISTICS`; NaN where there is too little for one.
 
     min to std, average loss and gain are of a period; `ann_` of a year; drawdowns are in the unit of the view. `hitrate` counts
@@ -43,7 +43,7 @@ def statistics(returns: Returns, corrected: bool = True) -> dict[str, float]:
         return dict.fromkeys(ALL_STATISTICS, math.nan)
     found = {
         **_moments(values, returns.per_year),
-        **_drawdowns(returns.drawdown(corrected).to_numpy(dtype=float)),
+        **_drawdowns(returns.drawdown(corrected=corrected).to_numpy(dtype=float)),
         **_losses_and_gains(values),
         **_tails(values),
     }
@@ -54,9 +54,9 @@ def statistics(returns: Returns, corrected: bool = True) -> dict[str, float]:
     return {name: float(found[name]) for name in ALL_STATISTICS}
 
 
-def statistics_text(returns: Returns, corrected: bool = True) -> str:
+def statistics_text(returns: Returns, *, corrected: bool = True) -> str:
     """The statistics of `TEXT`, one a line, with four significant digits."""
-    found = statistics(returns, corrected)
+    found = statistics(returns, corrected=corrected)
     return "\n".join(f"{name:<24}{found[name]:.4g}" for name in TEXT)
 
 
@@ -137,6 +137,7 @@ def statistic_over_members(
     group: CurveGroup,
     statistic: str,
     part: Part = "net",
+    *,
     frequency: Frequency = "daily",
     weighting: Literal["timeweighted", "equal"] = "timeweighted",
     corrected: bool = True,
@@ -148,9 +149,11 @@ def statistic_over_members(
 
     Not `corrected`, as in pysystemtrade: always of daily net figures, and equal weights divide by the number of members twice.
     """
-    asked: tuple[Part, Unit, Frequency] = (part, "percent", frequency) if corrected else ("net", "percent", "daily")
-    found = {name: statistics(curve.returns(*asked), corrected)[statistic] for name, curve in group.members.items()}
-    weights = _weights(group.members, weighting, corrected)
+    if not corrected:
+        part, frequency = "net", "daily"
+    views = {name: curve.returns(part, frequency=frequency) for name, curve in group.members.items()}
+    found = {name: statistics(view, corrected=corrected)[statistic] for name, view in views.items()}
+    weights = _weights(group.members, weighting, corrected=corrected)
     weighted = np.array([found[name] * weights[name] for name in found])
     weighted = weighted[~np.isnan(weighted)]
     if not len(weighted):
@@ -159,7 +162,7 @@ def statistic_over_members(
     return OverMembers(found, moments["mean"], float(weighted.std()), moments["t_stat"], moments["p_value"])
 
 
-def _weights(members: Mapping[str, AccountCurve], weighting: str, corrected: bool) -> dict[str, float]:
+def _weights(members: Mapping[str, AccountCurve], weighting: str, *, corrected: bool) -> dict[str, float]:
     if weighting == "equal":
         return dict.fromkeys(members, 1.0 if corrected else 1.0 / len(members))
     months = {name: _months(curve) for name, curve in members.items()}
@@ -191,6 +194,7 @@ def compare(
     first: AccountCurve | Sequence[AccountCurve],
     second: AccountCurve | Sequence[AccountCurve],
     part: Part = "net",
+    *,
     frequency: Frequency = "daily",
 ) -> Comparison:
     """A paired t-test on the periods that both have, each side in units of its own standard deviation.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.common.lazy import LazyMapping
-from tradeflow_core.strategy.common.panel import Panel, by_business_day, nanoseconds
+from tradeflow_core.strategy.common.panel import by_business_day, nanoseconds
 from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR, CALENDAR_DAYS_PER_YEAR
 from tradeflow_core.strategy.positions.accounts import Accounts
 
@@ -45,7 +45,7 @@ class Returns:
         """The running sum."""
         return self.values.cumsum()
 
-    def drawdown(self, corrected: bool = True) -> pd.Series:
+    def drawdown(self, *, corrected: bool = True) -> pd.Series:
         """How far the running sum lies below its highest value so far, 0 or less.
 
         Not `corrected`, as in pysystemtrade: the first value is the first peak, so that a loss on the first day is none.
@@ -63,7 +63,7 @@ class AccountCurve:
     """Profit and loss of one position, or of many together."""
 
     def __init__(
-        self, gross: pd.Series, costs: pd.Series, capital: float | pd.Series, held_since: pd.Timestamp | None = None
+        self, gross: pd.Series, costs: pd.Series, capital: float | pd.Series, *, held_since: pd.Timestamp | None = None
     ) -> None:
         """`gross` and `costs` (negative): money by naive stamp, sorted. `capital`: what percents are of.
 
@@ -90,7 +90,7 @@ class AccountCurve:
         return chosen
 
     def returns(
-        self, part: Part = "net", unit: Unit = "percent", frequency: Frequency = "daily", capital_at_bins: bool = False
+        self, part: Part = "net", unit: Unit = "percent", frequency: Frequency = "daily", *, capital_at_bins: bool = False
     ) -> Returns:
         """A view of the curve; a period without profit or loss has 0. It spans the first to the last known figure of the part.
 
@@ -128,10 +128,11 @@ class CurveGroup(AccountCurve):
         members: Mapping[str, AccountCurve],
         gross: pd.Series,
         costs: pd.Series,
+        *,
         capital: float | pd.Series,
         held_since: pd.Timestamp | None = None,
     ) -> None:
-        super().__init__(gross, costs, capital, held_since)
+        super().__init__(gross, costs, capital, held_since=held_since)
         self.members = members
 
     @staticmethod
@@ -140,7 +141,7 @@ class CurveGroup(AccountCurve):
         since = [curve.held_since for curve in members.values() if curve.held_since is not None]
         gross = _total([curve.gross for curve in members.values()])
         costs = _total([curve.costs.dropna() for curve in members.values()])
-        return CurveGroup(members, gross, costs, capital, min(since, default=None))
+        return CurveGroup(members, gross, costs, capital=capital, held_since=min(since, default=None))
 
     @staticmethod
     def of_table(table: pd.DataFrame, capital: float | pd.Series) -> CurveGroup:
@@ -154,7 +155,7 @@ class CurveGroup(AccountCurve):
         names = sorted({group_of[name] for name in self.members})
         inside = {group: {name: curve for name, curve in self.members.items() if group_of[name] == group} for group in names}
         groups = {group: CurveGroup.of(members, self.capital) for group, members in inside.items()}
-        return CurveGroup(groups, self.gross, self.costs, self.capital, self.held_since)
+        return CurveGroup(groups, self.gross, self.costs, capital=self.capital, held_since=self.held_since)
 
     def table(self, part: Part = "net", unit: Unit = "percent", frequency: Frequency = "daily") -> pd.DataFrame:
         """A view of every member, a column each; missing outside a member's own dates."""
@@ -166,19 +167,15 @@ def portfolio_curve(accounts: Accounts, capital: float | pd.Series | None = None
     of = accounts.section.notional_trading_capital if capital is None else capital
     members = LazyMapping(accounts.codes, lambda code: _instrument_curve(accounts, code, of))
     costs = _total(list(accounts.costs_at_stamps.values()))
-    return CurveGroup(members, accounts.total["gross"], costs, of, _first_true(accounts.held.values.notna().any(axis=1)))
+    return CurveGroup(
+        members, accounts.total["gross"], costs, capital=of, held_since=_first_true(accounts.held.values.notna().any(axis=1))
+    )
 
 
 def _instrument_curve(accounts: Accounts, code: str, capital: float | pd.Series) -> AccountCurve:
-    own = own_rows(accounts.positions, accounts.codes.index(code))
+    own = accounts.positions.own_rows(accounts.codes.index(code))
     since = _first_true(accounts.held.values[code].notna())
-    return AccountCurve(accounts.gross.values[code].iloc[own], accounts.costs_at_stamps[code], capital, since)
-
-
-def own_rows(panel: Panel, place: int) -> slice:
-    """The rows of a panel that instrument number `place` has itself; none of them for one without any."""
-    first, last = int(panel.span.first[place]), int(panel.span.last[place])
-    return slice(first, last + 1) if first <= last else slice(0, 0)
+    return AccountCurve(accounts.gross.values[code].iloc[own], accounts.costs_at_stamps[code], capital, held_since=since)
 
 
 def _first_true(flags: pd.Series) -> pd.Timestamp | None:

@@ -1,4 +1,6 @@
-"""Profit and loss from simulated orders, instead of positions that are simply held a day after they were decided.
+"""Fills of a backtest by simulated orders, and the profit and loss they lead to.
+
+Elsewhere a position is simply held from the day after it was decided. No command uses this yet; it is for research in Python.
 
 Orders go to the wanted position, rounded, without a buffer; the account begins flat, so its first trade costs. Three ways:
 
@@ -23,11 +25,10 @@ from tradeflow_core.strategy.backtest import Backtest
 from tradeflow_core.strategy.common.panel import Floats
 from tradeflow_core.strategy.costs.cash_costs import deflator_at, fill_costs, roll_costs
 from tradeflow_core.strategy.inputs.data import rate_at
-from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup, own_rows
+from tradeflow_core.strategy.results.curves import AccountCurve, CurveGroup
 
 OrderKind = Literal["daily_market", "hourly_market", "hourly_limit"]
 Lagged = Literal["never", "rolls", "all"]
-NOTIONAL_CLOSE = pd.Timedelta(hours=23)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Trading:
         return self.fills["quantity"].to_numpy(dtype=float)
 
 
-def trade(wanted: pd.Series, price: pd.Series, limit_orders: bool = False) -> Trading:
+def trade(wanted: pd.Series, price: pd.Series, *, limit_orders: bool = False) -> Trading:
     """Fills of orders towards `wanted` (contracts, at the stamps it is known) at the prices of the rows that follow.
 
     Both at naive, sorted, unique stamps. On a row without price market orders are filled all the same, at no known price, and
@@ -82,7 +83,7 @@ def simulated_curves(backtest: Backtest, kind: OrderKind) -> CurveGroup:
     return CurveGroup.of(curves, backtest.config.notional_trading_capital)
 
 
-def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, lagged: Lagged = "never") -> AccountCurve:
+def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, *, lagged: Lagged = "never") -> AccountCurve:
     """The curve of one instrument of the portfolio traded with simulated orders; errors as `simulated_curves`.
 
     `lagged`, as in pysystemtrade: positions are those of one fill before, for `rolls` or for `all` profit and loss.
@@ -105,7 +106,9 @@ def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, lagged: Lagg
     charged = _charged(backtest, code, trading.fills["price"])
     paid = fill_costs(trading.quantity, charged.to_numpy(dtype=float), instrument, spread=kind != "hourly_limit")
     rolled_position = trading.position if lagged == "never" else late
-    rolled = roll_costs(rolled_position, _charged(backtest, code, filled), instrument, config.multiply_roll_costs_by)
+    rolled = roll_costs(
+        rolled_position, _charged(backtest, code, filled), instrument, roll_multiplier=config.multiply_roll_costs_by
+    )
     costs = pd.concat([pd.Series(-paid, index=trading.fills.index), rolled])
     if config.vol_normalise_currency_costs and len(daily):
         costs = costs * deflator_at(costs.index, daily.ffill())
@@ -123,19 +126,12 @@ def _charged(backtest: Backtest, code: str, price: pd.Series) -> pd.Series:
 def _market(backtest: Backtest, code: str, kind: OrderKind) -> tuple[pd.Series, pd.Series, pd.Series]:
     """The wanted position at the stamps it is known, daily prices, and the prices that orders meet."""
     position = backtest.portfolio.notional_position
-    own = own_rows(position, backtest.instruments.index(code))
+    own = position.own_rows(backtest.instruments.index(code))
     wanted = position.values[code].iloc[own]
     daily = backtest.raw_data.daily_price.asof(position.span).values[code].iloc[own]
     if kind == "daily_market":
         return wanted, daily, daily
-    hourly = hourly_closes(backtest.raw_data.adjusted[code])
+    hourly = backtest.raw_data.hourly_price[code]
     if not len(hourly):
         raise DataError(f"instrument {code} has no prices within the day for hourly orders: choose daily_market, or leave it out")
     return wanted.set_axis(wanted.index + pd.Timedelta(days=1)), daily, hourly
-
-
-def hourly_closes(price: pd.Series) -> pd.Series:
-    """The last price of each hour that has one, stamped at its start; daily closes, stamped 23:00, are left out."""
-    stamps = pd.DatetimeIndex(price.index)
-    intraday = price[stamps - stamps.normalize() != NOTIONAL_CLOSE].dropna()
-    return intraday.groupby(pd.DatetimeIndex(intraday.index).floor("h")).last()

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.strategy.backtest import Backtest
-from tradeflow_core.strategy.results.curves import own_rows
 
 SHORT_HISTORY = 750
 STALE_DAYS = 10
@@ -94,7 +93,7 @@ def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
         for name in ("bad_markets", "trading_restrictions")
         if code in getattr(lists, name)
     ]
-    own = own_rows(backtest.accounts.positions, place)
+    own = backtest.accounts.positions.own_rows(place)
     rate = backtest.accounts.fx[own, place]
     if np.isnan(rate).any():
         found.append(

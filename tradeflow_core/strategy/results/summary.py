@@ -69,9 +69,9 @@ def summarise(backtest: Backtest, curves: CurveGroup | None = None) -> Summary:
     corrected = config.corrects(Correction.STATISTICS)
     sectors = sectors_of(backtest)
     turnovers = turnover_table(backtest)
-    instruments = performance(portfolio.members, corrected).join(turnovers)
+    instruments = performance(portfolio.members, corrected=corrected).join(turnovers)
     instruments.insert(0, "sector", pd.Series(sectors))
-    by_sector = performance(portfolio.grouped(sectors).members, corrected)
+    by_sector = performance(portfolio.grouped(sectors).members, corrected=corrected)
     by_sector.insert(0, "instruments", pd.Series(sectors).value_counts())
     days = portfolio.gross.index
     return Summary(
@@ -82,7 +82,7 @@ def summarise(backtest: Backtest, curves: CurveGroup | None = None) -> Summary:
         base_currency=config.base_currency,
         capital=config.notional_trading_capital,
         percentage_vol_target=config.percentage_vol_target,
-        statistics={part: statistics(portfolio.returns(part), corrected) for part in PARTS},
+        statistics={part: statistics(portfolio.returns(part), corrected=corrected) for part in PARTS},
         by_sector=by_sector.rename_axis("sector").sort_values("net", ascending=False),
         by_instrument=instruments.rename_axis("instrument").sort_values("net", ascending=False, na_position="last"),
         portfolio_turnover=float(turnovers["portfolio_turnover"].sum()),
@@ -95,16 +95,16 @@ def sectors_of(backtest: Backtest) -> dict[str, str]:
     return {code: backtest.data.instrument(code).asset_class or "Other" for code in backtest.instruments}
 
 
-def performance(curves: Mapping[str, AccountCurve], corrected: bool = True) -> pd.DataFrame:
+def performance(curves: Mapping[str, AccountCurve], *, corrected: bool = True) -> pd.DataFrame:
     """A row per curve: held_since, percent a year (gross, costs, net, std), sharpe, worst_drawdown and total (percent)."""
-    rows = {name: _performance(curve, corrected) for name, curve in curves.items()}
+    rows = {name: _performance(curve, corrected=corrected) for name, curve in curves.items()}
     columns = ["held_since", "gross", "costs", "net", "std", "sharpe", "worst_drawdown", "total"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _performance(curve: AccountCurve, corrected: bool) -> dict[str, Any]:
+def _performance(curve: AccountCurve, *, corrected: bool) -> dict[str, Any]:
     net = curve.returns()
-    found = statistics(net, corrected)
+    found = statistics(net, corrected=corrected)
     years = len(net.values) / net.per_year
     yearly: dict[str, float] = {part: _over(float(curve.returns(part).values.sum()), years) for part in PARTS}
     chosen = {"std": found["ann_std"], "sharpe": found["sharpe"], "worst_drawdown": found["worst_drawdown"]}

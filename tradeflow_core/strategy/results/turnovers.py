@@ -18,15 +18,14 @@ def turnover_table(backtest: Backtest) -> pd.DataFrame:
     `rolls_per_year`. `SR_cost_per_year`: of trading as much as that, a roll being two trades.
     """
     raw, positions = backtest.raw_data, backtest.accounts.positions
-    instruments = [backtest.data.instrument(code) for code in backtest.instruments]
     average = backtest.sizing.average_position
     table = pd.DataFrame(
         {
             "turnover": backtest.accounts.turnovers,
             "portfolio_turnover": turnover(positions, average),
             "subsystem_turnover": turnover(backtest.sizing.subsystem_position, average),
-            "SR_cost_per_trade": costs_per_trade(raw.commission_price, raw.daily_returns_volatility, instruments),
-            "rolls_per_year": rolls_per_year(instruments),
+            "SR_cost_per_trade": costs_per_trade(raw.commission_price, raw.daily_returns_volatility, raw.facts),
+            "rolls_per_year": rolls_per_year(raw.facts),
         },
         index=pd.Index(backtest.instruments, name="instrument"),
     ).replace([np.inf, -np.inf], np.nan)

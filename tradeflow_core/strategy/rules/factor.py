@@ -25,4 +25,4 @@ def conditioned_factor_trading_rule(
 
 
 def _in_vol(factor: Prices, vol_of_changes: bool, own_vol: Prices | None) -> Prices:
-    return factor / (level_vol(factor, vol_of_changes) if own_vol is None else own_vol)
+    return factor / (level_vol(factor, of_changes=vol_of_changes) if own_vol is None else own_vol)

@@ -26,7 +26,7 @@ def ewmac_calc_vol(
     `vol_of_changes`: divide by the volatility of the series' changes, as elsewhere; otherwise by the volatility of its
     level, which is what pysystemtrade does. `own_vol` is that volatility where it is known already.
     """
-    return ewmac(price, level_vol(price, vol_of_changes, vol_days) if own_vol is None else own_vol, Lfast, Lslow)
+    return ewmac(price, level_vol(price, of_changes=vol_of_changes, days=vol_days) if own_vol is None else own_vol, Lfast, Lslow)
 
 
 def ewmac_with_defaults(price: Prices, vol: Prices, Lfast: float = 16, Lslow: float = 32) -> Prices:

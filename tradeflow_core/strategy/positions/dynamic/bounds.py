@@ -21,7 +21,7 @@ class Bounds:
 
 
 def bounds_of(
-    held: Floats | None, wanted: Floats, most: Floats, constraints: Constraints, unlimited: float, corrected: bool
+    held: Floats | None, wanted: Floats, most: Floats, *, constraints: Constraints, unlimited: float, corrected: bool
 ) -> Bounds:
     """Bounds in the unit of the arguments, which is contracts or weights.
 

@@ -29,14 +29,14 @@ class Found:
     steps: int
 
 
-def greedy(objective: Objective, bounds: Bounds, unit: Floats, contract: Floats, ties: bool) -> Found:
+def greedy(objective: Objective, bounds: Bounds, unit: Floats, *, contract: Floats, ties: bool) -> Found:
     """Search from the start of `bounds`.
 
     Positions and bounds count in units: `unit` is the weight of one, `contract` the units of one contract. An instrument
     whose next contract would pass its bound is left alone from then on. Of equal steps the first is taken; `ties`: equal
     means equal but for rounding, so that a result does not hang on the order in which a processor adds.
     """
-    search = _Search(objective, bounds, unit, contract, ties)
+    search = _Search(objective, bounds, unit, contract=contract, ties=ties)
     found = search.run() if len(unit) else True
     return Found(search.position if found else np.full(len(unit), np.nan), search.steps)
 
@@ -44,7 +44,7 @@ def greedy(objective: Objective, bounds: Bounds, unit: Floats, contract: Floats,
 class _Search:
     """`change`: of the variance by each step, infinite for an instrument at its bound; `price`: of each step, in shadow cost."""
 
-    def __init__(self, objective: Objective, bounds: Bounds, unit: Floats, contract: Floats, ties: bool) -> None:
+    def __init__(self, objective: Objective, bounds: Bounds, unit: Floats, *, contract: Floats, ties: bool) -> None:
         self.objective, self.unit = objective, unit
         self.position, self.steps = bounds.start.copy(), 0
         self.increment = contract * bounds.direction

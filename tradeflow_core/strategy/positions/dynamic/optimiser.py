@@ -29,19 +29,19 @@ from tradeflow_core.strategy.positions.dynamic.problem import Bools, Optimised, 
 UNLIMITED_WEIGHT = 999.0
 
 
-def optimise(problem: Problem, corrected: bool) -> Optimised:
+def optimise(problem: Problem, *, corrected: bool) -> Optimised:
     """The positions of one date; `corrected` chooses the mode.
 
     Where there is no solution the result says why (`failure`) and holds the previous positions.
     """
-    valid = _valid(problem, corrected)
-    task = _Task.of(problem, valid, corrected)
+    valid = _valid(problem, corrected=corrected)
+    task = _Task.of(problem, valid, corrected=corrected)
     blank = _blank(problem, valid, task)
     failure = _wrong_previous(problem) if corrected else ""
     return replace(blank, outcome=Outcome.FAILED, failure=failure) if failure else _solved(problem, task, blank)
 
 
-def _valid(problem: Problem, corrected: bool) -> Bools:
+def _valid(problem: Problem, *, corrected: bool) -> Bools:
     """Instruments with the figures that the tracking error needs."""
     if corrected:
         numbers = np.isfinite(problem.optimal) & np.isfinite(problem.value) & (problem.value != 0)
@@ -77,7 +77,7 @@ class _Task:
     corrected: bool
 
     @staticmethod
-    def of(problem: Problem, valid: Bools, corrected: bool) -> _Task:
+    def of(problem: Problem, valid: Bools, *, corrected: bool) -> _Task:
         """In contracts if `corrected`, else in weights."""
         everything = bool(valid.all())
         chosen = slice(None) if everything else valid
@@ -92,7 +92,7 @@ class _Task:
             cost, constraints = np.where(unknown, 0.0, cost), replace(constraints, no_trade=constraints.no_trade | unknown)
             most = np.floor(most)
         unlimited = math.inf if corrected else UNLIMITED_WEIGHT
-        bounds = bounds_of(held, wanted * contract, most, constraints, unlimited, corrected)
+        bounds = bounds_of(held, wanted * contract, most, constraints=constraints, unlimited=unlimited, corrected=corrected)
         weights = None if held is None else held * unit
         objective = Objective(covariance, wanted * value, weights, cost, problem.shadow_cost, corrected)
         kept = held if held is None or not corrected else np.minimum(np.maximum(held, bounds.lowest), bounds.highest)
@@ -106,8 +106,8 @@ class _Task:
 
 def _solved(problem: Problem, task: _Task, blank: Optimised) -> Optimised:
     if task.kept is not None and task.tracking_error(task.kept) < task.buffer:
-        return _result(task, blank, task.kept, Outcome.NEAR_ENOUGH)
-    found = greedy(task.objective, task.bounds, task.unit, task.contract, ties=task.corrected)
+        return _result(task, blank, task.kept, outcome=Outcome.NEAR_ENOUGH)
+    found = greedy(task.objective, task.bounds, task.unit, contract=task.contract, ties=task.corrected)
     tried = replace(blank, greedy=_spread(blank.valid, found.positions * task.unit), steps=found.steps)
     if np.isnan(found.positions).any():
         return replace(tried, outcome=Outcome.FAILED, failure=_unsolvable(task))
@@ -115,8 +115,8 @@ def _solved(problem: Problem, task: _Task, blank: Optimised) -> Optimised:
         if task.held is None:
             failure = "no contract is wanted, and there are no previous positions to keep"
             return replace(tried, outcome=Outcome.FAILED, failure=failure)
-        return _result(task, tried, task.held, Outcome.NOTHING_WANTED)
-    return _result(task, tried, _slowed(task, found.positions), Outcome.OPTIMISED)
+        return _result(task, tried, task.held, outcome=Outcome.NOTHING_WANTED)
+    return _result(task, tried, _slowed(task, found.positions), outcome=Outcome.OPTIMISED)
 
 
 def _slowed(task: _Task, wanted: Floats) -> Floats:
@@ -138,7 +138,7 @@ def _unsolvable(task: _Task) -> str:
     return "the covariance matrix gives a portfolio a negative variance"
 
 
-def _result(task: _Task, so_far: Optimised, position: Floats, outcome: Outcome) -> Optimised:
+def _result(task: _Task, so_far: Optimised, position: Floats, *, outcome: Outcome) -> Optimised:
     positions = so_far.positions.copy() if task.corrected else np.zeros(len(so_far.valid), dtype=np.int64)
     with np.errstate(invalid="ignore", divide="ignore"):
         positions[so_far.valid] = np.nan_to_num(np.round(position / task.contract), posinf=0.0, neginf=0.0)

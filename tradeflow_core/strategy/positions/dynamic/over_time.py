@@ -41,7 +41,7 @@ class OptimisedHistory:
     failures: dict[int, str]
 
 
-def optimise_over_time(inputs: OptimiserInputs, covariances: Iterable[Floats], corrected: bool) -> OptimisedHistory:
+def optimise_over_time(inputs: OptimiserInputs, covariances: Iterable[Floats], *, corrected: bool) -> OptimisedHistory:
     """Optimised positions date by date, beginning without any.
 
     `covariances`: one matrix (instruments, instruments) a date, in order; each is dropped when its date is done. Raises
@@ -67,7 +67,7 @@ def optimise_over_time(inputs: OptimiserInputs, covariances: Iterable[Floats], c
             tracking_error_buffer=inputs.tracking_error_buffer,
         )
         with np.errstate(invalid="ignore"):  # the infinite covariance of a price of 0, which the reference does not set aside
-            result = optimise(problem, corrected)
+            result = optimise(problem, corrected=corrected)
         positions[row], steps[row] = result.positions, result.steps
         figures[row] = result.tracking_error_of_previous, result.tracking_error, result.cost
         outcomes.append(result.outcome)

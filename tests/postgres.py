@@ -1,0 +1,92 @@
+"""A PostgreSQL server for the tests: started once, in a folder of its own, on a free port of 127.0.0.1, and ended with them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+USER = "tradeflow"
+
+
+def program(name: str) -> Path | None:
+    """A program of the newest PostgreSQL here: on the path, or where Debian keeps it."""
+    if found := shutil.which(name):
+        return Path(found)
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parent.parent.name))
+    return versions[-1] if versions else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a running server, `postgresql://tradeflow@127.0.0.1:PORT`; a skip where PostgreSQL is not installed."""
+    pytest.importorskip("psycopg2", reason="needs the Python package psycopg2 (extra `postgres`)")
+    initdb, server = program("initdb"), program("postgres")
+    if initdb is None or server is None:
+        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql)")
+    # Not pytest's folder: root's is closed to the user as whom the server has to run, since it refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="tradeflow-postgres-"))
+    who: dict[str, Any] = {"cwd": folder}  # as whom, and where, the programs run
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        who |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    options = ["--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+    subprocess.run([initdb, "--pgdata", folder / "data", *options], check=True, stdout=subprocess.DEVNULL, **who)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (folder / "log").open("w") as log:
+        arguments = ["-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off"]
+        process: subprocess.Popen[bytes] = subprocess.Popen([str(server), *map(str, arguments)], stdout=log, stderr=log, **who)
+    try:
+        _wait(port, process, folder / "log")
+        yield f"postgresql://{USER}@127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(folder)
+
+
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(200):
+        assert process.poll() is None, log.read_text()
+        try:
+            _connect(port).close()
+            return
+        except Exception as error:
+            waiting = error
+        time.sleep(0.1)
+    raise AssertionError(f"PostgreSQL does not answer: {waiting}; {log.read_text()}")
+
+
+def _connect(port: int) -> Any:
+    import psycopg2
+
+    return psycopg2.connect(host="127.0.0.1", port=port, user=USER, dbname="postgres")
+
+
+@pytest.fixture
+def new_postgres_database(postgres: str) -> Callable[[], str]:
+    """Makes an empty database and returns its URL."""
+
+    def make() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        connection = _connect(int(postgres.rsplit(":", 1)[1]))
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {name}")
+        connection.close()
+        return f"{postgres}/{name}"
+
+    return make

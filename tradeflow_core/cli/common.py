@@ -1,0 +1,142 @@
+"""What commands share: how they speak (rich tables and lines for people, JSON for programs), common options, the desk they work on.
+
+Nothing heavy is imported here: every command loads this, and `tradeflow stop` must be at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from tradeflow_core import desk, home
+from tradeflow_core.errors import StateError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.progress import Progress, TaskID
+
+    from tradeflow_core.desk import Desk
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console = Console(highlight=False, width=150)
+errors = Console(stderr=True, highlight=False)
+
+SAID = "said on the command line"
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+why_option = click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+Rows = Sequence[Mapping[str, Any]]
+"""A table as plain values: one mapping a row, all with the same columns."""
+
+
+def open_desk(path: Path | None, *, quiet: bool = False) -> Desk:
+    """The desk of the home, after a first line that says which one it is."""
+    opened = desk.Desk(home.Home.open(path))
+    if not quiet:
+        console.print(f"[dim]{opened.home.describe()}[/dim]", soft_wrap=True)
+    return opened
+
+
+def ask(question: str, *, yes: bool, as_json: bool) -> bool:
+    """Whether the person agrees. Raises StateError where a program asks for JSON and cannot be asked."""
+    if yes:
+        return True
+    if as_json:
+        raise StateError(f"{question} Nothing was changed: with --json say --yes, or --dry-run")
+    return click.confirm(question)
+
+
+def progress(what: str, total: int, *, quiet: bool) -> tuple[Progress, TaskID]:
+    """A progress bar on standard error; it stays away where nobody watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal)
+    return bar, bar.add_task(what, total=total)
+
+
+def print_json(value: Any) -> None:
+    """Write a value as JSON on standard output; frames as lists of records, NaN as null, instants in ISO form."""
+    print(json.dumps(plain(value), indent=2))
+
+
+def plain(value: Any) -> Any:
+    """The value made of plain JSON types."""
+    if _is_frame(value):
+        return [{str(key): plain(item) for key, item in row.items()} for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    if _is_missing(value) or (isinstance(value, float) and math.isinf(value)):
+        return None
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def print_table(
+    title: str, table: pd.DataFrame | Rows, empty: str = "none", *, decimals: int = 2, limit: int = 60, plain_names: bool = False
+) -> None:
+    """Show a table: numbers right, at most `limit` rows. `plain_names`: columns are named as they are, underscores too."""
+    from rich.table import Table
+
+    rows: list[Any] = table.to_dict("records") if _is_frame(table) else list(table)  # type: ignore[union-attr]
+    if not rows:
+        console.print(f"[bold]{title}[/bold]: {empty}")
+        return
+    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for name in rows[0]:
+        heading = escape(str(name)) if plain_names else str(name).replace("_", " ")
+        shown.add_column(heading, justify="right" if _is_numeric(table, name, rows) else "left")
+    for row in rows[:limit]:
+        shown.add_row(*(escape(_cell(value, decimals)) for value in row.values()))
+    console.print(shown)
+    if len(rows) > limit:
+        console.print(f"... and {len(rows) - limit} more")
+
+
+def _is_frame(value: object) -> bool:
+    """Whether it is a frame; where pandas is not loaded there is none."""
+    return "pandas" in sys.modules and isinstance(value, sys.modules["pandas"].DataFrame)
+
+
+def _is_numeric(table: pd.DataFrame | Rows, name: Any, rows: Rows) -> bool:
+    if _is_frame(table):
+        numeric: bool = sys.modules["pandas"].api.types.is_numeric_dtype(table[name])  # type: ignore[call-overload]
+        return numeric
+    values = [row[name] for row in rows if not _is_missing(row[name])]
+    return bool(values) and all(isinstance(value, (int, float, Decimal)) for value in values)
+
+
+def _is_missing(value: object) -> bool:
+    """None, NaN, or what pandas calls missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NaT or value is pandas.NA)
+
+
+def _cell(value: Any, decimals: int) -> str:
+    if _is_missing(value):
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:,.{decimals}f}"
+    return str(value)

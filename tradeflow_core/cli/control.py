@@ -1,0 +1,79 @@
+"""Holding trading back and letting it go on; what a person says of the account's value."""
+
+from __future__ import annotations
+
+import getpass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from tradeflow_core import execution
+from tradeflow_core.cli.common import SAID, console, json_option, open_desk, print_json
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.ledger import lift_stop, record_capital_event, stop_trading
+
+
+@click.command()
+@click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
+@json_option
+@click.pass_obj
+def stop(home: Path | None, why: str, as_json: bool) -> None:
+    """Stop trading at once: nothing more is sent, orders at work are cancelled. It stays so until `tradeflow resume`."""
+    desk = open_desk(home, quiet=as_json)
+    with desk.ledger.begin() as tx:
+        stop_trading(tx, desk.now(), getpass.getuser(), why)
+    handler = execution.StackHandler(desk)
+    handler.cancel_at_work()
+    execution.poll_orders(desk)
+    print_json({"stopped": True, "why": why}) if as_json else console.print(
+        "[bold red]trading is stopped[/bold red]; orders at work were cancelled"
+    )
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def resume(home: Path | None, as_json: bool) -> None:
+    """Allow trading again after `tradeflow stop`."""
+    desk = open_desk(home, quiet=as_json)
+    with desk.ledger.begin() as tx:
+        lifted = lift_stop(tx, desk.now(), getpass.getuser())
+    print_json({"resumed": lifted}) if as_json else console.print(
+        "trading is allowed again" if lifted else "trading was not stopped"
+    )
+
+
+@click.group()
+def capital() -> None:
+    """Say what is right about the account's value: accept a large change, or record a deposit or withdrawal."""
+
+
+@capital.command()
+@click.option("--why", required=True, help="The reason, kept in the ledger.")
+@click.pass_obj
+def accept(home: Path | None, why: str) -> None:
+    """Accept the changes of the account value up to now, however large."""
+    _capital_event(home, "accept", Decimal(0), why)
+
+
+@capital.command(context_settings={"ignore_unknown_options": True})
+@click.argument("amount")
+@click.option("--why", required=True, help="The reason, kept in the ledger.")
+@click.pass_obj
+def flow(home: Path | None, amount: str, why: str) -> None:
+    """Record a deposit (positive) or withdrawal (negative) in base currency: it changes the account, but is no profit."""
+    try:
+        value = Decimal(amount.replace(",", ""))
+    except InvalidOperation as error:
+        raise ConfigError(f"AMOUNT {amount!r} is not a number; write for example 25000 or -10000.50") from error
+    if not value.is_finite() or value == 0:
+        raise ConfigError(f"AMOUNT {amount!r}: give an amount that is not zero")
+    _capital_event(home, "flow", value, why)
+
+
+def _capital_event(home: Path | None, kind: str, amount: Decimal, why: str) -> None:
+    desk = open_desk(home)
+    with desk.ledger.begin() as tx:
+        record_capital_event(tx, desk.now(), kind, amount, desk.now(), getpass.getuser(), why)
+    console.print(f"recorded: {kind} {amount if amount else ''} at {desk.now():%Y-%m-%d %H:%M} UTC")

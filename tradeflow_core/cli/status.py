@@ -1,0 +1,98 @@
+"""How a desk stands, and whether everything in it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from tradeflow_core import execution, reports
+from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
+from tradeflow_core.ledger import active_stop, locked_instruments
+
+
+@click.command()
+@click.argument("instrument", required=False)
+@json_option
+@click.pass_obj
+def status(home: Path | None, instrument: str | None, as_json: bool) -> None:
+    """Show capital, positions against optimal ones, orders, freshness and locks.
+
+    With INSTRUMENT: everything about that one, and why it has no order today.
+    """
+    desk = open_desk(home, quiet=as_json)
+    if instrument:
+        desk.instrument(instrument)
+    today = desk.business_day()
+    with desk.ledger.read() as view:
+        stop, locked = active_stop(view), locked_instruments(view)
+    positions, orders = reports.position_rows(desk), reports.order_rows(desk, today)
+    fresh, capital = reports.freshness_rows(desk), reports.newest_capital(desk)
+    waiting: list[dict[str, object]] = [
+        {
+            "instrument": blocked.order.instrument,
+            "strategy": blocked.order.strategy,
+            "left": sum(leg.remaining for leg in blocked.order.legs),
+            "why": blocked.why,
+        }
+        for blocked in execution.blocked_orders(desk)
+    ]
+    if instrument:
+        positions, orders, fresh, waiting = (
+            [row for row in rows if row["instrument"] == instrument] for rows in (positions, orders, fresh, waiting)
+        )
+    if as_json:
+        print_json(
+            {
+                "home": str(desk.home.path),
+                "market": desk.settings.market,
+                "account": desk.account,
+                "time": desk.now(),
+                "business_day": today,
+                "last_done_day": desk.last_done_day(),
+                "trading_stopped": None if stop is None else f"{stop.who}: {stop.why}",
+                "capital": capital and {name: value for name, value in capital.items() if name != "time"},
+                "positions": positions,
+                "orders": orders,
+                "orders_held_back": waiting,
+                "prices": fresh,
+                "locks": locked,
+            }
+        )
+        return
+    if stop:
+        console.print(
+            f"[bold red]trading is stopped[/bold red] by {escape(stop.who)}: {escape(stop.why)} (`tradeflow resume` lifts it)"
+        )
+    if capital:
+        console.print(
+            f"capital [bold]{capital['capital']:,.0f}[/bold] {desk.settings.base_currency}, account value {capital['broker']:,.0f}, "
+            f"profit so far {capital['accumulated']:+,.0f}"
+        )
+    print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
+    print_table(f"Orders for {today}", orders, "none")
+    if waiting:
+        print_table("Contract orders that cannot be sent now", waiting)
+    stale = [row for row in fresh if row["age"] is None or row["age"] > 1 or row["lock"]]
+    print_table("Prices that need a look", stale, f"all {len(fresh)} instruments have fresh prices and no lock")
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def check(home: Path | None, as_json: bool) -> None:
+    """Check every invariant of ledger and store; exit code 1 if one is broken."""
+    desk = open_desk(home, quiet=as_json)
+    problems = reports.check_desk(desk)
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        for problem in problems:
+            console.print(f"[red]broken[/red] {escape(problem)}", soft_wrap=True)
+        if not problems:
+            console.print(
+                "[green]everything holds[/green]: positions are the sums of their fills, orders of their children, series are sorted and unique"
+            )
+    if problems:
+        raise click.exceptions.Exit(1)
