@@ -1,6 +1,7 @@
 """The trading business: prices, strategies, orders, execution. Knows nothing of Dagster.
 
-`import tradeflow_core as tf` gives the public names, which `__init__.pyi` lists; each is imported when it is first asked for.
+`import tradeflow_core as tf` is the public import: what may be relied on from outside (docs/public.md). Its names, which stand in the stub beside
+this file, are loaded when they are first asked for, so that importing the package costs nothing.
 """
 
 import lazy_loader

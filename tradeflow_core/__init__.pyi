@@ -1,3 +1,5 @@
+__version__: str
+
 from .desk import Desk as Desk
 from .errors import (
     ConfigError as ConfigError,
@@ -8,6 +10,7 @@ from .errors import (
 from .home import Home as Home, Settings as Settings
 from .instruments import Instrument as Instrument, RollRule as RollRule, load_instruments as load_instruments
 from .nightly import (
+    SavedRun as SavedRun,
     explain as explain,
     open_run as open_run,
     production_data as production_data,
@@ -23,7 +26,9 @@ from .strategy import (
     STAGES as STAGES,
     Backtest as Backtest,
     BacktestData as BacktestData,
+    Correction as Correction,
     StrategyConfig as StrategyConfig,
+    Sweep as Sweep,
     load_strategy as load_strategy,
     packaged_strategies as packaged_strategies,
     run_backtest as run_backtest,
@@ -32,11 +37,10 @@ from .strategy import (
     whole_table as whole_table,
 )
 from .strategy.results import (
-    compare as compare,
+    AccountCurve as AccountCurve,
+    Summary as Summary,
     portfolio_curve as portfolio_curve,
     statistics as statistics,
     summarise as summarise,
     tear_sheet as tear_sheet,
 )
-
-__version__: str
