@@ -2,16 +2,17 @@
 PYTHON ?= python3
 PORT ?= 3000
 DAYS ?= 0
+PINS ?= --constraint constraints.txt
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv-$(VERSION)
 BIN := $(VENV)/bin
-CODE := tradeflow_core tradeflow_assets tests benchmarks docs
+CODE := tradeflow_core tradeflow_assets tests benchmarks tools docs
 INSTALLED := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 TESTED := $(VENV)/.tested.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test test-fast coverage soak bench check ruff ruff-format codespell mypy layers format docs install dev right-python clean
+.PHONY: help run ui test test-fast coverage soak bench check ruff ruff-format codespell mypy layers format migration docs install dev right-python clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -21,12 +22,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else "tradeflow needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; name another with PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing tradeflow into $(VENV) (once; about a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ib]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) --editable '.[ib]'
 	@touch $@
 
 $(DEV): $(INSTALLED)
 	@echo "installing the tools for tests into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ib,dev,docs,postgres]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINS) --editable '.[ib,dev,docs,postgres]'
 	@touch $@
 
 right-python: $(DEV)
@@ -82,6 +83,9 @@ layers: $(DEV)
 format: $(DEV) ## put the code into the form that `make check` asks for
 	@$(BIN)/ruff format --quiet $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
+
+migration: $(DEV) ## write a migration of the ledger from its newest one to the tables in schema.py (NAME="what it does")
+	@$(BIN)/python -m tools.new_migration "$(NAME)"
 
 docs: $(DEV) ## build the pages of docs/ as a site in build/docs
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 
 REPO = Path(__file__).resolve().parents[2]
 FROM_CODE = ("reference/commands", "reference/settings")
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+}
 """The page of the site that shows each file of the root."""
 
 
@@ -126,7 +131,12 @@ def _setting(path: tuple[str, ...], field: FieldInfo) -> str:
 
 def _type(field: FieldInfo) -> str:
     words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "pattern": "like"}
-    limits = [f"{text} {getattr(limit, name)}" for limit in field.metadata for name, text in words.items() if getattr(limit, name, None) is not None]
+    limits = [
+        f"{text} {getattr(limit, name)}"
+        for limit in field.metadata
+        for name, text in words.items()
+        if getattr(limit, name, None) is not None
+    ]
     return ", ".join([_annotation(field.annotation), *limits])
 
 
@@ -138,7 +148,14 @@ def _annotation(annotation: Any) -> str:
         return " or ".join("none" if part is type(None) else _annotation(part) for part in arguments)
     if origin is tuple:
         return f"list of {_annotation(arguments[0])}"
-    names = {"str": "text", "bool": "true or false", "int": "whole number", "float": "number", "Decimal": "exact number", "time": "time of day"}
+    names = {
+        "str": "text",
+        "bool": "true or false",
+        "int": "whole number",
+        "float": "number",
+        "Decimal": "exact number",
+        "time": "time of day",
+    }
     return names.get(annotation.__name__, annotation.__name__)
 
 
