@@ -192,7 +192,7 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = text
 
 
-def literal(app: Sphinx, kind: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def literal(app: Sphinx, kind: str, name: str, thing: object, options: object, lines: list[str]) -> None:  # noqa: PLR0917 (as Sphinx calls it)
     """Our docstrings mark code with single backticks, as Markdown does; reStructuredText wants two."""
     lines[:] = [re.sub(r"(?<![`:])`([^`]+)`(?![`_])", r"``\1``", line) for line in lines]
 
