@@ -39,6 +39,7 @@ from .strategy import (
 from .strategy.results import (
     AccountCurve as AccountCurve,
     Summary as Summary,
+    compare as compare,
     portfolio_curve as portfolio_curve,
     statistics as statistics,
     summarise as summarise,

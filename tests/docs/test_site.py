@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tradeflow_core as tf
 from tests.conftest import REPO
 from tradeflow_core.home import Home
 
@@ -55,3 +56,9 @@ def test_the_page_of_settings_shows_kinds_defaults_and_choices() -> None:
 def test_links_of_a_file_of_the_root_fit_the_site() -> None:
     page = root_file("SECURITY.md")
     assert "](changelog.md)" in page and "](docs/" not in page
+
+
+def test_the_page_of_the_python_interface_shows_every_public_name() -> None:
+    page = (REPO / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\.\. (?:auto|py:)\w+:: tradeflow_core\.(\w+)$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(tf.__all__)
