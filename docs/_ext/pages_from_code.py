@@ -105,8 +105,7 @@ def _sections(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[str]:
         else:
             nested.append((below, (*path, name) if not _is_table_of_tables(field.annotation) else (*path, name, "NAME")))
     title = f"`[{'.'.join(path)}]`" if path else "At the top of the file"
-    rows = ["| setting | type | default | what it is | variable |", "|---|---|---|---|---|", *plain]
-    yield "\n\n".join([f"## {title}", inspect.cleandoc(model.__doc__ or ""), "\n".join(rows)])
+    yield "\n\n".join([f"## {title}", inspect.cleandoc(model.__doc__ or ""), *plain])
     for below, where in nested:
         yield from _sections(below, where)
 
@@ -124,15 +123,17 @@ def _is_table_of_tables(annotation: Any) -> bool:
 
 def _setting(path: tuple[str, ...], field: FieldInfo) -> str:
     default = "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-    variable = "" if path[0] == "home_version" else f"`TRADEFLOW_{'__'.join(path).upper()}`"
-    cells = [f"`{path[-1]}`", _type(field), default, field.description or "", variable]
-    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+    parts = [_type(field)]
+    parts += [f"default {default}"] if default else ["must be given"] if field.is_required() else []
+    parts += [] if path[0] == "home_version" else [f"`TRADEFLOW_{'__'.join(path).upper()}`"]
+    what = f": {field.description}" if field.description else ""
+    return f"- **`{path[-1]}`**{what}\n\n  {'; '.join(parts)}"
 
 
 def _type(field: FieldInfo) -> str:
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "pattern": "like"}
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "pattern": "of the form"}
     limits = [
-        f"{text} {getattr(limit, name)}"
+        f"{text} `{getattr(limit, name)}`"
         for limit in field.metadata
         for name, text in words.items()
         if getattr(limit, name, None) is not None
