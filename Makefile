@@ -43,7 +43,7 @@ test: $(DEV) check ## all tests and checks; the last lines say what was proven a
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file $(TESTED)
 	@$(BIN)/python -m pytest -m ui --summary-file $(TESTED)
 
-test-fast: $(DEV) ## the tests that take no more than 90 seconds together
+test-fast: $(DEV) ## the tests that take no more than a few seconds each
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
 
 soak: $(DEV) ## hours of simulated days with processes killed at random (DAYS=n: so many, default 250)
