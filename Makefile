@@ -50,7 +50,7 @@ test: $(DEV) right-python check ## all tests and checks; the last lines say what
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file $(TESTED)
 	@$(BIN)/python -m pytest -m ui --summary-file $(TESTED)
 
-test-fast: $(DEV) right-python ## the tests that take no more than 90 seconds together
+test-fast: $(DEV) right-python ## the tests that take no more than a few seconds each
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
 
 coverage: $(DEV) right-python ## the tests of `make test-fast`, and which lines they run; fails below the floor in pyproject.toml
