@@ -38,7 +38,7 @@ def test_a_sale_is_cut_like_a_purchase() -> None:
 
 @given(sizes, sizes, sizes, limits, limits)
 def test_both_position_limits_hold_after_the_trade(
-    mine: int, others: int, trade: int, *, strategy: int | None, instrument: int | None
+    mine: int, others: int, trade: int, strategy: int | None, instrument: int | None
 ) -> None:
     total = mine + others
     allowed = apply_position_limits(mine, total, trade, strategy_limit=strategy, instrument_limit=instrument)
@@ -62,7 +62,7 @@ def test_a_position_beyond_its_limit_is_brought_back() -> None:
 
 
 @given(sizes, sizes, st.sampled_from(OverrideKind), st.floats(0, 1))
-def test_an_override_never_adds_risk(position: int, trade: int, kind: OverrideKind, *, fraction: float) -> None:
+def test_an_override_never_adds_risk(position: int, trade: int, kind: OverrideKind, fraction: float) -> None:
     after = position + apply_override(position, trade, Override(kind, fraction if kind is OverrideKind.FRACTION else 1.0))
     assert abs(after) <= max(abs(position), abs(position + trade)) + 1
     if kind is OverrideKind.REDUCE_ONLY:

@@ -29,7 +29,7 @@ def held(wanted: Panel, width: float, *, rounded: bool, **changes: object) -> tu
 
 @settings(max_examples=60, deadline=None)
 @given(positions, widths, st.booleans())
-def test_a_position_inside_the_band_is_never_traded(values: np.ndarray, width: float, *, to_edge: bool) -> None:
+def test_a_position_inside_the_band_is_never_traded(values: np.ndarray, width: float, to_edge: bool) -> None:
     band, position = held(panel(values), width, rounded=False, buffer_trade_to_edge=to_edge)
     before, upper, lower = position[:-1], band.upper.array[1:], band.lower.array[1:]
     inside = (before >= lower) & (before <= upper)

@@ -22,7 +22,7 @@ def test_half_compounding_is_the_distance_below_the_highest_capital(percent: np.
 
 @settings(max_examples=100, deadline=None)
 @given(percents, st.booleans())
-def test_half_compounding_never_exceeds_the_starting_capital(percent: np.ndarray, *, corrected: bool) -> None:
+def test_half_compounding_never_exceeds_the_starting_capital(percent: np.ndarray, corrected: bool) -> None:
     factor = capital_multiplier("half_compounding", percent, corrected=corrected)
     assert (factor <= 1.0).all() and (factor > 0.0).all()
 

@@ -53,7 +53,7 @@ def test_a_limit_order_to_sell_waits_for_a_rise() -> None:
 
 @pytest.mark.parametrize("limit_orders", [False, True])
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(90, 110)), min_size=2, max_size=60))
-def test_nobody_holds_more_than_was_wanted_so_far(*, limit_orders: bool, rows: list[tuple[float, int]]) -> None:
+def test_nobody_holds_more_than_was_wanted_so_far(limit_orders: bool, rows: list[tuple[float, int]]) -> None:
     wanted, price = series([row[0] for row in rows]), series([row[1] for row in rows])
     done = trade(wanted, price, limit_orders=limit_orders)
     seen = wanted.round().shift(1).fillna(0.0)
