@@ -92,7 +92,7 @@ def objective(given: Problem, weights: np.ndarray, valid: np.ndarray) -> float:
 
 
 @settings(max_examples=200, deadline=None)
-@given(problems, known_previous=st.booleans())
+@given(problems, st.booleans())
 def test_the_search_never_ends_worse_than_it_starts(given: Problem, corrected: bool) -> None:
     result = optimise(given if corrected else replace(given, cost=np.nan_to_num(given.cost)), corrected=corrected)
     if result.outcome is Outcome.OPTIMISED:
@@ -126,7 +126,7 @@ def plain_search(given: Problem, result: Optimised, *, corrected: bool) -> np.nd
 
 
 @settings(max_examples=150, deadline=None)
-@given(problems, known_previous=st.booleans())
+@given(problems, st.booleans())
 def test_the_quick_search_ends_where_the_plain_one_ends(given: Problem, corrected: bool) -> None:
     given = given if corrected else replace(given, cost=np.nan_to_num(given.cost))
     result = optimise(given, corrected=corrected)
@@ -152,7 +152,7 @@ def twins(seed: int, pairs: int) -> Problem:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), known_previous=st.booleans())
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
 def test_of_equal_steps_the_first_is_taken(seed: int, pairs: int, corrected: bool) -> None:
     given = twins(seed, pairs)
     result = optimise(given, corrected=corrected)
@@ -290,7 +290,7 @@ def history(seed: int, dates: int) -> tuple[OptimiserInputs, list[np.ndarray]]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), known_previous=st.booleans())
+@given(st.integers(0, 2**31), st.booleans())
 def test_each_date_starts_from_the_positions_of_the_date_before(seed: int, corrected: bool) -> None:
     inputs, covariances = history(seed, 6)
     result = optimise_over_time(inputs, iter(covariances), corrected=corrected)
