@@ -138,5 +138,5 @@ def _closeness(proofs: list[Proof]) -> str:
 def _skip_lines(results: Results) -> list[str]:
     """A line for each reason why tests were skipped, and what became of all."""
     lines = [f"{count:>5} skipped: {reason}" for reason, count in sorted(results.skipped.items(), key=lambda item: -item[1])]
-    counts = ", ".join(f"{count:,} {name}" for name, count in results.outcomes.items())
-    return [*lines, f"tests: {counts}" + ("" if lines else "; none skipped")]
+    counts = ", ".join(f"{count:,} {name}" for name, count in results.outcomes.items()) or "none was run"
+    return [*lines, f"tests: {counts}" + ("; none skipped" if results.outcomes and not lines else "")]

@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings, strategies as st
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import StatementError
 
 from tradeflow_core import ledger as books
 from tradeflow_core.errors import StateError
@@ -87,6 +89,19 @@ def test_a_fill_moves_all_three_orders_and_both_positions(ledger: Ledger) -> Non
         assert books.open_instrument_orders(tx)[0].filled == 3
         assert books.open_contract_orders(tx)[0].legs[0].remaining == 2
         assert books.ledger_problems(tx) == []
+
+
+def test_a_numpy_integer_is_kept_as_the_number_that_it_is(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        instrument_order(tx, "trend", np.int64(5), order_type=OrderType.BEST)  # type: ignore[arg-type]
+    with ledger.read() as view:
+        assert [order.quantity for order in books.open_instrument_orders(view)] == [5]
+        assert view.execute(text("select sum(quantity) from instrument_orders")).scalar_one() == 5
+
+
+def test_a_quantity_that_is_no_whole_number_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(StatementError, match="float"), ledger.begin() as tx:
+        instrument_order(tx, "trend", 1.5, order_type=OrderType.BEST)  # type: ignore[arg-type]
 
 
 def test_the_same_execution_counts_once(ledger: Ledger) -> None:

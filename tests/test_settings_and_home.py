@@ -55,6 +55,12 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         load_settings(settings_file(tmp_path, "home_version = 99\n"))
 
 
+@pytest.mark.parametrize("version", ["0", "-1", '"two"', "1.5"])
+def test_a_version_that_no_home_ever_had_is_refused(tmp_path: Path, version: str) -> None:
+    with pytest.raises(ConfigError, match=r"tradeflow\.toml: home_version: "):
+        Home.open(settings_file(tmp_path, f"home_version = {version}\n").parent)
+
+
 def test_the_environment_lies_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = 'capital = "5"\n[day]\nstart = 01:00:00\n[strategies.slow]\nweight = 1.0\n'
     monkeypatch.setenv("TRADEFLOW_CAPITAL", "7")

@@ -194,6 +194,7 @@ def test_a_wrong_currency_table_is_refused(tmp_path: Path) -> None:
         load_fx_table(tmp_path)
 
 
-def test_an_unknown_instrument_is_answered_with_the_nearest_known_one() -> None:
-    with pytest.raises(ConfigError, match=r"unknown instrument 'SP500_mico' \(nearest: SP500_micro\)"):
-        find_instrument(load_instruments(), "SP500_mico")
+@pytest.mark.parametrize(("code", "nearest"), [("SP500_mico", "SP500_micro"), ("GOLD", "GOLD_micro"), ("corn", "CORN")])
+def test_an_unknown_instrument_is_answered_with_the_nearest_known_one(code: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown instrument '{code}' \(nearest: {nearest}\)"):
+        find_instrument(load_instruments(), code)

@@ -7,24 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from tests.parity.proof import path_of
+from tradeflow_core.instruments.tables import INSTRUMENT_COLUMNS, ROLL_COLUMNS
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, run_backtest
 
 CONFIGURATIONS = ("static", "static_sr_costs", "estimated_handcraft", "estimated_shrinkage", "broad", "variants", "dynamic")
 INPUT = ("market/input/multiple_prices", "market/input/fx_prices", "market/input/instruments")
 
 _TABLES = {
-    "instrumentconfig": [
-        "Instrument",
-        "Description",
-        "Pointsize",
-        "Currency",
-        "AssetClass",
-        "PerBlock",
-        "Percentage",
-        "PerTrade",
-        "Region",
-    ],
-    "rollconfig": ["Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset"],
+    "instrumentconfig": list(INSTRUMENT_COLUMNS),
+    "rollconfig": list(ROLL_COLUMNS),
     "spreadcosts": ["Instrument", "SpreadCost"],
 }
 

@@ -12,7 +12,10 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.series import first_spike
-from tradeflow_core.series.bars import MAX_SPIKE, Table, business_dates, business_days, is_closing
+from tradeflow_core.series.bars import Table, business_dates, business_days, is_closing
+
+MAX_SPIKE = 8.0
+"""Largest plausible change, in units of the average absolute daily change."""
 
 
 class MergeStatus(StrEnum):

@@ -126,10 +126,10 @@ REFUSED_DATA: dict[str, tuple[Callable[[], BacktestData], dict[str, Any], type[E
         *({}, DataError, "of B.*: infinite at 2011-02-28 23:00:00; drop or correct the price"),
     ),
     "an unknown currency": (
-        *(lambda: with_instrument(currency="XXX"), {}, DataError),
-        r"no FX rate for currency XXX \(needed by B\): give a series XXXUSD",
+        *(lambda: with_instrument(currency="ZZZ"), {}, DataError),
+        r"no FX rate for currency ZZZ \(needed by B\): give a series ZZZUSD",
     ),
-    "an unknown base currency": (good, {"base_currency": "XXX"}, DataError, r"no FX rate for currency XXX \(needed by A\)"),
+    "an unknown base currency": (good, {"base_currency": "ZZZ"}, DataError, r"no FX rate for currency ZZZ \(needed by A\)"),
     "rates that are all missing": (
         *(lambda: in_euros(euros(DAYS) * np.nan), {}, DataError),
         r"no FX rate for currency EUR \(needed by B\): give a series EURUSD",

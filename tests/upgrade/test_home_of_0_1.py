@@ -81,10 +81,15 @@ def test_comments_of_its_settings_stay(old_home: Path) -> None:
     assert Home.open(old_home).settings.home_version == 2
 
 
-def test_an_interrupted_upgrade_is_done_again(old_home: Path) -> None:
-    data = old_home / "data"
-    (data / "instrument_orders").rename(data / "order_decisions")
+@pytest.mark.parametrize("moved", [0.0, 0.5, 1.0], ids=["nothing", "half", "everything"])
+def test_an_interrupted_upgrade_is_done_again(old_home: Path, moved: float) -> None:
+    before, after = old_home / "data" / "instrument_orders", old_home / "data" / "order_decisions"
+    files = sorted(file.relative_to(before) for file in before.rglob("*.parquet"))
+    for file in files[: round(moved * len(files))]:
+        (after / file).parent.mkdir(parents=True, exist_ok=True)
+        (before / file).rename(after / file)
     assert Home.open(old_home).settings.universe == ("CORN", "EUROSTX", "GOLD_micro", "US10")
+    assert sorted(file.relative_to(after) for file in after.rglob("*.parquet")) == files and not before.exists()
     assert "home_version = 2" in (old_home / SETTINGS_FILE).read_text()
 
 

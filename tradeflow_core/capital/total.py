@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import accumulate
 
+import numpy as np
 import pandas as pd
 
 from tradeflow_core.desk import Desk
@@ -14,7 +16,7 @@ from tradeflow_core.prices import latest_rate, stored_fx
 
 
 class CapitalJump(DataError):
-    """The account value moved more in one step than is believed without a person's word."""
+    """The profit or loss of one step is larger than `max_change` allows, and nobody has confirmed it."""
 
 
 def poll_account(desk: Desk) -> pd.DataFrame:
@@ -46,33 +48,38 @@ def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, *, max_ch
     are added to capital; half: they only make up for earlier losses; fixed: capital stays. Raises CapitalJump where the profit or loss of one
     step exceeds `max_change` of the value before and nobody accepted it.
     """
-    rows: list[tuple[float, float, float, float]] = []
-    capital = maximum = accumulated = previous = 0.0
-    before: pd.Timestamp | None = None
-    for time, value in zip(pd.DatetimeIndex(values.index), values, strict=True):
-        if before is None:
-            capital = maximum = value
-        else:
-            between = events[(events["time"] > before) & (events["time"] <= time)]
-            flow = float(between.loc[between["kind"] == "flow", "amount"].sum())
-            profit = value - previous - flow
-            accepted = ((events["kind"] == "accept") & (events["time"] >= time)).any()
-            if abs(profit) > max_change * abs(previous) and not accepted:
-                raise CapitalJump(
-                    f"the account value went from {previous:,.0f} to {value:,.0f} at {time:%Y-%m-%d %H:%M} UTC, more than {max_change:.0%}; "
-                    "if that is right say `tradeflow capital accept`, if it was a deposit or withdrawal `tradeflow capital flow AMOUNT`"
-                )
-            accumulated += profit
-            if method == "full":
-                capital = max(capital + profit, 0.0)
-                maximum = capital
-            elif method == "half":
-                capital = max(min(capital + profit, maximum), 0.0)
-            else:
-                maximum = capital
-        rows.append((capital, maximum, accumulated, value))
-        previous, before = value, time
-    return pd.DataFrame(rows, columns=["capital", "maximum", "accumulated", "broker"], index=values.index)
+    broker, times = values.to_numpy(dtype=float), pd.DatetimeIndex(values.index)
+    flows, accepts = (events[events["kind"] == kind] for kind in ("flow", "accept"))
+    # The step in which a flow falls ends at the first value that is not before it.
+    step = times.searchsorted(pd.DatetimeIndex(flows["time"]))
+    flow = np.bincount(step, weights=flows["amount"].to_numpy(dtype=float), minlength=len(times))[: len(times)]
+    profits = np.diff(broker) - flow[1:]
+    jumps = np.abs(profits) > max_change * np.abs(broker[:-1])
+    if len(accepts):
+        jumps &= times[1:] > accepts["time"].max()
+    if jumps.any():
+        first = int(jumps.argmax())
+        raise CapitalJump(
+            f"the account value went from {broker[first]:,.0f} to {broker[first + 1]:,.0f} at {times[first + 1]:%Y-%m-%d %H:%M} UTC, "
+            f"more than {max_change:.0%}; if that is right say `tradeflow capital accept`, "
+            "if it was a deposit or withdrawal `tradeflow capital flow AMOUNT`"
+        )
+    start = float(broker[0])
+    grow: dict[str, Callable[[float, float], float]] = {
+        "full": lambda capital, profit: max(capital + profit, 0.0),
+        "half": lambda capital, profit: max(min(capital + profit, start), 0.0),
+        "fixed": lambda capital, _profit: capital,
+    }
+    capital = list(accumulate(profits.tolist(), grow[method], initial=start))
+    return pd.DataFrame(
+        {
+            "capital": capital,
+            "maximum": capital if method == "full" else start,
+            "accumulated": np.append(0.0, np.cumsum(profits)),
+            "broker": broker,
+        },
+        index=values.index,
+    )
 
 
 def update_total_capital(desk: Desk) -> pd.DataFrame:

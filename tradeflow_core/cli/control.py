@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from tradeflow_core import execution
-from tradeflow_core.cli.common import SAID, console, json_option, open_desk, print_json
+from tradeflow_core.cli.common import console, json_option, open_desk, print_json, why_option
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.ledger import lift_stop, record_capital_event, stop_trading
 
 
 @click.command()
-@click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
+@why_option
 @json_option
 @click.pass_obj
 def stop(home: Path | None, why: str, *, as_json: bool) -> None:

@@ -12,12 +12,10 @@ from tradeflow_core import instruments
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
 from tradeflow_core.home.settings import (
-    FIRST_VERSION,
     SETTINGS_FILE,
     Settings,
     environment_home,
     load_settings,
-    read_settings,
     validate_settings,
 )
 from tradeflow_core.home.upgrades import HOME_VERSION, upgrade_home, write_settings
@@ -45,9 +43,9 @@ class Home:
         if not (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
         home = cls(path, load_settings(path / SETTINGS_FILE))
-        version = read_settings(path / SETTINGS_FILE).get("home_version", FIRST_VERSION)
-        if version < HOME_VERSION:
-            upgrade_home(path / SETTINGS_FILE, version, home.data_url)
+        if home.settings.home_version < HOME_VERSION:
+            upgrade_home(path / SETTINGS_FILE, home.settings.home_version, home.data_url)
+            home = cls(path, load_settings(path / SETTINGS_FILE))
         return home
 
     @classmethod

@@ -40,9 +40,9 @@ class _Model(BaseModel):
 class SimulatedMarketSettings(_Model):
     """The built-in market: its random seed, its first trading day (a Monday) and the history that lies before it."""
 
-    seed: int = 7
-    first_day: date = date(2024, 1, 8)
-    history_years: int = Field(default=3, ge=1, le=30)
+    seed: int = Field(default=7, description="seed of its random numbers: the same seed makes the same market")
+    first_day: date = Field(default=date(2024, 1, 8), description="first business day, a Monday")
+    history_years: int = Field(default=3, ge=1, le=30, description="years of prices that lie before the first day")
     broken: tuple[str, ...] = Field(
         default=(), description="instruments for which the market sends unusable bars: a fault to practise with"
     )
@@ -56,17 +56,24 @@ class SimulatedMarketSettings(_Model):
 class ReplaySettings(_Model):
     """A replay: the tape that plays the market, first and last day."""
 
-    tape: str
-    start: date
-    end: date
+    tape: str = Field(description="folder of the tape, as `tradeflow import` made it")
+    start: date = Field(description="first business day")
+    end: date = Field(description="last day")
 
 
 class DaySettings(_Model):
     """The business day, in the desk's time zone: when it begins, when the stack handler ends, how often it looks."""
 
-    start: time = time(0, 5)
-    session_end: time = time(19, 45)
-    tick_minutes: int = Field(default=30, ge=1, le=240)
+    start: time = Field(default=time(0, 5), description="when the business day begins, in the desk's time zone")
+    session_end: time = Field(
+        default=time(19, 45), description="when the stack handler stops, in the desk's time zone; what is still open is cancelled"
+    )
+    tick_minutes: int = Field(
+        default=30,
+        ge=1,
+        le=240,
+        description="how far time moves in a simulated or replayed market between two looks of the stack handler",
+    )
 
 
 class PriceSettings(_Model):
@@ -75,13 +82,23 @@ class PriceSettings(_Model):
     intraday_frequency: Literal["H", "30M", "15M", "5M", "1M"] = Field(
         default="H", description="length of the bars collected beside the daily ones; the broker must have them"
     )
-    max_price_spike: float = Field(default=8.0, gt=0)
-    drop_zero_volume_daily: bool = False
-    drop_zero_volume_intraday: bool = True
-    drop_zero_prices: bool = True
-    drop_negative_prices: bool = False
-    stale_after_business_days: int = Field(default=3, ge=1)
-    intraday_history_days: int = Field(default=30, ge=1)
+    max_price_spike: float = Field(
+        default=8.0,
+        gt=0,
+        description="a change larger than so many times the average change of a day is a suspected spike: its batch of bars is refused",
+    )
+    drop_zero_volume_daily: bool = Field(default=False, description="leave out daily bars without volume")
+    drop_zero_volume_intraday: bool = Field(default=True, description="leave out intraday bars without volume")
+    drop_zero_prices: bool = Field(default=True, description="leave out bars whose last price is 0")
+    drop_negative_prices: bool = Field(
+        default=False, description="leave out bars whose last price is below 0; off, since prices of some markets may be"
+    )
+    stale_after_business_days: int = Field(
+        default=3, ge=1, description="an instrument whose newest price is older is locked against new risk"
+    )
+    intraday_history_days: int = Field(
+        default=30, ge=1, description="so many days of intraday bars are fetched for a contract that has none yet"
+    )
     stitching: Literal["panama", "ratio", "none"] = Field(
         default="panama", description="how adjusted prices are stitched at rolls"
     )
@@ -90,8 +107,16 @@ class PriceSettings(_Model):
 class CapitalSettings(_Model):
     """How account values become capital: compounding method, and the change in one step that needs a person's word."""
 
-    method: Literal["full", "half", "fixed"] = "full"
-    max_change: float = Field(default=0.10, gt=0, lt=1)
+    method: Literal["full", "half", "fixed"] = Field(
+        default="full",
+        description="full: profits are added to the capital; half: they only make up for earlier losses; fixed: the capital stays",
+    )
+    max_change: float = Field(
+        default=0.10,
+        gt=0,
+        lt=1,
+        description="a profit or loss in one step larger than this share of the account stops the day until somebody has confirmed it",
+    )
 
 
 class RollSettings(_Model):
@@ -104,21 +129,47 @@ class RollSettings(_Model):
     do with a position that is held close to the roll (Ask: leave it to a person).
     """
 
-    decide: Literal["auto", "tape", "person"] | None = None
-    passive_days: int = Field(default=10, ge=0)
-    force_days: int = Field(default=3, ge=0)
-    auto_roll_if_relative_volume_higher_than: float = Field(default=1.0, gt=0)
-    min_relative_volume: float = Field(default=0.01, ge=0)
-    min_absolute_volume: float = Field(default=100, ge=0)
-    near_expiry_days: int = Field(default=10, ge=0)
-    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = "Force"
+    decide: Literal["auto", "tape", "person"] | None = Field(
+        default=None,
+        description="who decides: auto (the rules below), tape (a replay rolls when its tape did), person; none: by the market",
+    )
+    passive_days: int = Field(
+        default=10,
+        ge=0,
+        description="in a replay: new risk goes to the forward contract from so many business days before the tape's roll",
+    )
+    force_days: int = Field(
+        default=3,
+        ge=0,
+        description="in a replay: what is left is rolled by spread orders from so many business days before the tape's roll",
+    )
+    auto_roll_if_relative_volume_higher_than: float = Field(
+        default=1.0,
+        gt=0,
+        description="the forward contract is liquid where its volume is above so many times that of the priced contract",
+    )
+    min_relative_volume: float = Field(
+        default=0.01, ge=0, description="it is also liquid above this relative volume, if `min_absolute_volume` is passed too"
+    )
+    min_absolute_volume: float = Field(
+        default=100, ge=0, description="contracts a day of the forward contract, beside `min_relative_volume`"
+    )
+    near_expiry_days: int = Field(default=10, ge=0, description="the rules decide from so many days before the desired roll date")
+    when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = Field(
+        default="Force", description="the roll state to take with a position held close to the roll; Ask: leave it to a person"
+    )
 
 
 class StrategySettings(_Model):
     """One strategy: a packaged name or the path of a YAML file, and its weight in the capital."""
 
-    config: str = "static_trend_carry"
-    weight: float = Field(default=1.0, ge=0)
+    config: str = Field(
+        default="static_trend_carry",
+        description="a packaged strategy (`tradeflow backtest strategies`), or the path of a YAML file",
+    )
+    weight: float = Field(
+        default=1.0, ge=0, description="its share of the capital, relative to the weights of the other strategies"
+    )
 
 
 class DagsterSettings(_Model):
@@ -127,29 +178,35 @@ class DagsterSettings(_Model):
     Six empty steps take 2 s in one process and 12 s in six.
     """
 
-    executor: Literal["in_process", "multiprocess"] = "in_process"
+    executor: Literal["in_process", "multiprocess"] = Field(
+        default="in_process", description="in_process: one step after the other; multiprocess: each in a process of its own"
+    )
 
 
 class AlertSettings(_Model):
     """Where alerts go besides the log. The password comes from TRADEFLOW_ALERTS__SMTP_PASSWORD, never from a file."""
 
-    email_to: str | None = None
-    email_from: str | None = None
-    smtp_server: str | None = None
-    smtp_port: int = 587
-    smtp_user: str | None = None
-    smtp_password: str | None = Field(default=None, repr=False)
+    email_to: str | None = Field(default=None, description="where alerts are sent; none: nowhere")
+    email_from: str | None = Field(default=None, description="the sender; none: the same as `email_to`")
+    smtp_server: str | None = Field(default=None, description="the mail server")
+    smtp_port: int = Field(default=587, description="its port")
+    smtp_user: str | None = Field(default=None, description="the user to log in as; none: without login")
+    smtp_password: str | None = Field(default=None, repr=False, description="his password; only by its variable, never in a file")
 
 
 class Settings(_Model):
     """Everything that a desk may choose. See the README for an annotated `tradeflow.toml`."""
 
-    home_version: int = HOME_VERSION
-    market: Literal["simulated", "replay", "ib_paper", "ib_live"] = "simulated"
-    account: str = "SIM-1"
-    base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    capital: Decimal = Field(default=Decimal("10000000"), gt=0)
-    time_zone: str = "America/New_York"
+    home_version: int = Field(default=FIRST_VERSION, ge=1, description="layout of the home; kept by tradeflow itself")
+    market: Literal["simulated", "replay", "ib_paper", "ib_live"] = Field(
+        default="simulated", description="where the desk trades"
+    )
+    account: str = Field(default="SIM-1", description="the broker's name of the account")
+    base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="currency of capital and profit")
+    capital: Decimal = Field(
+        default=Decimal("10000000"), gt=0, description="starting capital of a simulated or replayed account, in base currency"
+    )
+    time_zone: str = Field(default="America/New_York", description="the desk's zone: business days and schedules are in it")
     universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
     stale_instruments: tuple[str, ...] = Field(
         default=(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,16 @@ def upgrade_home(settings_file: Path, version: int, data: str) -> None:
 def _decisions_get_their_own_name(data: UPath) -> None:
     """The dataset of decisions was called `instrument_orders`, which hid the ledger's table of that name in SQL."""
     before, after = data / "instrument_orders", data / "order_decisions"
-    if before.exists() and not after.exists():
-        data.fs.mv(before.path, after.path, recursive=True)
+    if not before.exists():
+        return
+    # File by file: one that is there is whole, and what an interrupted upgrade or another command has moved already is not missed.
+    for file in before.rglob("*.parquet"):
+        target = after / file.relative_to(before)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            data.fs.mv(file.path, target.path)
+    with suppress(FileNotFoundError):
+        data.fs.rm(before.path, recursive=True)
 
 
 UPGRADES: dict[int, Callable[[UPath], None]] = {2: _decisions_get_their_own_name}

@@ -42,7 +42,7 @@ INSTRUMENT_FILES = ("instruments.csv", "instrumentconfig.csv")
 ROLL_FILES = ("rolls.csv", "rollconfig.csv")
 SPREAD_FILES = ("spreadcosts.csv",)
 
-_INSTRUMENT_COLUMNS = (
+INSTRUMENT_COLUMNS = (
     "Instrument",
     "Description",
     "Pointsize",
@@ -53,7 +53,7 @@ _INSTRUMENT_COLUMNS = (
     "PerTrade",
     "Region",
 )
-_ROLL_COLUMNS = ("Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset")
+ROLL_COLUMNS = ("Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -210,10 +210,10 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
     spreads: dict[str, float] = {}
     rows: list[Row] = []
     for place in places(folders, packaged=packaged):
-        file, instrument_rows = read_first(place, INSTRUMENT_FILES, _INSTRUMENT_COLUMNS)
+        file, instrument_rows = read_first(place, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
         for code, row in by_code(instrument_rows).items():
             instruments[code] = _instrument(row, instruments.get(code))
-        roll_file, roll_rows = read_first(place, ROLL_FILES, _ROLL_COLUMNS)
+        roll_file, roll_rows = read_first(place, ROLL_FILES, ROLL_COLUMNS)
         _, spread_rows = read_first(place, SPREAD_FILES, ("Instrument", "SpreadCost"))
         rules.update({code: _roll_rule(row) for code, row in by_code(roll_rows).items()})
         spreads.update({code: row.cost("SpreadCost") for code, row in by_code(spread_rows).items()})

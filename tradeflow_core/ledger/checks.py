@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from tradeflow_core.model import ROLLS, BrokerOrderStatus, OrderStatus
+
+_WORDS = {
+    "rolls": ROLLS,
+    "open": OrderStatus.OPEN.value,
+    "sending": BrokerOrderStatus.SENDING.value,
+    "working": BrokerOrderStatus.WORKING.value,
+}
+"""The words of the model that the queries name."""
+
 _RULES: list[tuple[str, str]] = [
     (
         "position of {instrument} {contract} in account {account} is {held}, the sum of its fills is {filled}",
@@ -43,7 +53,7 @@ _RULES: list[tuple[str, str]] = [
            from instrument_orders i
            left join contract_orders c on c.instrument_order_id = i.id
            left join contract_order_legs l on l.contract_order_id = c.id
-           where i.strategy <> '_rolls' group by i.id, i.filled having i.filled <> coalesce(sum(l.filled), 0)""",
+           where i.strategy <> :rolls group by i.id, i.filled having i.filled <> coalesce(sum(l.filled), 0)""",
     ),
     (
         "contract order {id} leg {leg} is filled {filled} of {quantity}",
@@ -69,17 +79,17 @@ _RULES: list[tuple[str, str]] = [
     (
         "contract order {id} is open below the closed instrument order {parent}",
         """select c.id, i.id as parent from contract_orders c join instrument_orders i on i.id = c.instrument_order_id
-           where c.status = 'open' and i.status <> 'open'""",
+           where c.status = :open and i.status <> :open""",
     ),
     (
         "contract order {id} has {number} broker orders at work at once",
-        """select contract_order_id as id, count(*) as number from broker_orders where status in ('sending', 'working')
+        """select contract_order_id as id, count(*) as number from broker_orders where status in (:sending, :working)
            group by contract_order_id having count(*) > 1""",
     ),
     (
         "the roll position of {instrument} is {quantity} although no roll order is open",
-        """select instrument, quantity from strategy_positions where strategy = '_rolls' and quantity <> 0
-           and instrument not in (select instrument from instrument_orders where strategy = '_rolls' and status = 'open')""",
+        """select instrument, quantity from strategy_positions where strategy = :rolls and quantity <> 0
+           and instrument not in (select instrument from instrument_orders where strategy = :rolls and status = :open)""",
     ),
     (
         "roll events of {instrument} are not in order of time at event {id}",
@@ -92,4 +102,4 @@ _RULES: list[tuple[str, str]] = [
 
 def ledger_problems(view: Connection) -> list[str]:
     """Every broken invariant of the ledger as a sentence; empty when all hold."""
-    return [sentence.format(**row) for sentence, query in _RULES for row in view.execute(text(query)).mappings()]
+    return [sentence.format(**row) for sentence, query in _RULES for row in view.execute(text(query), _WORDS).mappings()]

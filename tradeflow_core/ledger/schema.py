@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from tradeflow_core.model import BrokerOrderStatus, OrderStatus, OrderType, OverrideKind, RollState
-from tradeflow_core.store import word_type
+from tradeflow_core.store import Whole, word_type
 
 
 class Instant(TypeDecorator[datetime]):
@@ -93,7 +93,7 @@ contracts = Table(
     "contracts",
     metadata,
     Column("instrument", String(40), primary_key=True),
-    Column("contract", Integer, primary_key=True),
+    Column("contract", Whole, primary_key=True),
     Column("expiry", Date, nullable=False, comment="last trading date as the broker told it"),
     Column("sampling", Boolean, nullable=False),
     Column("recorded_at", Instant, nullable=False),
@@ -106,14 +106,14 @@ roll_events = Table(
     Column("instrument", String(40), nullable=False, index=True),
     Column(
         "generation",
-        Integer,
+        Whole,
         nullable=False,
         comment="a new history of the instrument is a new generation; the highest is in force",
     ),
     Column("after", Instant, comment="in force for times later than this; null for the first"),
-    Column("price_contract", Integer, nullable=False),
-    Column("forward_contract", Integer, nullable=False),
-    Column("carry_contract", Integer, nullable=False),
+    Column("price_contract", Whole, nullable=False),
+    Column("forward_contract", Whole, nullable=False),
+    Column("carry_contract", Whole, nullable=False),
     Column("reason", String(20), nullable=False, comment="calendar, person, auto, import"),
     *_said_by(),
     UniqueConstraint("instrument", "generation", "after"),
@@ -133,11 +133,11 @@ price_marks = Table(
     metadata,
     _id(),
     Column("instrument", String(40), nullable=False, index=True),
-    Column("contract", Integer, nullable=False, comment="0: the instrument is an FX code, and the price its rate"),
+    Column("contract", Whole, nullable=False, comment="0: the instrument is an FX code, and the price its rate"),
     Column("time", Instant, nullable=False),
     Column("price", Float, comment="null: the bar at this time is rejected"),
     Column("source", String(20), nullable=False, comment="roll or manual"),
-    Column("generation", Integer, comment="of the roll events that it belongs to; null: a person's word, which always counts"),
+    Column("generation", Whole, comment="of the roll events that it belongs to; null: a person's word, which always counts"),
     *_said_by(),
 )
 
@@ -174,12 +174,12 @@ instrument_orders = Table(
     _id(),
     Column("strategy", String(60), nullable=False),
     Column("instrument", String(40), nullable=False),
-    Column("quantity", Integer, nullable=False, comment="signed; 0 for a roll"),
-    Column("filled", Integer, nullable=False, default=0),
+    Column("quantity", Whole, nullable=False, comment="signed; 0 for a roll"),
+    Column("filled", Whole, nullable=False, default=0),
     Column("order_type", word_type(OrderType), nullable=False, comment="best, market, limit, roll, balance"),
     Column("status", word_type(OrderStatus), nullable=False, index=True, comment="open, completed, cancelled"),
     Column("day", Date, nullable=False, index=True, comment="business day for which it was made"),
-    Column("reference_contract", Integer),
+    Column("reference_contract", Whole),
     Column("reference_price", Float),
     Column("reference_time", Instant),
     Column("created_at", Instant, nullable=False),
@@ -204,10 +204,10 @@ contract_order_legs = Table(
     "contract_order_legs",
     metadata,
     Column("contract_order_id", Integer, ForeignKey("contract_orders.id"), primary_key=True),
-    Column("leg", Integer, primary_key=True),
-    Column("contract", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("filled", Integer, nullable=False, default=0),
+    Column("leg", Whole, primary_key=True),
+    Column("contract", Whole, nullable=False),
+    Column("quantity", Whole, nullable=False),
+    Column("filled", Whole, nullable=False, default=0),
 )
 
 broker_orders = Table(
@@ -240,10 +240,10 @@ broker_order_legs = Table(
     "broker_order_legs",
     metadata,
     Column("broker_order_id", Integer, ForeignKey("broker_orders.id"), primary_key=True),
-    Column("leg", Integer, primary_key=True),
-    Column("contract", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("filled", Integer, nullable=False, default=0),
+    Column("leg", Whole, primary_key=True),
+    Column("contract", Whole, nullable=False),
+    Column("quantity", Whole, nullable=False),
+    Column("filled", Whole, nullable=False, default=0),
 )
 
 fills = Table(
@@ -252,12 +252,12 @@ fills = Table(
     _id(),
     Column("exec_id", String(80), nullable=False, unique=True, comment="the broker's; a fill is booked once"),
     _order("broker_order_id"),
-    Column("leg", Integer, nullable=False),
+    Column("leg", Whole, nullable=False),
     Column("account", String(40), nullable=False),
     Column("strategy", String(60), nullable=False),
     Column("instrument", String(40), nullable=False),
-    Column("contract", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
+    Column("contract", Whole, nullable=False),
+    Column("quantity", Whole, nullable=False),
     Column("price", Float, nullable=False),
     Column("time", Instant, nullable=False, index=True),
     Column("commission", Money),
@@ -271,8 +271,8 @@ contract_positions = Table(
     metadata,
     Column("account", String(40), primary_key=True),
     Column("instrument", String(40), primary_key=True),
-    Column("contract", Integer, primary_key=True),
-    Column("quantity", Integer, nullable=False),
+    Column("contract", Whole, primary_key=True),
+    Column("quantity", Whole, nullable=False),
 )
 
 strategy_positions = Table(
@@ -280,7 +280,7 @@ strategy_positions = Table(
     metadata,
     Column("strategy", String(60), primary_key=True),
     Column("instrument", String(40), primary_key=True),
-    Column("quantity", Integer, nullable=False),
+    Column("quantity", Whole, nullable=False),
 )
 
 # --- controls ------------------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ position_limits = Table(
     metadata,
     Column("strategy", String(60), primary_key=True, default="", comment="empty: sum over strategies"),
     Column("instrument", String(40), primary_key=True),
-    Column("contracts", Integer, nullable=False),
+    Column("contracts", Whole, nullable=False),
     *_said_by(),
 )
 
@@ -326,8 +326,8 @@ trade_limits = Table(
     metadata,
     Column("strategy", String(60), primary_key=True, default="", comment="empty: every strategy"),
     Column("instrument", String(40), primary_key=True),
-    Column("days", Integer, primary_key=True),
-    Column("contracts", Integer, nullable=False),
+    Column("days", Whole, primary_key=True),
+    Column("contracts", Whole, nullable=False),
     *_said_by(),
 )
 

@@ -45,11 +45,21 @@ def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, me
     rolls = np.flatnonzero(changed)
     if method != "none" and len(rolls):
         old, new = price[rolls - 1], forward[rolls - 1]
-        _refuse_rolls_without_prices(multiple_prices, index, rolls, old=old, new=new)
+        _refuse_rolls(
+            multiple_prices,
+            rolls[np.isnan(old) | np.isnan(new)],
+            why="the last row before a roll needs a price of both contracts, but lacks one",
+            remedy="move the roll to a moment with both prices, add a roll mark, or fill forward",
+        )
         if method == "panama":
             adjusted = price + _carried_back(new - old, rolls, len(price), combine=np.add, neutral=0.0)
         else:
-            _refuse_ratios(multiple_prices, index, rolls, old=old, new=new)
+            _refuse_rolls(
+                multiple_prices,
+                rolls[(old <= 0) | (new <= 0)],
+                why="ratio adjustment needs positive prices at rolls, and finds others",
+                remedy="use panama",
+            )
             adjusted = price * _carried_back(new / old, rolls, len(price), combine=np.multiply, neutral=1.0)
     return pd.Series(adjusted, index=index, name="price", copy=adjusted is price)
 
@@ -115,40 +125,10 @@ def _carried_back(
     return np.repeat(np.append(later, neutral), runs)
 
 
-def _refuse_rolls_without_prices(
-    multiple_prices: pd.DataFrame,
-    index: pd.DatetimeIndex,
-    rolls: NDArray[np.intp],
-    *,
-    old: NDArray[np.float64],
-    new: NDArray[np.float64],
-) -> None:
-    bad = np.isnan(old) | np.isnan(new)
-    if bad.any():
-        raise DataError(
-            "the last row before a roll needs a price of both contracts, but lacks one at "
-            + _named(multiple_prices, index, rolls[bad])
-            + ": move the roll to a moment with both prices, add a roll mark, or fill forward"
-        )
-
-
-def _refuse_ratios(
-    multiple_prices: pd.DataFrame,
-    index: pd.DatetimeIndex,
-    rolls: NDArray[np.intp],
-    *,
-    old: NDArray[np.float64],
-    new: NDArray[np.float64],
-) -> None:
-    bad = (old <= 0) | (new <= 0)
-    if bad.any():
-        raise DataError(
-            "ratio adjustment needs positive prices at rolls, and finds others at "
-            + _named(multiple_prices, index, rolls[bad])
-            + ": use panama"
-        )
-
-
-def _named(multiple_prices: pd.DataFrame, index: pd.DatetimeIndex, rolls: NDArray[np.intp]) -> str:
+def _refuse_rolls(multiple_prices: pd.DataFrame, bad: NDArray[np.intp], *, why: str, remedy: str) -> None:
+    """Raise DataError if any roll is `bad` (row of the new contract), naming every one."""
+    if not len(bad):
+        return
     price, forward = multiple_prices["PRICE_CONTRACT"], multiple_prices["FORWARD_CONTRACT"]
-    return ", ".join(f"{index[j]} ({price.iloc[j - 1]} to {forward.iloc[j - 1]})" for j in rolls)
+    named = ", ".join(f"{multiple_prices.index[j]} ({price.iloc[j - 1]} to {forward.iloc[j - 1]})" for j in bad)
+    raise DataError(f"{why} at {named}: {remedy}")

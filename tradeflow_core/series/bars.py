@@ -7,8 +7,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-MAX_SPIKE = 8.0
-"""Largest plausible change, in units of the average absolute daily change."""
 SPIKE_SPAN = 500
 """Span, in rows, of the exponentially weighted average of absolute changes."""
 CLOSING_HOUR = 23

@@ -7,6 +7,7 @@ from .query import (
     run_query as run_query,
 )
 from .sql import (
+    Whole as Whole,
     create_sql_engine as create_sql_engine,
     word_type as word_type,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from enum import StrEnum
+from typing import Any, SupportsIndex
 
-from sqlalchemy import Engine, Enum, create_engine, event
+from sqlalchemy import Engine, Enum, Integer, TypeDecorator, create_engine, event
 from sqlalchemy.engine import make_url
 
 from tradeflow_core.errors import ConfigError
@@ -36,6 +38,16 @@ def create_sql_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+class Whole(TypeDecorator[int]):
+    """A whole number: a NumPy integer is stored as what it is (SQLite would keep its bytes), and a float is refused."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: SupportsIndex | None, dialect: Any) -> int | None:
+        return None if value is None else operator.index(value)
 
 
 def word_type(words: type[StrEnum]) -> Enum:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.model import BrokerOrderStatus, OrderType
-from tradeflow_core.store import create_sql_engine, word_type
+from tradeflow_core.store import Whole, create_sql_engine, word_type
 
 _metadata = MetaData()
 
@@ -49,10 +49,10 @@ orders = Table(
     Column("status", word_type(BrokerOrderStatus), nullable=False, index=True),
     Column("reason", String, nullable=False, default=""),
     Column("submitted", String, nullable=False),
-    Column("fills", Integer, nullable=False, default=0),
+    Column("fills", Whole, nullable=False, default=0),
     # What the order took from the quote of the current `QUOTE_LIFE`.
     Column("quote_bucket", BigInteger, nullable=False, default=-1),
-    Column("hit_units", Integer, nullable=False, default=0),
+    Column("hit_units", Whole, nullable=False, default=0),
     sqlite_autoincrement=True,
 )
 
@@ -60,10 +60,10 @@ legs = Table(
     "legs",
     _metadata,
     Column("broker_id", ForeignKey("orders.broker_id"), primary_key=True),
-    Column("leg", Integer, primary_key=True, autoincrement=False),
-    Column("contract", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("filled", Integer, nullable=False),
+    Column("leg", Whole, primary_key=True, autoincrement=False),
+    Column("contract", Whole, nullable=False),
+    Column("quantity", Whole, nullable=False),
+    Column("filled", Whole, nullable=False),
     CheckConstraint("abs(filled) <= abs(quantity) and filled * quantity >= 0", name="filled_within_quantity"),
 )
 
@@ -73,8 +73,8 @@ executions = Table(
     Column("number", Integer, primary_key=True),
     Column("exec_id", String, nullable=False),
     Column("broker_id", ForeignKey("orders.broker_id"), nullable=False, index=True),
-    Column("contract", Integer, nullable=False),
-    Column("quantity", Integer, nullable=False),
+    Column("contract", Whole, nullable=False),
+    Column("quantity", Whole, nullable=False),
     Column("price", Float, nullable=False),
     Column("time", String, nullable=False),
     Column("commission", String, nullable=False),
