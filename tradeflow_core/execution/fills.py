@@ -1,7 +1,7 @@
-"""What became of the orders: every order at work is looked up by our reference, its fills are booked, its status recorded.
+"""Polling: every order at work is looked up at the broker by our reference, its fills are booked, its status recorded.
 
-The same sweep recovers from a crash: an order whose sending was not confirmed is found at the broker, or declared lost after the broker
-has denied knowing it for a while.
+The same poll recovers from a crash: an order whose sending was not confirmed is found at the broker, or recorded as lost once the broker
+has denied knowing it for `LOST_AFTER`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOST_AFTER = timedelta(seconds=30)
 def poll_orders(desk: Desk) -> int:
     """Book the new fills of all orders at work and record their statuses; returns the number of fills booked.
 
-    One transaction an order: fills first, then the status, so that an order is never at rest with fills missing.
+    One transaction an order: fills first, then the status, so that an order is never closed while fills of it are missing.
     Raises BrokerUnavailable, with what is booked so far kept, when the broker does not answer.
     """
     with desk.ledger.read() as view:

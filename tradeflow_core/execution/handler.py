@@ -1,7 +1,7 @@
-"""The stack handler: looks at the world, books what happened, sends what is due, again and again until its session ends.
+"""The stack handler: polls the broker, books fills, makes and sends the orders that are due, pass after pass until its session ends.
 
-All its state is in the ledger, so that it may be killed at any instant and started again. A file lock makes sure that only one works on
-this machine, a lease in the ledger that only one works on any.
+All its state is in the ledger, so that it may be killed at any instant and started again. A file lock lets only one run on this machine,
+a lease in the ledger only one on all machines.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from tradeflow_core.ledger import (
 LEASE = "stack_handler"
 LOCK_FILE = "stack_handler.lock"
 LEASE_SECONDS = 120
-"""A handler prolongs its lease at every pass, every few seconds: one that has not for two minutes is taken for dead."""
+"""A handler prolongs its lease at every pass, every few seconds: one that has not done so for two minutes is considered dead."""
 POLL_SECONDS = 5
-"""How often a handler looks in a live home: often enough for a fill to be booked while a person watches."""
+"""Time between two passes in a live home: short enough that a person who watches sees a fill booked."""
 CANCEL_SECONDS = 60
-"""How long a broker may take to confirm cancellations before a person is called."""
+"""How long a broker may take to confirm cancellations before an alert asks a person to look."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class StackHandler:
     def step(self) -> Pass:
         """One pass: fills of orders at work, positions against the broker's, new contract and roll orders, new broker orders, their fills.
 
-        A broker that does not answer ends the pass; what was recorded stays, nothing is assumed.
+        A broker that does not answer ends the pass: what is recorded stays, and nothing is concluded from its silence.
         """
         desk, done = self.desk, Pass()
         try:
@@ -103,8 +103,8 @@ class StackHandler:
         return done
 
     def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
-        """Pass after pass until `until` (UTC), then end the day's orders. A simulated clock moves a tick a pass, and straight to the end
-        when nothing is left to do. Raises StateError if another handler is at work.
+        """Pass after pass until `until` (UTC), then `end_of_day`. A simulated clock moves one tick with each pass, and to `until` when
+        nothing is left to do. Raises StateError if another handler is at work.
         """
         with _alone_on_this_machine(self.desk.home.path / LOCK_FILE):
             self._hold_lease()
@@ -131,7 +131,7 @@ class StackHandler:
         return total
 
     def end_of_day(self) -> int:
-        """Cancel what is at work, book its last fills, close every order. Nothing survives the night; returns the fills booked."""
+        """Cancel what is at work, book its last fills, close every order: no order outlives its day. Returns the number of fills booked."""
         desk = self.desk
         fills = poll_orders(desk)
         self.cancel_at_work()
@@ -165,7 +165,7 @@ class StackHandler:
 
     def _hold_lease(self) -> None:
         with self.desk.ledger.begin() as tx:
-            take_lease(tx, LEASE, self.owner, now=WallClock().now(), seconds=LEASE_SECONDS, is_gone=_was_here)
+            take_lease(tx, LEASE, self.owner, now=WallClock().now(), seconds=LEASE_SECONDS, is_gone=_ran_here)
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
@@ -179,7 +179,7 @@ class StackHandler:
 def _alone_on_this_machine(path: Path) -> Iterator[None]:
     """Hold the file `path` locked. Raises StateError if another process holds it.
 
-    The system lifts the lock when this process dies, however it dies; so a lock that is held proves that its holder lives.
+    The operating system releases the lock when its process dies, however it dies: a lock that is held proves that its holder is alive.
     """
     try:
         with FileLock(path, blocking=False):
@@ -188,6 +188,6 @@ def _alone_on_this_machine(path: Path) -> Iterator[None]:
         raise StateError("a stack handler of this home is running already on this machine; stop that one first") from error
 
 
-def _was_here(owner: str) -> bool:
+def _ran_here(owner: str) -> bool:
     """Whether the owner of a lease ran on this machine. We hold the file lock, so that process is dead."""
     return owner.split(" ", 1)[0] == socket.gethostname()

@@ -11,7 +11,7 @@ from tradeflow_core.model import LockOwner, contract_label
 
 @dataclass(frozen=True, slots=True)
 class PositionBreak:
-    """One contract in which the ledger and the broker do not agree."""
+    """A contract in which the ledger and the broker differ, with the contracts held according to each."""
 
     instrument: str
     contract: int
@@ -21,31 +21,31 @@ class PositionBreak:
 
 def position_breaks(desk: Desk) -> list[PositionBreak]:
     """Every contract in which they differ. Raises BrokerUnavailable when the broker does not answer: unknown is not flat."""
-    theirs = desk.broker.positions(desk.account)
+    broker = desk.broker.positions(desk.account)
     with desk.ledger.read() as view:
-        ours = positions_by_contract(view, desk.account)
+        ledger = positions_by_contract(view, desk.account)
     return [
-        PositionBreak(code, contract, ours.get((code, contract), 0), theirs.get((code, contract), 0))
-        for code, contract in sorted(set(ours) | set(theirs))
-        if ours.get((code, contract), 0) != theirs.get((code, contract), 0)
+        PositionBreak(*key, ledger.get(key, 0), broker.get(key, 0))
+        for key in sorted(set(ledger) | set(broker))
+        if ledger.get(key, 0) != broker.get(key, 0)
     ]
 
 
 def reconcile(desk: Desk) -> list[PositionBreak]:
-    """Lock the instruments with a break, unlock those that this check had locked and that agree again; locks of others stay."""
+    """Lock the instruments with a break, and lift the locks of this check where ledger and broker agree again; other locks stay."""
     breaks = position_breaks(desk)
     broken: dict[str, list[str]] = {}
-    for found in breaks:
-        broken.setdefault(found.instrument, []).append(
-            f"{contract_label(found.contract)} is {found.ledger} here and {found.broker} at the broker"
+    for each in breaks:
+        broken.setdefault(each.instrument, []).append(
+            f"{contract_label(each.contract)} is {each.ledger} here and {each.broker} at the broker"
         )
-    fresh = []
+    new = []
     with desk.ledger.begin() as tx:
-        for code, parts in broken.items():
-            if lock_instrument(tx, code, LockOwner.RECONCILIATION, now=desk.now(), why="; ".join(parts)):
-                fresh.append(f"{code}: {'; '.join(parts)}")
-        for code in set(locked_instruments(tx)) - set(broken):
-            unlock_instrument(tx, code, LockOwner.RECONCILIATION)
-    if fresh:
-        desk.alerts.send("position break", f"{'; '.join(fresh)}. Trading in it is locked until the two agree", desk.now())
+        for instrument, parts in broken.items():
+            if lock_instrument(tx, instrument, LockOwner.RECONCILIATION, now=desk.now(), why="; ".join(parts)):
+                new.append(f"{instrument}: {'; '.join(parts)}")
+        for instrument in set(locked_instruments(tx)) - set(broken):
+            unlock_instrument(tx, instrument, LockOwner.RECONCILIATION)
+    if new:
+        desk.alerts.send("position break", f"{'; '.join(new)}. Trading in it is locked until the two agree", desk.now())
     return breaks

@@ -22,39 +22,39 @@ from tradeflow_core.model import ROLLS, Leg, OrderType, RollState
 
 
 def generate_roll_orders(desk: Desk) -> int:
-    """Make the roll orders that are due, one family an instrument at a time; returns how many instruments got one.
+    """Make the roll orders that are due; returns how many instruments got one.
 
     Force: one calendar spread that sells the priced contract and buys the forward one (or the reverse). Force_Outright: the same
     as two orders. Close: the strategies that hold the position close it. None is made while an order of the instrument is open, so a
     strategy's own trade, which may do the roll's work, goes first.
     """
     with desk.ledger.read() as view:
-        codes = [code for code, _ in positions_by_contract(view, desk.account)]
+        instruments = {instrument for instrument, _ in positions_by_contract(view, desk.account)}
     made = 0
-    for code in sorted(set(codes)):
+    for instrument in sorted(instruments):
         with desk.ledger.begin() as tx:
-            made += _roll(tx, desk, code)
+            made += _roll(tx, desk, instrument)
     return made
 
 
-def _roll(tx: Connection, desk: Desk, code: str) -> bool:
-    state, roll = roll_state(tx, code), find_roll(tx, code)
-    if not state.is_forced or roll is None or code in locked_instruments(tx):
+def _roll(tx: Connection, desk: Desk, instrument: str) -> bool:
+    state, roll = roll_state(tx, instrument), find_roll(tx, instrument)
+    if not state.is_forced or roll is None or instrument in locked_instruments(tx):
         return False
-    position = positions_by_contract(tx, desk.account).get((code, roll.price_contract), 0)
+    position = positions_by_contract(tx, desk.account).get((instrument, roll.price_contract), 0)
     spawned = {order.instrument_order_id for order in open_contract_orders(tx)}
     busy = any(
-        order.instrument == code and (order.strategy == ROLLS or order.id in spawned or order.quantity * position < 0)
+        order.instrument == instrument and (order.strategy == ROLLS or order.id in spawned or order.quantity * position < 0)
         for order in open_instrument_orders(tx)
     )
     if not position or busy:
         return False
     if state is RollState.CLOSE:
-        return _close(tx, desk, code, contract=roll.price_contract, position=position)
+        return _close(tx, desk, instrument, contract=roll.price_contract, position=position)
     order = add_instrument_order(
         tx,
         strategy=ROLLS,
-        instrument=code,
+        instrument=instrument,
         quantity=0,
         order_type=OrderType.ROLL,
         day=desk.today(),
@@ -63,19 +63,19 @@ def _roll(tx: Connection, desk: Desk, code: str) -> bool:
     )
     legs = [Leg(roll.price_contract, -position), Leg(roll.forward_contract, position)]
     for children in [legs] if state is RollState.FORCE else [legs[:1], legs[1:]]:
-        add_contract_order(tx, order, instrument=code, order_type=OrderType.MARKET, legs=children, now=desk.now())
+        add_contract_order(tx, order, instrument=instrument, order_type=OrderType.MARKET, legs=children, now=desk.now())
     return True
 
 
-def _close(tx: Connection, desk: Desk, code: str, *, contract: int, position: int) -> bool:
+def _close(tx: Connection, desk: Desk, instrument: str, *, contract: int, position: int) -> bool:
     """Close the priced contract for the strategies that hold the instrument on the same side, the largest holder first."""
-    holders = {name: held for (name, instrument), held in positions_by_strategy(tx).items() if instrument == code}
+    holders = {name: held for (name, code), held in positions_by_strategy(tx).items() if code == instrument}
     shares, _ = share_out(holders, position)
     for strategy, share in shares:
         order = add_instrument_order(
             tx,
             strategy=strategy,
-            instrument=code,
+            instrument=instrument,
             quantity=-share,
             order_type=OrderType.MARKET,
             day=desk.today(),
@@ -83,14 +83,15 @@ def _close(tx: Connection, desk: Desk, code: str, *, contract: int, position: in
             reference_contract=contract,
         )
         legs = [Leg(contract, -share)]
-        add_contract_order(tx, order, instrument=code, order_type=OrderType.MARKET, legs=legs, now=desk.now())
+        add_contract_order(tx, order, instrument=instrument, order_type=OrderType.MARKET, legs=legs, now=desk.now())
     return bool(shares)
 
 
 def share_out(holders: Mapping[str, int], position: int) -> tuple[list[tuple[str, int]], int]:
-    """Whose a `position` is, given what each of the `holders` has: (holder, contracts), the largest first; and what is nobody's.
+    """Divide a `position` among its `holders` (contracts held by each): (holder, share), the largest holder first; and the rest that
+    belongs to none.
 
-    Only holders on the side of the position share in it. Shares and rest add up to the position.
+    Only holders on the same side as the position get a share. Shares and rest add up to the position.
     """
     shares: list[tuple[str, int]] = []
     rest = position

@@ -48,7 +48,7 @@ def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
     """Send what can be sent now: for each open contract order without a broker order at work, as much as limits and the quoted size allow.
 
     Returns the number of orders sent and those that were held back. Nothing is sent while trading is stopped, to a closed market or in a
-    locked instrument. The intent is durable before the broker hears of it; when the broker does not answer, the order stays `sending` and is
+    locked instrument. The intent is committed before it is sent; when the broker does not answer, the order stays `sending` and is
     found again by its reference (`fills.poll_orders`).
     """
     sent, blocked = 0, []
@@ -95,22 +95,22 @@ def _size(desk: Desk, order: ContractOrder) -> tuple[list[Quote], tuple[int, ...
 
 
 def _allowed(view: Connection, desk: Desk, order: ContractOrder, *, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
-    """What stop, locks, trade limits and the sizes on offer allow to be sent now, and why it is nothing."""
+    """The quantities that stop, locks, trade limits and quoted sizes allow to be sent now; and, where they are zero, why."""
     wanted = tuple(leg.remaining for leg in order.legs)
     nothing = (0,) * len(wanted)
     if stop := active_stop(view):
         return nothing, f"trading is stopped ({stop.why})"
     if order.instrument in (locked := locked_instruments(view)):
         return nothing, f"locked ({locked[order.instrument]})"
-    room = tradeable_now(view, order.strategy, order.instrument, now=desk.now())
-    if room is not None and not any(cut_to_caps(wanted, (room,) * len(wanted))):
+    limit = tradeable_now(view, order.strategy, order.instrument, now=desk.now())
+    if limit is not None and not any(cut_to_caps(wanted, (limit,) * len(wanted))):
         return nothing, "trade limit reached"
-    quantities = cut_to_caps(wanted, sizes if room is None else tuple(min(size, room) for size in sizes))
+    quantities = cut_to_caps(wanted, sizes if limit is None else tuple(min(size, limit) for size in sizes))
     return quantities, "" if any(quantities) else "no size quoted"
 
 
 def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], *, sizes: tuple[int, ...]) -> str:
-    """Record the intent and send it; returns why it was not sent, or nothing. What allows it is asked again in the transaction."""
+    """Record the intent and send it; returns why it was not sent, or an empty text. The limits are checked again in the transaction."""
     with desk.ledger.begin() as tx:
         quantities, why = _allowed(tx, desk, order, sizes=sizes)
         if why:
@@ -128,7 +128,7 @@ def new_reference() -> str:
 
 
 def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
-    """Hand a recorded intent to the broker and record its answer. No answer leaves the order `sending`, to be found by its reference."""
+    """Send a recorded intent to the broker and record the answer. Without an answer the order stays `sending`; `poll_orders` looks it up."""
     try:
         state: OrderState | None = desk.broker.submit(intent)
         problem = ""

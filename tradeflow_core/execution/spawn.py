@@ -20,8 +20,8 @@ def contract_trades(state: RollState, roll: RollEvent, position: int, *, trade: 
     """Which contracts a `trade` of an instrument uses: a leg for each contract order.
 
     `position`: contracts held of the priced contract. While a roll is passive, new risk goes to the forward contract and
-    reductions come out of the priced one; a trade that turns the position closes the priced contract and opens the rest in the forward.
-    While a roll is forced only a trade against the priced position is made, since it helps the roll; Close makes none.
+    reductions come out of the priced one; a trade that reverses the position closes the priced contract and opens the rest in the
+    forward. While a roll is forced, only a trade that reduces the priced position is made, since it helps the roll; Close makes none.
     """
     priced, forward = roll.price_contract, roll.forward_contract
     if trade == 0 or state in (RollState.CLOSE, RollState.ROLL_ADJUSTED):

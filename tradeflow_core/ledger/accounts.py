@@ -1,4 +1,4 @@
-"""Account values as the broker told them, and what a person said about them."""
+"""Account values as the broker reported them, and what was recorded about them by hand."""
 
 from __future__ import annotations
 

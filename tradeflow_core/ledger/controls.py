@@ -1,5 +1,5 @@
-"""What a person, or a watchful part of the system, says about trading: stops, locks, overrides, limits; and the lease
-that makes sure that only one stack handler works at a time."""
+"""Controls of trading, set by a person or by a check: stops, locks, overrides, limits; and the lease that lets only one stack handler
+run at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANY = ""
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Trading is stopped: since when, who said so and why."""
+    """Trading is stopped: since when (UTC), by whom and why."""
 
     since: datetime
     who: str
@@ -38,7 +38,7 @@ def active_stop(view: Connection) -> Stop | None:
 
 
 def stop_trading(tx: Connection, now: datetime, who: str, *, why: str) -> None:
-    """Stop trading until `lift_stop`. Saying it again while it is in force changes nothing."""
+    """Stop trading until `lift_stop`. A second stop while one is in force changes nothing."""
     if active_stop(tx) is None:
         tx.execute(insert(trading_stops).values(who=who, why=why, recorded_at=now))
 
@@ -81,10 +81,10 @@ _LOCKED_BY = select(locks.c.instrument).where(locks.c.owner == bindparam("owner"
 
 
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
-    """Every override that touches the strategy, the instrument or both, combined.
+    """The overrides of the strategy, of the instrument and of both, combined.
 
-    An instrument in the roll state No_Open may only be reduced. That follows from the state and is stored nowhere else: so it begins and
-    ends with the state, and every other override stays as it is.
+    An instrument in the roll state No_Open may only be reduced. That is derived from the state and not stored, so it ends with the
+    state and leaves stored overrides as they are.
     """
     combined = Override()
     if roll_state(view, instrument) == RollState.NO_OPEN:
@@ -165,8 +165,8 @@ def set_trade_limit(
 
 
 def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: datetime) -> int | None:
-    """Contracts that the trade limits still allow at `now`; None: no limit applies. What counts is what was filled in the period."""
-    room: int | None = None
+    """Contracts that the trade limits still allow at `now`; None: no limit applies. Fills of the period count, open orders do not."""
+    smallest: int | None = None
     rows = view.execute(
         select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument)
     )
@@ -177,15 +177,16 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: date
         if limit.strategy != ANY:
             used = used.where(fills.c.strategy == limit.strategy)
         left = max(limit.contracts - view.execute(used).scalar_one(), 0)
-        room = left if room is None else min(room, left)
-    return room
+        smallest = left if smallest is None else min(smallest, left)
+    return smallest
 
 
 def take_lease(
     tx: Connection, name: str, owner: str, *, now: datetime, seconds: float, is_gone: Callable[[str], bool] = lambda _: False
 ) -> None:
-    """Take or prolong the lease `name` for `owner`. Raises StateError while somebody else holds it, unless it has run out or `is_gone`
-    knows that its owner does not live any more. Leases are about processes: `now` is the time of the machine, in a simulated home too."""
+    """Take or prolong the lease `name` for `owner`. Raises StateError while another owner holds it, unless it has run out or
+    `is_gone(owner)` says that the owner's process is dead. `now` is the machine's time (UTC), in a simulated home too: leases are about
+    processes."""
     row = tx.execute(select(leases).where(leases.c.name == name)).first()
     expires = now + timedelta(seconds=seconds)
     if row is None:

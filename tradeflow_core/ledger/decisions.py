@@ -1,8 +1,8 @@
-"""Contracts and roll decisions: which contracts are followed, which is held, in which roll state an instrument is, and the
-marks that are laid over its bars.
+"""Contracts and roll decisions: which contracts are sampled, which is priced, the roll state of an instrument, and the marks that
+correct its bars on read.
 
 Roll events are never edited. A changed roll rule gives an instrument another history: it is appended as a new *generation* of events, and
-the newest generation is in force, together with the marks of its rolls. Marks of a person count in every generation.
+the newest generation is in force, together with the marks of its rolls. Manual marks count in every generation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FX_CONTRACT = 0
 """The contract of a mark whose instrument is an FX code such as EURUSD."""
 
 
-# What is asked for every instrument of a price run, made once: to make a statement takes longer than to run it.
+# Queries that a price run makes for every instrument are built once: building one takes longer than running it.
 OF_INSTRUMENT = roll_events.c.instrument == bindparam("of")
 _GENERATION = select(func.max(roll_events.c.generation)).where(OF_INSTRUMENT)
 GENERATION_IN_FORCE = _GENERATION.correlate(None).scalar_subquery()
@@ -57,12 +57,12 @@ def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetim
 def replace_roll_events(
     tx: Connection, instrument: str, events: Sequence[RollEvent], *, now: datetime, who: str, why: str
 ) -> int:
-    """Put another history of rolls in force, as a new generation; returns its number. What was recorded before stays recorded.
+    """Put another history of rolls in force, as a new generation; returns its number. Earlier generations stay recorded.
 
     Raises StateError where there are no events, or they are not in order of time.
     """
     if not events:
-        raise StateError(f"{instrument}: a history without any roll event is none; give at least one")
+        raise StateError(f"{instrument}: a roll history needs at least one event; give one")
     for before, event in pairwise(events):
         if event.after is None or (before.after is not None and event.after <= before.after):
             raise StateError(
@@ -144,16 +144,16 @@ def roll_state(view: Connection, instrument: str) -> RollState:
 
 def record_contracts(tx: Connection, instrument: str, facts: Mapping[int, tuple[date, bool]], *, now: datetime) -> None:
     """Add contracts, or update their `facts`: expiry and sampling by contract. Contracts are never removed."""
-    known = contract_facts(tx, instrument)
+    recorded = contract_facts(tx, instrument)
     rows = [
         {"instrument": instrument, "contract": contract, "expiry": expiry, "sampling": sampling, "recorded_at": now}
         for contract, (expiry, sampling) in facts.items()
-        if known.get(contract) != (expiry, sampling)
+        if recorded.get(contract) != (expiry, sampling)
     ]
-    if new := [row for row in rows if row["contract"] not in known]:
+    if new := [row for row in rows if row["contract"] not in recorded]:
         tx.execute(insert(contracts), new)
     key = (contracts.c.instrument == instrument, contracts.c.contract == bindparam("of"))
-    if changed := [{"of": row["contract"], **row} for row in rows if row["contract"] in known]:
+    if changed := [{"of": row["contract"], **row} for row in rows if row["contract"] in recorded]:
         tx.execute(update(contracts).where(*key), changed)
 
 
@@ -174,9 +174,9 @@ def record_mark(
     who: str,
     why: str,
 ) -> None:
-    """Lay a price over the bar of `contract` at `time` (None: reject that bar). The newest mark of a time counts.
+    """Record the price to read instead of the bar of `contract` at `time` (None: reject that bar). The newest mark of a time counts.
 
-    `source`: `manual`, a person's word about a price, or `roll`, part of the newest roll. For a rate `instrument` is its code and `contract`
+    `source`: `manual`, entered by a person, or `roll`, part of the newest roll. For an FX rate `instrument` is its code and `contract`
     `FX_CONTRACT`.
     """
     tx.execute(

@@ -1,6 +1,6 @@
-"""What the ledger holds as data frames, for the price and capital mathematics and for people who look at it.
+"""Contents of the ledger as data frames, for prices, capital and reports.
 
-Apart from the operations, so that a command that only needs those need not load pandas.
+A module of its own, so that commands that need no frames do not load pandas.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tradeflow_core.ledger.decisions import FX_CONTRACT, GENERATION_IN_FORCE, OF
 from tradeflow_core.ledger.schema import account_values, capital_events, day_steps, price_marks, roll_events
 from tradeflow_core.model import EVENT_CONTRACTS
 
-# What is asked for every instrument of a price run, made once: to make a statement takes longer than to run it.
+# Queries that a price run makes for every instrument are built once: building one takes longer than running it.
 _EVENTS = (
     select(roll_events.c.after, *(roll_events.c[name] for name in EVENT_CONTRACTS), roll_events.c.reason)
     .where(OF_INSTRUMENT, roll_events.c.generation == GENERATION_IN_FORCE)
@@ -44,8 +44,8 @@ def roll_events_of(view: Connection, instrument: str) -> pd.DataFrame:
 
 def _instants(times: Sequence[datetime | None]) -> pd.DatetimeIndex:
     """UTC instants as an index of microseconds."""
-    plain = np.array([None if time is None else time.replace(tzinfo=None) for time in times], dtype="datetime64[us]")
-    return pd.DatetimeIndex(plain, tz="UTC")
+    naive = np.array([None if time is None else time.replace(tzinfo=None) for time in times], dtype="datetime64[us]")
+    return pd.DatetimeIndex(naive, tz="UTC")
 
 
 def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
@@ -53,13 +53,13 @@ def marks_of(view: Connection, instrument: str) -> pd.DataFrame:
     return _marks(view, instrument, _MARKS)
 
 
-def rate_marks_of(view: Connection, code: str) -> pd.DataFrame:
-    """Marks in force of the FX rate `code` (EURUSD): columns as of `marks_of`."""
-    return _marks(view, code, _RATE_MARKS)
+def rate_marks_of(view: Connection, fx_code: str) -> pd.DataFrame:
+    """Marks in force of the FX rate `fx_code` (EURUSD): columns as of `marks_of`."""
+    return _marks(view, fx_code, _RATE_MARKS)
 
 
-def _marks(view: Connection, instrument: str, which: Select[Any]) -> pd.DataFrame:
-    rows = view.execute(which, {"of": instrument}).all()
+def _marks(view: Connection, instrument: str, query: Select[Any]) -> pd.DataFrame:
+    rows = view.execute(query, {"of": instrument}).all()
     if any(row.generation is not None for row in rows):
         generation = generation_of(view, instrument)
         rows = [row for row in rows if row.generation in (None, generation)]
@@ -82,7 +82,7 @@ def _marks_frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 
 _NO_MARKS = _marks_frame([])
-"""Most instruments have none, and an empty frame takes longer to make than to ask for."""
+"""Most instruments have no marks, and making an empty frame takes longer than the query."""
 
 
 def account_value_history(view: Connection, account: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ LAST_STEP = "report"
 def record_step(
     tx: Connection, day: date, step: str, *, started: datetime, finished: datetime, seconds: float, summary: str
 ) -> None:
-    """Note that a step of a day is done (again: the newer note stays). `seconds` is the measured time of the work."""
+    """Record that a step of a day is done; a step done again replaces its record. `seconds`: measured duration of the work."""
     tx.execute(delete(day_steps).where(day_steps.c.day == day, day_steps.c.step == step))
     tx.execute(
         insert(day_steps).values(day=day, step=step, started_at=started, finished_at=finished, seconds=seconds, summary=summary)

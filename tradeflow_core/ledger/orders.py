@@ -1,6 +1,6 @@
-"""Orders at three levels, fills and positions. What moves together moves in one transaction.
+"""Orders at three levels, fills and positions. Changes that belong together are one transaction.
 
-A fill moves the leg of the broker order and of the contract order, the instrument order, the position in the contract and that of
+A fill updates the legs of its broker order and contract order, the instrument order, the position in the contract and the position of
 the strategy. Roll orders belong to the pseudo strategy `ROLLS`, whose position is zero whenever no roll is half done; so the
 positions of all strategies in an instrument always add up to those in its contracts.
 """
@@ -156,7 +156,7 @@ def _insert_legs(tx: Connection, table: Table, key: str, *, order: int, legs: Se
     )
 
 
-# --- what happened to them -----------------------------------------------------------------------------------------------
+# --- status and fills ----------------------------------------------------------------------------------------------------
 
 
 def set_broker_status(
@@ -217,8 +217,10 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
             .where(instrument_orders.c.id == order.instrument_order_id)
             .values(filled=instrument_orders.c.filled + fill.quantity)
         )
-    _move(tx, contract_positions, fill.quantity, account=order.account, instrument=order.instrument, contract=fill.contract)
-    _move(tx, strategy_positions, fill.quantity, strategy=order.strategy, instrument=order.instrument)
+    _add_to_position(
+        tx, contract_positions, fill.quantity, account=order.account, instrument=order.instrument, contract=fill.contract
+    )
+    _add_to_position(tx, strategy_positions, fill.quantity, strategy=order.strategy, instrument=order.instrument)
     return True
 
 
@@ -239,15 +241,15 @@ def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill)
     return int(row.leg)
 
 
-def _move(tx: Connection, table: Table, quantity: int, **key: object) -> None:
+def _add_to_position(tx: Connection, table: Table, quantity: int, **key: object) -> None:
     where = and_(*(table.c[name] == value for name, value in key.items()))
     if tx.execute(update(table).where(where).values(quantity=table.c.quantity + quantity)).rowcount == 0:
         tx.execute(insert(table).values(quantity=quantity, **key))
 
 
 def complete_orders(tx: Connection, now: datetime) -> int:
-    """Close what is done: contract orders whose legs are all filled and whose broker orders are at rest, then instrument orders all of
-    whose trade is done. Returns the number of instrument orders closed."""
+    """Complete contract orders that are filled and have no broker order at work, then instrument orders that are filled and have no open
+    contract order. Returns the number of instrument orders completed."""
     at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE_STATUSES))
     unfilled = select(contract_order_legs.c.contract_order_id).where(
         contract_order_legs.c.filled != contract_order_legs.c.quantity
@@ -290,7 +292,7 @@ def close_all_orders(tx: Connection, now: datetime) -> int:
     return tx.execute(closed).rowcount
 
 
-# --- questions -----------------------------------------------------------------------------------------------------------
+# --- queries -------------------------------------------------------------------------------------------------------------
 
 
 def open_instrument_orders(view: Connection, *, unspawned: bool = False) -> list[InstrumentOrder]:
@@ -312,7 +314,7 @@ def _instrument_order(row: Row[Any]) -> InstrumentOrder:
 
 
 def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
-    """What open instrument orders of a strategy still want to trade, net, by instrument."""
+    """Unfilled quantity of the open instrument orders of a strategy, net, by instrument."""
     o = instrument_orders.c
     rows = view.execute(
         select(o.instrument, func.sum(o.quantity - o.filled))
@@ -331,16 +333,16 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
         .order_by(contract_orders.c.id)
     ).all()
     legs = _legs(view, contract_order_legs, "contract_order_id", orders=[row.id for row in rows])
-    own = [name for name in ContractOrder.__slots__ if name != "legs"]
-    return [ContractOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
+    columns = [name for name in ContractOrder.__slots__ if name != "legs"]
+    return [ContractOrder(**{name: getattr(row, name) for name in columns}, legs=legs[row.id]) for row in rows]
 
 
 def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     """Broker orders that may still fill, in order."""
     rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE_STATUSES)).order_by(broker_orders.c.id)).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])
-    own = [name for name in BrokerOrder.__slots__ if name != "legs"]
-    return [BrokerOrder(**{name: getattr(row, name) for name in own}, legs=legs[row.id]) for row in rows]
+    columns = [name for name in BrokerOrder.__slots__ if name != "legs"]
+    return [BrokerOrder(**{name: getattr(row, name) for name in columns}, legs=legs[row.id]) for row in rows]
 
 
 def _legs(view: Connection, table: Table, key: str, *, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:

@@ -1,4 +1,4 @@
-"""The tables of state: what only the world can tell, recorded once. Everything else is derived from them.
+"""The tables of state: facts from broker, market and people, recorded once. Everything else is derived from them.
 
 Rows of facts (roll events, account values, fills, marks, roll states) are appended and never edited. Orders change only in
 their filled quantity and status, positions only together with a fill.

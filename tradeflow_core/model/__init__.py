@@ -1,4 +1,4 @@
-"""What the business speaks of: contracts, rolls, orders. The ground floor: it knows nothing but the errors."""
+"""The terms of the business as types: contracts, rolls, orders, controls. The lowest room: it imports only `errors`."""
 
 import lazy_loader
 

@@ -58,19 +58,19 @@ def adjacent_contract(contract: int, cycle: str, direction: int, *, known: Seque
 
     With `known` and an id that has a day, the nearest known id; DataError where the known ones end.
     """
-    found = find_adjacent_contract(contract, cycle, direction, known=known)
-    if found is None:
+    adjacent = find_adjacent_contract(contract, cycle, direction, known=known)
+    if adjacent is None:
         way = "after" if direction == 1 else "before"
         raise DataError(f"no known contract {way} {contract} in the cycle {cycle}: add it to the contracts of the instrument")
-    return found
+    return adjacent
 
 
 def find_adjacent_contract(contract: int, cycle: str, direction: int, *, known: Sequence[int] | None = None) -> int | None:
     """As `adjacent_contract`, but None where the known contracts end."""
     month = month_number(contract)
     if known is not None and contract % 100:
-        there = [k for k in known if (month_number(k) - month) * direction > 0 and contract_letter(k) in cycle]
-        return (min(there) if direction == 1 else max(there)) if there else None
+        candidates = [k for k in known if (month_number(k) - month) * direction > 0 and contract_letter(k) in cycle]
+        return (min(candidates) if direction == 1 else max(candidates)) if candidates else None
     forward, back = _distances(cycle)
     month += forward[month % 12] if direction == 1 else -back[month % 12]
     return (month // 12) * 10000 + (month % 12 + 1) * 100 + contract % 100

@@ -24,7 +24,7 @@ class OrderType(StrEnum):
     ROLL = "roll"
     """A position moves from the priced contract to the forward one."""
     BALANCE = "balance"
-    """The ledger is brought in line with what happened elsewhere."""
+    """A correction of the ledger after a trade made elsewhere; nothing is sent."""
     MARKET = "market"
     LIMIT = "limit"
     LAST = "last"
@@ -32,7 +32,7 @@ class OrderType(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """Where an instrument or contract order stands."""
+    """Status of an instrument or contract order."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -40,10 +40,10 @@ class OrderStatus(StrEnum):
 
 
 class BrokerOrderStatus(StrEnum):
-    """Where a broker order stands, in the ledger and at the broker (who does not know `SENDING` and `LOST`)."""
+    """Status of a broker order, in the ledger and at the broker (who has no `SENDING` or `LOST`)."""
 
     SENDING = "sending"
-    """The intent is recorded; whether the broker has heard of it is not known yet."""
+    """The intent is recorded; whether the broker has received it is not known yet."""
     WORKING = "working"
     FILLED = "filled"
     CANCELLED = "cancelled"
@@ -53,7 +53,7 @@ class BrokerOrderStatus(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Whether an order that stands so may still fill."""
+        """Whether an order of this status may still fill."""
         return self in LIVE_STATUSES
 
 

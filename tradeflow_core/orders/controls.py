@@ -1,4 +1,4 @@
-"""What the ledger says about trading one instrument for a strategy, read once for everything that asks."""
+"""Position, open orders and controls of an instrument for a strategy, read from the ledger in one place."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tradeflow_core.orders.sizing import largest_position
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An instrument at this moment: contracts that the strategy and all strategies hold, what its open orders still want to trade,
-    and what a person or a watchful part of the system allows. `lock`: why it is locked, empty if it is not."""
+    """An instrument for a strategy now, in contracts: `position` of the strategy, `instrument_position` of all strategies, `unfilled`
+    of its open orders; and the controls in force. `lock`: why it is locked, empty if it is not."""
 
     position: int
     instrument_position: int
@@ -48,22 +48,22 @@ class Standing:
         return largest_position(self.override, self.strategy_limit, self.instrument_limit)
 
 
-def standings(view: Connection, strategy: str, codes: Iterable[str]) -> dict[str, Standing]:
-    """Where each instrument stands for a strategy: those of `codes` and those that it holds, sorted."""
-    locked, held, unfilled = locked_instruments(view), positions_by_strategy(view), unfilled_by_instrument(view, strategy)
+def standings(view: Connection, strategy: str, instruments: Iterable[str]) -> dict[str, Standing]:
+    """The standing for a strategy of each of `instruments` and of those that it holds, by instrument, sorted."""
+    locks, positions, unfilled = locked_instruments(view), positions_by_strategy(view), unfilled_by_instrument(view, strategy)
     totals: dict[str, int] = {}
-    for (_, code), quantity in held.items():
-        totals[code] = totals.get(code, 0) + quantity
-    every = sorted({*codes, *(code for name, code in held if name == strategy)})
+    for (_, instrument), quantity in positions.items():
+        totals[instrument] = totals.get(instrument, 0) + quantity
+    held = {instrument for holder, instrument in positions if holder == strategy}
     return {
-        code: Standing(
-            held.get((strategy, code), 0),
-            totals.get(code, 0),
-            unfilled.get(code, 0),
-            locked.get(code, ""),
-            override_for(view, strategy, code),
-            position_limit(view, strategy, code),
-            position_limit(view, ANY, code),
+        instrument: Standing(
+            positions.get((strategy, instrument), 0),
+            totals.get(instrument, 0),
+            unfilled.get(instrument, 0),
+            locks.get(instrument, ""),
+            override_for(view, strategy, instrument),
+            position_limit(view, strategy, instrument),
+            position_limit(view, ANY, instrument),
         )
-        for code in every
+        for instrument in sorted({*instruments, *held})
     }

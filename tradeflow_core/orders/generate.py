@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ORDER_DECISIONS = "order_decisions"
-"""The dataset of what was decided for every instrument, traded or not. The orders themselves are in the ledger."""
+"""The dataset of the decision about every instrument, traded or not. The orders themselves are in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,9 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class OrderPlan:
-    """What a strategy would trade now. `decisions`: one an instrument. `optimal`: the optimal positions that they follow from. `optimised`:
-    with dynamic optimisation, the same with what was decided (see `optimised_positions`); `decided` says that it was decided just now."""
+    """What a strategy would trade now. `decisions`: one for each instrument. `optimal`: the optimal positions that they follow from.
+    `optimised`: with dynamic optimisation, these with the optimiser's result (see `optimised_positions`); `decided`: whether it ran just
+    now."""
 
     decisions: list[Decision]
     optimal: Rows
@@ -83,16 +84,18 @@ def plan_orders(desk: Desk, view: Connection, strategy: str, *, optimal: Rows | 
     optimisation lacks the saved run behind its optimal positions.
     """
     rows: Rows = optimal if isinstance(optimal, Mapping) else _plain(optimal)
-    known = standings(view, strategy, rows)
+    by_instrument = standings(view, strategy, rows)
     optimised, decided = None, False
     if any(_is_known(row.get("contract_value")) for row in rows.values()):
-        # Optimisation loads pandas and NumPy, which strategies without it need not wait for.
+        # Loaded only here, since the optimiser needs pandas and NumPy.
         from tradeflow_core.orders.optimised import optimised_positions
 
         before = nightly.latest_optimal(desk, strategy) if isinstance(optimal, Mapping) else optimal
-        optimised = optimised_positions(before, nightly.run_behind(desk, strategy, before), known)
+        optimised = optimised_positions(before, nightly.run_behind(desk, strategy, before), by_instrument)
         rows, decided = _plain(optimised), optimised is not before
-    decisions = [_decide(strategy, code, rows.get(code), standing=standing) for code, standing in known.items()]
+    decisions = [
+        _decide(strategy, instrument, rows.get(instrument), standing=standing) for instrument, standing in by_instrument.items()
+    ]
     return OrderPlan(decisions, rows, optimised, decided)
 
 
@@ -106,8 +109,8 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
     """Put the orders of `strategy` for `day` on the stack, all in one transaction, and return the plan that they follow from.
 
     `optimal`: by instrument lower, upper (contracts), reference_contract, reference_price, reference_time, as plain rows or as a frame; with
-    dynamic optimisation the rows of the dataset optimal_positions, where what is decided is stored before the orders are. Instruments that
-    are held but no longer wanted by the strategy are closed. Making them again changes nothing, since what is on the stack already counts.
+    dynamic optimisation the rows of the dataset optimal_positions, to which the optimiser's result is written before the orders are.
+    Instruments that are held but no longer wanted by the strategy are closed. A second call changes nothing, since open orders count.
     """
     now = desk.now()
     with desk.ledger.begin() as tx:
@@ -140,7 +143,7 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
 
 
 def store_decisions(desk: Desk, strategy: str, decisions: Sequence[Decision], *, day: date) -> None:
-    """Store what was decided for every instrument of a strategy, traded or not, as the dataset `order_decisions`."""
+    """Store the decisions of a strategy about every instrument, traded or not, as the dataset `order_decisions`."""
     import pyarrow as pa
 
     kinds = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
@@ -150,11 +153,12 @@ def store_decisions(desk: Desk, strategy: str, decisions: Sequence[Decision], *,
 
 
 def _plain(optimal: pd.DataFrame) -> Rows:
-    return {str(code): {str(name): value for name, value in row.items()} for code, row in optimal.to_dict("index").items()}
+    by_instrument = optimal.to_dict("index").items()
+    return {str(instrument): {str(name): value for name, value in row.items()} for instrument, row in by_instrument}
 
 
 def _reference(row: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What an order was decided on: contract, price and the time of that price."""
+    """The fields of an order that say what it was decided on: contract, price and the time of that price (UTC)."""
     if row is None:
         return {}
     priced_at = row["reference_time"]
@@ -166,11 +170,11 @@ def _reference(row: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _is_known(value: Any) -> bool:
-    """Whether a figure is there: neither missing nor not a number."""
+    """Whether a figure is neither missing nor NaN."""
     return isinstance(value, (int, float)) and not math.isnan(value)
 
 
-def _decide(strategy: str, code: str, optimal: Mapping[str, Any] | None, *, standing: Standing) -> Decision:
+def _decide(strategy: str, instrument: str, optimal: Mapping[str, Any] | None, *, standing: Standing) -> Decision:
     lower, upper = (0.0, 0.0) if optimal is None else (_figure(optimal["lower"]), _figure(optimal["upper"]))
     position, unfilled, override = standing.position, standing.unfilled, standing.override
     wanted = buffered_trade(position, lower, upper)
@@ -183,29 +187,31 @@ def _decide(strategy: str, code: str, optimal: Mapping[str, Any] | None, *, stan
         instrument_limit=standing.instrument_limit,
     )
     quantity = allowed - unfilled
-    to_trade, at_rest = _words(optimal, position=position, lower=lower, upper=upper)
+    reason_to_trade, reason_not_to = _reasons(optimal, position=position, lower=lower, upper=upper)
     if standing.lock:
         quantity, reason = 0, f"locked ({standing.lock})"
     elif math.isnan(lower) or math.isnan(upper):
         quantity, reason = 0, "no optimal position (too little price history)"
     elif quantity:
-        reason = to_trade if allowed == wanted else _limits(override.why, override.kind, overridden=after_override != wanted)
+        reason = (
+            reason_to_trade if allowed == wanted else _limits(override.why, override.kind, overridden=after_override != wanted)
+        )
         reason += f", net of {unfilled} on the stack" if unfilled else ""
     elif wanted and not allowed:
         reason = _limits(override.why, override.kind, overridden=after_override != wanted)
     elif unfilled:
         reason = f"{unfilled} on the stack already"
     else:
-        reason = at_rest
-    return Decision(strategy, code, position, lower, upper, wanted, allowed, unfilled, quantity, reason)
+        reason = reason_not_to
+    return Decision(strategy, instrument, position, lower, upper, wanted, allowed, unfilled, quantity, reason)
 
 
 def _figure(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _words(optimal: Mapping[str, Any] | None, *, position: int, lower: float, upper: float) -> tuple[str, str]:
-    """What is said of an instrument that is traded freely, and of one that is not traded."""
+def _reasons(optimal: Mapping[str, Any] | None, *, position: int, lower: float, upper: float) -> tuple[str, str]:
+    """The reason to give where an instrument is traded without any limit, and where it is not traded."""
     if optimal is None:
         return "close: it is held without an optimal position", "no optimal position"
     explanation = optimal.get("explanation")

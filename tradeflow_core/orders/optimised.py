@@ -1,7 +1,7 @@
-"""Whole contracts for a strategy with dynamic optimisation: from what it wants, as it was stored, and what it really holds.
+"""Whole contracts for a strategy with dynamic optimisation, from its stored optimal positions and the positions that it holds.
 
-A decision stands for as long as the run that it came from and what the ledger allows: made again while its orders are being filled, or
-after it, it is the same, and so there is nothing more to trade.
+A result stays in force until the nightly run or the controls in the ledger change. So the step may be repeated while its orders are
+being filled, or afterwards, and there is nothing more to trade.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FIGURES = {
     "covariance": "correlation with other instruments",
     "trading_cost": "cost of trading",
 }
-"""What the optimiser needs of an instrument, and how to say that it is not known."""
+"""What the optimiser needs of an instrument, and the words for it where it is missing."""
 
 ALLOWED = ("no_trade", "reduce_only", "position_limit")
-"""Columns of what the ledger allows."""
+"""Columns that say what the ledger's controls allow."""
 
 
 def is_dynamic(optimal: pd.DataFrame) -> bool:
@@ -38,11 +38,10 @@ def is_dynamic(optimal: pd.DataFrame) -> bool:
 
 
 def optimised_positions(optimal: pd.DataFrame, run: SavedRun, standings: Mapping[str, Standing]) -> pd.DataFrame:
-    """The optimal positions of a day with what was decided; the same ones where it has been decided already and stands.
+    """The optimal positions of a day with the optimiser's result; unchanged where they have a result that is still in force.
 
     `optimal`: rows of the dataset optimal_positions, index instrument; `run`: the one that made them; `standings`: of at least these
-    instruments. The decision is that of the careful optimiser, whatever flaws the strategy's `compat` keeps in a backtest. Added
-    columns:
+    instruments. The corrected optimiser is used, whatever flaws the strategy's `compat` keeps in a backtest. Added columns:
 
     - `previous_position`, `optimised_position`: contracts held and to be held; `lower`, `upper`: the latter, as a band;
     - `no_trade`, `reduce_only`, `position_limit` (contracts on either side, missing for none): what was allowed;
@@ -51,29 +50,31 @@ def optimised_positions(optimal: pd.DataFrame, run: SavedRun, standings: Mapping
     - of the whole portfolio: `tracking_error_before`, `tracking_error_after` (annual, against the optimal weights), `outcome`;
     - `explanation`: what kept the instrument from being optimised freely, or empty.
     """
-    own = [standings[str(code)] for code in optimal.index]
-    allowed = _allowed(optimal, own)
-    if _stands(optimal, allowed, own):
+    in_order = [standings[str(instrument)] for instrument in optimal.index]
+    allowed = _allowed(optimal, in_order)
+    if _in_force(optimal, allowed, in_order):
         return optimal
-    problem = _problem(optimal, run, allowed, standings=own)
+    problem = _problem(optimal, run, allowed, standings=in_order)
     result = optimise(problem, corrected=True)
-    return _decided(optimal, allowed, own, problem=problem, result=result)
+    return _with_result(optimal, allowed, in_order, problem=problem, result=result)
 
 
 def _allowed(optimal: pd.DataFrame, standings: Sequence[Standing]) -> pd.DataFrame:
     """The columns `ALLOWED`: from the ledger, and from the strategy where it may only reduce an instrument."""
     restricted = optimal["restricted"].to_numpy(bool)
     columns = {
-        "no_trade": pd.array([one.no_trade for one in standings], dtype="boolean"),
-        "reduce_only": pd.array(restricted | np.array([one.reduce_only for one in standings], dtype=bool), dtype="boolean"),
-        "position_limit": pd.Series([one.largest for one in standings], index=optimal.index, dtype="Int64"),
+        "no_trade": pd.array([standing.no_trade for standing in standings], dtype="boolean"),
+        "reduce_only": pd.array(
+            restricted | np.array([standing.reduce_only for standing in standings], dtype=bool), dtype="boolean"
+        ),
+        "position_limit": pd.Series([standing.largest for standing in standings], index=optimal.index, dtype="Int64"),
     }
     return pd.DataFrame(columns, index=optimal.index)
 
 
-def _stands(optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[Standing]) -> bool:
-    """Whether these rows were decided under what is allowed now, and nothing was traded but towards the decision, or for caution
-    towards zero."""
+def _in_force(optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[Standing]) -> bool:
+    """Whether these rows have a result that was found under the controls in force now, and every position has since moved towards it, or
+    towards zero (a fill that reduces risk does not ask for another result)."""
     if "optimised_position" not in optimal or optimal["optimised_position"].isna().any():
         return False
     ends = np.stack([optimal[name].to_numpy(np.int64) for name in ("previous_position", "optimised_position")])
@@ -83,16 +84,16 @@ def _stands(optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[St
 
 
 def _held(standings: Sequence[Standing]) -> Floats:
-    return np.array([one.position for one in standings], dtype=float)
+    return np.array([standing.position for standing in standings], dtype=float)
 
 
 def _problem(optimal: pd.DataFrame, run: SavedRun, allowed: pd.DataFrame, *, standings: Sequence[Standing]) -> Problem:
-    settings, codes = run.config["small_system"], list(optimal.index)
+    settings, instruments = run.config["small_system"], list(optimal.index)
     return Problem(
-        names=tuple(codes),
+        names=tuple(instruments),
         optimal=optimal["notional_position"].to_numpy(float),
         value=optimal["contract_value"].to_numpy(float),
-        covariance=run.covariance.reindex(index=codes, columns=codes).to_numpy(float),
+        covariance=run.covariance.reindex(index=instruments, columns=instruments).to_numpy(float),
         cost=optimal["trading_cost"].to_numpy(float),
         previous=_held(standings),
         constraints=Constraints(
@@ -106,7 +107,7 @@ def _problem(optimal: pd.DataFrame, run: SavedRun, allowed: pd.DataFrame, *, sta
     )
 
 
-def _decided(
+def _with_result(
     optimal: pd.DataFrame, allowed: pd.DataFrame, standings: Sequence[Standing], *, problem: Problem, result: Optimised
 ) -> pd.DataFrame:
     value, positions = problem.value, result.positions
@@ -114,7 +115,7 @@ def _decided(
     return optimal.assign(
         lower=positions.astype(float),
         upper=positions.astype(float),
-        previous_position=pd.array([one.position for one in standings], dtype="Int64"),
+        previous_position=pd.array([standing.position for standing in standings], dtype="Int64"),
         previous_weight=_held(standings) * value,
         optimal_weight=result.optimal_weight,
         optimised_position=pd.array(positions, dtype="Int64"),
@@ -132,25 +133,25 @@ def _decided(
 
 
 def _explanations(optimal: pd.DataFrame, standings: Sequence[Standing], problem: Problem, *, result: Optimised) -> list[str]:
-    """A line for each instrument: what is not known of it, what it is not allowed, or why nothing is traded; empty where it was free."""
-    known = pd.DataFrame({name: optimal[name].notna() for name in FIGURES if name in optimal})
-    known["covariance"] = ~np.isnan(problem.covariance.diagonal())
-    near = f"tracking error {result.tracking_error:.2%} is within the buffer of {problem.tracking_error_buffer:.2%}"
-    otherwise = near if result.outcome is Outcome.NEAR_ENOUGH else ""
+    """A line for each instrument: which figure is missing, which control binds, or why nothing is traded; empty where it was free."""
+    is_known = pd.DataFrame({name: optimal[name].notna() for name in FIGURES if name in optimal})
+    is_known["covariance"] = ~np.isnan(problem.covariance.diagonal())
+    near_enough = f"tracking error {result.tracking_error:.2%} is within the buffer of {problem.tracking_error_buffer:.2%}"
+    otherwise = near_enough if result.outcome is Outcome.NEAR_ENOUGH else ""
     lines = []
-    for place, (standing, row) in enumerate(zip(standings, known.to_dict("records"), strict=True)):
+    for place, (standing, row) in enumerate(zip(standings, is_known.to_dict("records"), strict=True)):
         missing = next((words for name, words in FIGURES.items() if not row[name]), "")
         if missing or result.failed:
             lines.append(f"left alone: {f'no {missing} is known' if missing else result.failure}")
         else:
-            limits = _of_limits(
+            limits = _binding_limit(
                 standing, restricted=bool(optimal["restricted"].iloc[place]), position=int(result.positions[place])
             )
             lines.append(limits or otherwise)
     return lines
 
 
-def _of_limits(standing: Standing, *, restricted: bool, position: int) -> str:
+def _binding_limit(standing: Standing, *, restricted: bool, position: int) -> str:
     override = standing.override
     if override.closes or override.kind is OverrideKind.NO_TRADING:
         return f"override {'close' if override.closes else override.kind} ({override.why})"
