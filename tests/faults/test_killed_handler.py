@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.faults import EAGER
 from tests.frames import table_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import fills, instrument_orders, positions_by_strategy
@@ -18,7 +19,7 @@ from tradeflow_core.reports import check_desk
 
 RUN = """
 from pathlib import Path
-from tradeflow_core import day
+from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 desk = Desk(Home.open(Path({path!r})))
@@ -34,7 +35,8 @@ def test_a_handler_killed_again_and_again_ends_where_an_undisturbed_one_does(tra
         wanted = {order.instrument: order.quantity for order in table_of(view, instrument_orders).itertuples()}
     today, kills = desk.today(), 0
     while True:
-        process = subprocess.Popen([sys.executable, "-c", RUN.format(path=str(desk.home.path))], stdout=subprocess.PIPE)
+        command = [sys.executable, "-c", RUN.format(path=str(desk.home.path))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=EAGER)
         assert process.stdout is not None
         process.stdout.readline()
         if kills < 6:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import REPO, make_home
+from tests.faults import EAGER
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import ledger_problems, roll_events_of
@@ -63,7 +64,12 @@ class Refresher:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", REFRESH], cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-W", "ignore", "-c", REFRESH],
+            cwd=REPO,
+            env=EAGER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def refresh(self, home: Path, kill_after: float | None = None) -> tuple[int, float]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import EAGER
 from tests.frames import table_of
 from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
@@ -33,7 +34,7 @@ RUN = """
 import sys
 from datetime import date
 from pathlib import Path
-from tradeflow_core import day
+from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 desk = Desk(Home.open(Path(sys.argv[1])))
@@ -47,7 +48,7 @@ def run_with_kills(home: Path, today: date, dice: random.Random) -> None:
     kills = dice.randint(0, KILLS_A_DAY)
     while True:
         command = [sys.executable, "-c", RUN, str(home), today.isoformat()]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=EAGER) as process:
             assert process.stdout is not None and process.stderr is not None
             process.stdout.readline()
             if kills:
