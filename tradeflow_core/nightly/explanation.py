@@ -109,10 +109,10 @@ def _amount(value: float) -> str:
 
 def explain(before: SavedRun, after: SavedRun) -> Explanation:
     """What changed between two runs, and why."""
-    codes = sorted(set(before.manifest.instruments) | set(after.manifest.instruments))
-    index = pd.Index(codes, name="instrument")
-    ends = [_End(run, codes) for run in (before, after)]
-    held = [_last_row(run, "held_position", codes) for run in (before, after)]
+    instruments = sorted(set(before.manifest.instruments) | set(after.manifest.instruments))
+    index = pd.Index(instruments, name="instrument")
+    ends = [_End(run, instruments) for run in (before, after)]
+    held = [_last_row(run, "held_position", instruments) for run in (before, after)]
     positions = [end.position for end in ends]
     factors = _usable(ends[0].factors, ends[1].factors, positions[0], position_after=positions[1])
     change, held_change = (np.nan_to_num(pair[1]) - np.nan_to_num(pair[0]) for pair in (positions, held))
@@ -140,43 +140,45 @@ def explain(before: SavedRun, after: SavedRun) -> Explanation:
 
 
 class _End:
-    """The figures behind the latest positions of one run, in the order of `codes`: those of the last day with a position."""
+    """The figures behind the latest positions of one run, in the order of `instruments`: those of the last day with a position."""
 
-    def __init__(self, run: SavedRun, codes: list[str]) -> None:
-        self.run, self.codes = run, codes
-        notional = run.stage("notional_position").reindex(columns=codes)
+    def __init__(self, run: SavedRun, instruments: list[str]) -> None:
+        self.run, self.instruments = run, instruments
+        notional = run.stage("notional_position").reindex(columns=instruments)
         known = notional.notna()
         self._days = notional.index[len(known) - 1 - known.to_numpy()[::-1].argmax(axis=0)]
-        self.position = run.optimal["notional_position"].reindex(codes).to_numpy(float)
+        self.position = run.optimal["notional_position"].reindex(instruments).to_numpy(float)
         self.factors = self._factors()
 
     def figure(self, stage: str) -> Floats:
         """A stage by instrument; missing where the run was kept without it."""
         if stage not in self.run.manifest.stages:
-            return np.full(len(self.codes), np.nan)
-        wide = self.run.stage(stage).reindex(columns=self.codes).ffill()
-        return np.asarray(wide.to_numpy(float)[wide.index.get_indexer(self._days, method="ffill"), np.arange(len(self.codes))])
+            return np.full(len(self.instruments), np.nan)
+        wide = self.run.stage(stage).reindex(columns=self.instruments).ffill()
+        return np.asarray(
+            wide.to_numpy(float)[wide.index.get_indexer(self._days, method="ffill"), np.arange(len(self.instruments))]
+        )
 
     def _of_portfolio(self, stage: str, column: str) -> Floats:
         """A stage of the whole portfolio, the same for every instrument but for its last day; 1 where the strategy has no such stage."""
         if stage not in self.run.manifest.stages:
-            return np.ones(len(self.codes))
+            return np.ones(len(self.instruments))
         values = self.run.stage(stage)[column].ffill()
         return np.asarray(values.to_numpy(float)[values.index.get_indexer(self._days, method="ffill")])
 
     def by_rule(self, stage: str, rules: list[str]) -> Floats:
         """A stage by instrument and rule."""
         wide = self.run.stage(stage)
-        columns = pd.MultiIndex.from_product([self.codes, rules])
-        filled = wide.reindex(columns=columns).ffill().to_numpy(float).reshape(len(wide), len(self.codes), len(rules))
+        columns = pd.MultiIndex.from_product([self.instruments, rules])
+        filled = wide.reindex(columns=columns).ffill().to_numpy(float).reshape(len(wide), len(self.instruments), len(rules))
         rows = wide.index.get_indexer(self._days, method="ffill")
-        return np.asarray(filled[rows, np.arange(len(self.codes))])
+        return np.asarray(filled[rows, np.arange(len(self.instruments))])
 
     def _factors(self) -> Floats:
         capital = self.run.manifest.capital
         risk = capital * self.run.config["percentage_vol_target"] / 100.0 / ROOT_BUSINESS_DAYS_PER_YEAR
         vol, fx = self.figure("daily_returns_volatility"), self.figure("fx")
-        point_size = self.run.optimal["point_size"].reindex(self.codes).to_numpy(float)
+        point_size = self.run.optimal["point_size"].reindex(self.instruments).to_numpy(float)
         with np.errstate(divide="ignore", invalid="ignore"):
             price = self.figure("average_position") * vol * point_size * fx / risk
             factors = {
@@ -184,7 +186,7 @@ class _End:
                 "volatility": 1.0 / vol,
                 "fx": 1.0 / fx,
                 "price": np.where(np.abs(np.abs(price) - 1.0) < 1e-9, np.sign(price), price),
-                "capital": np.full(len(self.codes), capital),
+                "capital": np.full(len(self.instruments), capital),
                 "instrument_weight": self.figure("instrument_weights"),
                 "diversification": self._of_portfolio("idm", "idm"),
                 "risk_overlay": self._of_portfolio("risk_overlay", "risk_scalar"),
@@ -210,7 +212,7 @@ def _usable(before: Floats, after: Floats, position_before: Floats, *, position_
 
 def _by_rule(before: _End, after: _End, forecast_change: Floats, *, contracts: Floats) -> pd.DataFrame:
     """Contracts that each rule's forecast and weight brought; `contracts`: what one unit of combined forecast is worth."""
-    codes, rules = before.codes, list(dict.fromkeys([*before.run.manifest.rules, *after.run.manifest.rules]))
+    instruments, rules = before.instruments, list(dict.fromkeys([*before.run.manifest.rules, *after.run.manifest.rules]))
     forecasts, weights = (
         [end.by_rule(stage, rules) for end in (before, after)] for stage in ("capped_forecast", "forecast_weights")
     )
@@ -221,8 +223,8 @@ def _by_rule(before: _End, after: _End, forecast_change: Floats, *, contracts: F
     ]
     parts = shapley(stacked[0], stacked[1])
     cap = forecast_change - parts.sum(axis=(1, 2))
-    index = pd.MultiIndex.from_product([codes, [*rules, MULTIPLIER, CAP]], names=["instrument", "rule"])
-    nothing = np.full((len(codes), 1), np.nan)
+    index = pd.MultiIndex.from_product([instruments, [*rules, MULTIPLIER, CAP]], names=["instrument", "rule"])
+    nothing = np.full((len(instruments), 1), np.nan)
     columns = {
         "forecast_before": np.hstack([forecasts[0], nothing, nothing]),
         "forecast_after": np.hstack([forecasts[1], nothing, nothing]),
@@ -236,10 +238,10 @@ def _by_rule(before: _End, after: _End, forecast_change: Floats, *, contracts: F
     return table[used].fillna({"by_forecast": 0.0, "by_weight": 0.0})
 
 
-def _last_row(run: SavedRun, stage: str, codes: list[str]) -> Floats:
+def _last_row(run: SavedRun, stage: str, instruments: list[str]) -> Floats:
     if stage not in run.manifest.stages:
-        return np.full(len(codes), np.nan)
-    return np.asarray(run.stage(stage).reindex(columns=codes).ffill().to_numpy(float)[-1])
+        return np.full(len(instruments), np.nan)
+    return np.asarray(run.stage(stage).reindex(columns=instruments).ffill().to_numpy(float)[-1])
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:

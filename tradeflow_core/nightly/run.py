@@ -51,13 +51,15 @@ def production_data(desk: Desk) -> BacktestData:
     """
     zone = desk.settings.time_zone
     available = set(desk.store.names("adjusted_prices")) & set(desk.store.names("multiple_prices"))
-    codes = [code for code in desk.universe if code in available]
-    if not codes:
+    instruments = [instrument for instrument in desk.universe if instrument in available]
+    if not instruments:
         raise DataError("no adjusted prices are stored; materialize the prices first")
-    multiple = {code: _local(desk.store.read("multiple_prices", code), zone) for code in codes}
-    adjusted = {code: _local(desk.store.read("adjusted_prices", code), zone)["price"] for code in codes}
-    fx = {code: _local(rates.to_frame(), zone)["rate"] for code, rates in stored_fx(desk).items()}
-    return BacktestData.from_frames(multiple, fx, {code: desk.instrument(code) for code in codes}, adjusted_prices=adjusted)
+    multiple = {instrument: _local(desk.store.read("multiple_prices", instrument), zone) for instrument in instruments}
+    adjusted = {instrument: _local(desk.store.read("adjusted_prices", instrument), zone)["price"] for instrument in instruments}
+    fx = {instrument: _local(rates.to_frame(), zone)["rate"] for instrument, rates in stored_fx(desk).items()}
+    return BacktestData.from_frames(
+        multiple, fx, {instrument: desk.instrument(instrument) for instrument in instruments}, adjusted_prices=adjusted
+    )
 
 
 def _local(frame: pd.DataFrame, zone: str) -> pd.DataFrame:

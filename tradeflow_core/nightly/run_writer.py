@@ -78,7 +78,7 @@ def _write_files(folder: UPath, backtest: Backtest, strategy: str, *, time: date
     _write_table(folder / "portfolio.parquet", iter([_portfolio_table(wide["portfolio"])]))
     _write_table(folder / "instruments.parquet", _instrument_tables(wide["instruments"], backtest.instruments))
     _write_table(folder / "rules.parquet", _rule_tables(backtest, since))
-    facts = [backtest.data.instrument(code).point_size for code in backtest.instruments]
+    facts = [backtest.data.instrument(instrument).point_size for instrument in backtest.instruments]
     _write_table(folder / OPTIMAL, iter([pa.Table.from_pandas(backtest.latest().assign(point_size=facts))]))
     if backtest.config.dynamic_optimisation:
         _write_table(folder / COVARIANCE, iter([pa.Table.from_pandas(backtest.dynamic.latest_covariance())]))
@@ -106,11 +106,11 @@ def _write_files(folder: UPath, backtest: Backtest, strategy: str, *, time: date
 def _by_column(backtest: Backtest, since: pd.Timestamp) -> dict[str, dict[str, pd.DataFrame]]:
     """Wide tables of the stages by name of their column in the tables `instruments` and `portfolio`."""
     tables: dict[str, dict[str, pd.DataFrame]] = {"instruments": {}, "portfolio": {}}
-    codes = set(backtest.instruments)
+    instruments = set(backtest.instruments)
     unused = (*BY_RULE, *(OF_OVERLAY if backtest.config.risk_overlay is None else ()))
     for stage in [stage for stage in KEPT_STAGES if stage not in unused]:
         wide = backtest.stage(stage).loc[since:]
-        if not codes.issuperset(wide.columns.get_level_values(0)):
+        if not instruments.issuperset(wide.columns.get_level_values(0)):
             named = {stage if column == stage else f"{stage}.{column}": wide[[column]] for column in wide.columns}
             tables["portfolio"] |= named
         elif wide.columns.nlevels == 1:
@@ -133,38 +133,38 @@ def _portfolio_table(columns: dict[str, pd.DataFrame]) -> pa.Table:
     return pa.table({"date": _dates(pd.DatetimeIndex(joined.index)), **{name: joined[name].to_numpy(float) for name in columns}})
 
 
-def _instrument_tables(columns: dict[str, pd.DataFrame], codes: list[str]) -> Iterator[pa.Table]:
+def _instrument_tables(columns: dict[str, pd.DataFrame], instruments: list[str]) -> Iterator[pa.Table]:
     """A row for each date and instrument, some dates at a time."""
     dates = pd.DatetimeIndex(reduce(pd.Index.union, (wide.index for wide in columns.values())))
-    arrays = {name: wide.reindex(index=dates, columns=codes).to_numpy(float) for name, wide in columns.items()}
-    step = max(1, ROWS_AT_ONCE // len(codes))
+    arrays = {name: wide.reindex(index=dates, columns=instruments).to_numpy(float) for name, wide in columns.items()}
+    step = max(1, ROWS_AT_ONCE // len(instruments))
     for start in range(0, len(dates), step):
         some = dates[start : start + step]
-        labels = {"instrument": _labels(np.tile(np.arange(len(codes)), len(some)), codes)}
+        labels = {"instrument": _labels(np.tile(np.arange(len(instruments)), len(some)), instruments)}
         figures = {name: array[start : start + step].ravel() for name, array in arrays.items()}
-        yield pa.table({"date": _dates(some.repeat(len(codes))), **labels, **figures})
+        yield pa.table({"date": _dates(some.repeat(len(instruments))), **labels, **figures})
 
 
 def _rule_tables(backtest: Backtest, since: pd.Timestamp) -> Iterator[pa.Table]:
     """A row for each rule that an instrument uses and each date, instrument by instrument."""
-    codes, rules = backtest.instruments, backtest.forecasts.rules
+    instruments, rules = backtest.instruments, backtest.forecasts.rules
     used = backtest.forecasts.rules_by_instrument
     capped = {rule: backtest.forecasts.of(rule).capped.values.loc[since:] for rule in {*chain(*used.values())}}
     dates = backtest.raw_data.calendar.days
     dates = dates[dates >= since]
-    for place, code in enumerate(codes):
-        used_rules = [rule for rule in rules if rule in used[code]]
-        forecasts = np.column_stack([capped[rule][code].to_numpy(float) for rule in used_rules])
-        weights = _daily_weights(backtest, code).reindex(index=dates, columns=used_rules).to_numpy(float)
-        labels = {"instrument": _labels(np.full(forecasts.size, place), codes)}
+    for place, instrument in enumerate(instruments):
+        used_rules = [rule for rule in rules if rule in used[instrument]]
+        forecasts = np.column_stack([capped[rule][instrument].to_numpy(float) for rule in used_rules])
+        weights = _daily_weights(backtest, instrument).reindex(index=dates, columns=used_rules).to_numpy(float)
+        labels = {"instrument": _labels(np.full(forecasts.size, place), instruments)}
         labels["rule"] = _labels(np.tile([rules.index(rule) for rule in used_rules], len(dates)), rules)
         arrays = dict(zip(BY_RULE, (forecasts.ravel(), weights.ravel()), strict=True))
         yield pa.table({"date": _dates(dates.repeat(len(used_rules))), **labels, **arrays})
 
 
-def _daily_weights(backtest: Backtest, code: str) -> pd.DataFrame:
+def _daily_weights(backtest: Backtest, instrument: str) -> pd.DataFrame:
     """Weights of rules in use at the end of each business day."""
-    forecast = backtest.combined.of(code)
+    forecast = backtest.combined.of(instrument)
     numbers = business_day_numbers(forecast.index)
     last = np.flatnonzero(np.diff(numbers, append=-1))
     days = business_days(int(numbers[0]), int(numbers[-1]))[numbers[last] - numbers[0]] if len(numbers) else forecast.index

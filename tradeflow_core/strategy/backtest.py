@@ -69,10 +69,10 @@ class Backtest(Parts):
         }
         columns = {name: panel.values.ffill().iloc[-1] for name, panel in panels.items()}
         table = pd.DataFrame(columns, index=pd.Index(self.instruments, name="instrument"))
-        table["reference_contract"] = [_last_contract(self.raw_data.multiple[code]) for code in self.instruments]
+        table["reference_contract"] = [_last_contract(self.raw_data.multiple[instrument]) for instrument in self.instruments]
         priced = self.raw_data.daily_price.values.notna()
         days = pd.Series(self.raw_data.calendar.days, index=priced.index)
-        table["reference_date"] = [days[priced[code]].max() for code in self.instruments]
+        table["reference_date"] = [days[priced[instrument]].max() for instrument in self.instruments]
         return table.assign(lower=np.nan, upper=np.nan).join(self.dynamic.latest()) if self.config.dynamic_optimisation else table
 
 

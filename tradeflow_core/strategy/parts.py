@@ -55,8 +55,8 @@ class Parts:
         """`make`: where parts come from; those with equal keys on the same data are the same. Nothing is computed yet."""
         self.config, self.data = config, data
         self.instruments = instrument_list(config, data)
-        for code in self.instruments:
-            data.instrument(code)
+        for instrument in self.instruments:
+            data.instrument(instrument)
         section = RawDataSection.of(config)
         key = f"{self.instruments} {section!r}"
         self.raw_data: RawData = make("raw data", key, lambda: RawData(data, self.instruments, section))
@@ -156,7 +156,7 @@ class Parts:
     @property
     def forecast_weight_tables(self) -> dict[str, pd.DataFrame]:
         """The weights of rules before they are smoothed, by instrument: a row for each date from which it is in force."""
-        return {code: self.combined.tables.of(code) for code in self.instruments}
+        return {instrument: self.combined.tables.of(instrument) for instrument in self.instruments}
 
     @cached_property
     def capital_multiplier(self) -> pd.Series:

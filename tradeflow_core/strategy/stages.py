@@ -40,9 +40,9 @@ def _combined(part: str) -> Callable[[Parts], Panel | pd.DataFrame]:
         if not parts.forecasts.any_hourly(parts.forecasts.rules):
             return getattr(parts.combined, part)  # type: ignore[no-any-return]
         columns = {}
-        for code in parts.instruments:
-            forecast = parts.combined.of(code)
-            columns[code] = pd.Series(getattr(forecast, part), index=forecast.index)
+        for instrument in parts.instruments:
+            forecast = parts.combined.of(instrument)
+            columns[instrument] = pd.Series(getattr(forecast, part), index=forecast.index)
         return pd.DataFrame(columns).rename_axis(columns="instrument")
 
     return stage
@@ -55,7 +55,7 @@ def _bands(parts: Parts) -> pd.DataFrame:
 
 
 def _at_own_stamps(series: Mapping[str, pd.Series]) -> pd.DataFrame:
-    columns = {code: values[~values.index.duplicated(keep="last")] for code, values in series.items()}
+    columns = {instrument: values[~values.index.duplicated(keep="last")] for instrument, values in series.items()}
     return pd.DataFrame(columns).rename_axis(columns="instrument")
 
 

@@ -113,5 +113,5 @@ class DuplicateInstruments(Section):
 
     @property
     def excluded(self) -> set[str]:
-        """Every excluded code."""
-        return {code for value in self.exclude.values() for code in ([value] if isinstance(value, str) else value)}
+        """Every excluded instrument."""
+        return {instrument for value in self.exclude.values() for instrument in ([value] if isinstance(value, str) else value)}

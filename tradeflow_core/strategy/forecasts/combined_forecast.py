@@ -42,28 +42,30 @@ class CombinedForecast:
 
     def __init__(self, forecasts: Forecasts, section: CombinedForecastSection, accounts: ForecastAccounts | None = None) -> None:
         """`accounts`: what weights of rules are estimated from; none are needed where weights are given."""
-        self.forecasts, self.codes, self.section = forecasts, forecasts.raw_data.codes, section
+        self.forecasts, self.instruments, self.section = forecasts, forecasts.raw_data.instruments, section
         self.tables = ForecastWeightTables(forecasts, section, accounts)
         self.diversification = ForecastDiversification(forecasts, self.tables, section)
 
     @cached_property
     def rules(self) -> list[str]:
         """Rules with a weight anywhere, sorted."""
-        return sorted({rule for code in self.codes for rule in self.tables.of(code).columns})
+        return sorted({rule for instrument in self.instruments for rule in self.tables.of(instrument).columns})
 
-    def of(self, code: str) -> InstrumentForecast:
+    def of(self, instrument: str) -> InstrumentForecast:
         """The combined forecast of an instrument with all that leads to it; made anew each time."""
-        matrix = rule_matrix(self.forecasts, code, at_close=self.section.corrects(Correction.DAILY_VALUES_AT_CLOSE))
-        table = self.tables.of(code)
+        matrix = rule_matrix(self.forecasts, instrument, at_close=self.section.corrects(Correction.DAILY_VALUES_AT_CLOSE))
+        table = self.tables.of(instrument)
         rules = [str(rule) for rule in table.columns]
         values = matrix.of(rules)
         days, daily_weights = self._daily_weights(table, matrix, values)
-        multiplier = self.diversification.multiplier(code, days, rules, weights=daily_weights)
+        multiplier = self.diversification.multiplier(instrument, days, rules, weights=daily_weights)
         if len(days) != len(matrix.index):
             daily_weights, multiplier = self._at_stamps(matrix.index, days, daily_weights, multiplier=multiplier)
         with np.errstate(invalid="ignore"):
             before_cap = np.nansum(daily_weights * values, axis=1) * multiplier
-        return InstrumentForecast(matrix.index, rules, daily_weights, multiplier, before_cap, self._capped(code, before_cap))
+        return InstrumentForecast(
+            matrix.index, rules, daily_weights, multiplier, before_cap, self._capped(instrument, before_cap)
+        )
 
     def _daily_weights(self, table: pd.DataFrame, matrix: RuleMatrix, values: Floats) -> tuple[pd.DatetimeIndex, Floats]:
         """Weights in use by business day; the given ones are averaged over the stamps of a day."""
@@ -92,9 +94,9 @@ class CombinedForecast:
         factor = carried_forward(np.where(stamps.isin(days), multiplier[place], np.nan)[:, None])[:, 0]
         return weights[place], factor
 
-    def _capped(self, code: str, forecast: Floats) -> Floats:
+    def _capped(self, instrument: str, forecast: Floats) -> Floats:
         """Within floor and cap, or mapped where the strategy says so."""
-        mapping = self.section.forecast_mapping.get(code)
+        mapping = self.section.forecast_mapping.get(instrument)
         if mapping is not None:
             return _mapped(forecast, mapping, self.section.forecast_cap)
         return np.clip(forecast, self.section.floor, self.section.forecast_cap)
@@ -104,11 +106,11 @@ class CombinedForecast:
         """Multiplier, forecast before the cap and combined forecast at the end of each business day."""
         length = self.forecasts.raw_data.calendar.length
         parts = ("multiplier", "before_cap", "combined", "weighted")
-        arrays = {name: np.full((length, len(self.codes)), np.nan, order="F") for name in parts}
-        zero = np.zeros(len(self.codes), dtype=np.int64)
+        arrays = {name: np.full((length, len(self.instruments)), np.nan, order="F") for name in parts}
+        zero = np.zeros(len(self.instruments), dtype=np.int64)
         span = Span(zero, zero - 1)
-        for column, code in enumerate(self.codes):
-            forecast = self.of(code)
+        for column, instrument in enumerate(self.instruments):
+            forecast = self.of(instrument)
             if not len(forecast.index):
                 continue
             row = business_day_numbers(forecast.index) - self.forecasts.raw_data.calendar.start
@@ -127,8 +129,8 @@ class CombinedForecast:
         """Weights in use by rule; much memory for many rules, so only made when asked for."""
         combined = self._panels["combined"]
         arrays = {rule: np.full(combined.array.shape, np.nan, order="F") for rule in self.rules}
-        for column, code in enumerate(self.codes):
-            forecast = self.of(code)
+        for column, instrument in enumerate(self.instruments):
+            forecast = self.of(instrument)
             row = business_day_numbers(forecast.index) - self.forecasts.raw_data.calendar.start
             for place, rule in enumerate(forecast.rules):
                 arrays[rule][row, column] = forecast.weights[:, place]

@@ -41,7 +41,7 @@ class ForecastCosts:
     def __init__(self, forecasts: Forecasts, section: CombinedForecastSection) -> None:
         self.forecasts, self.section = forecasts, section
         raw = forecasts.raw_data
-        self.codes = raw.codes
+        self.instruments = raw.instruments
         self.rules = sorted({rule for rules in forecasts.rules_by_instrument.values() for rule in rules})
         self._known_before: dict[tuple[int, ...], list[CostTable]] = {}
         lists = list(forecasts.rules_by_instrument.values())
@@ -81,7 +81,7 @@ class ForecastCosts:
         the next, and rows are those with a forecast.
         """
         pauses = self.section.corrects(Correction.PAUSED_MARKETS)
-        turnover = np.full((len(ends), len(self.codes), len(self.rules)), np.nan)
+        turnover = np.full((len(ends), len(self.instruments), len(self.rules)), np.nan)
         length = np.zeros(turnover.shape)
         for place, rule in enumerate(self.rules):
             capped = self.forecasts.of(rule).capped
@@ -132,6 +132,6 @@ class ForecastCosts:
             "holding": np.broadcast_to(table.holding[:, None], table.turnover.shape),
             "sr_cost": self.total(table),
         }
-        rows = pd.MultiIndex.from_product([self.codes, self.rules], names=["instrument", "rule"])
+        rows = pd.MultiIndex.from_product([self.instruments, self.rules], names=["instrument", "rule"])
         frame = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=rows)
         return frame[self.uses.ravel()]

@@ -60,13 +60,13 @@ class ForecastWeightEstimates:
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], SharedReturns] = {}
         self._gross_estimates: dict[tuple[tuple[str, ...], tuple[str, ...]], list[PeriodEstimates]] = {}
 
-    def table(self, code: str, rules: tuple[str, ...]) -> pd.DataFrame:
+    def table(self, instrument: str, rules: tuple[str, ...]) -> pd.DataFrame:
         """Weights of `rules` in an instrument: a row for each date from which it is in force."""
         if self.section.corrects(Correction.COSTS_KNOWN_THEN):
-            return self._with_costs_known_then(code, rules)
-        cost = self._cost_sharpe(code, rules)
+            return self._with_costs_known_then(instrument, rules)
+        cost = self._cost_sharpe(instrument, rules)
         net_of = (cost * self.estimate.cost_multiplier).to_numpy(dtype=float)
-        estimates = self._shared_returns(self._pooled(code), rules).estimates(net_of)
+        estimates = self._shared_returns(self._pooled(instrument), rules).estimates(net_of)
         weights = weights_of(estimates, rules, self.estimate, corrections=self.corrections, solver=self.section.solver)
         return with_cost_weights(weights, cost, self.section.solver) if self.estimate.apply_cost_weight else weights
 
@@ -82,15 +82,15 @@ class ForecastWeightEstimates:
         days = sums(gross.notna().astype(float), self.estimate.frequency)
         return RulePandl(weekly, days, gross.mean(), gross.std(), gross.notna().sum(), costs.mean())
 
-    def _pooled(self, code: str) -> tuple[str, ...]:
-        return self.group_of(code) if self.estimate.pool_gross_returns else (code,)
+    def _pooled(self, instrument: str) -> tuple[str, ...]:
+        return self.group_of(instrument) if self.estimate.pool_gross_returns else (instrument,)
 
     # As the reference: costs of the whole history, spread over the days with P&L
 
-    def _cost_sharpe(self, code: str, rules: tuple[str, ...]) -> pd.Series:
+    def _cost_sharpe(self, instrument: str, rules: tuple[str, ...]) -> pd.Series:
         """Sharpe ratio a year that costs take from each rule, negative."""
-        own_costs = pd.Series({rule: self._own_cost(rule, code) for rule in rules})
-        group = self.group_of(code)
+        own_costs = pd.Series({rule: self._own_cost(rule, instrument) for rule in rules})
+        group = self.group_of(instrument)
         if len(group) == 1:
             return own_costs
         if self.section.forecast_cost_estimates.use_pooled_costs:
@@ -98,54 +98,57 @@ class ForecastWeightEstimates:
         if not self.section.forecast_cost_estimates.use_pooled_turnover:
             return own_costs
         if self.section.corrects(Correction.COST_POOLING):
-            total = self.costs.total(self.costs.final)[self.costs.codes.index(code)]
+            total = self.costs.total(self.costs.final)[self.costs.instruments.index(instrument)]
             return -pd.Series(total, index=self.costs.rules)[list(rules)]
-        turnover = pd.DataFrame(self.costs.final.turnover, index=self.costs.codes, columns=self.costs.rules)[list(rules)]
+        turnover = pd.DataFrame(self.costs.final.turnover, index=self.costs.instruments, columns=self.costs.rules)[list(rules)]
         turnover = turnover.where(turnover != 0.0)
-        return own_costs / turnover.T[code] * turnover.loc[list(group)].mean()
+        return own_costs / turnover.T[instrument] * turnover.loc[list(group)].mean()
 
-    def _own_cost(self, rule: str, code: str) -> float:
+    def _own_cost(self, rule: str, instrument: str) -> float:
         pandl = self._pandl[rule]
-        return float(ROOT_BUSINESS_DAYS_PER_YEAR * pandl.cost[code] / pandl.deviation[code])
+        return float(ROOT_BUSINESS_DAYS_PER_YEAR * pandl.cost[instrument] / pandl.deviation[instrument])
 
-    def _shared_returns(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> SharedReturns:
+    def _shared_returns(self, instruments: tuple[str, ...], rules: tuple[str, ...]) -> SharedReturns:
         """Weekly gross P&L of all instruments that are pooled, and what costs of one Sharpe ratio a year come to in each week."""
-        if (codes, rules) not in self._shared:
-            shift = self._to_equal_means(codes, rules) if self.estimate.equalise_gross else None
-            gross = [self._weekly(code, rules, None if shift is None else shift.T[code]) for code in codes]
-            units = [self._cost_units(code, rules, frame) for code, frame in zip(codes, gross, strict=True)]
+        if (instruments, rules) not in self._shared:
+            shift = self._to_equal_means(instruments, rules) if self.estimate.equalise_gross else None
+            gross = [
+                self._weekly(instrument, rules, None if shift is None else shift.T[instrument]) for instrument in instruments
+            ]
+            units = [self._cost_units(instrument, rules, frame) for instrument, frame in zip(instruments, gross, strict=True)]
             shared = SharedReturns.of(self._stacked(gross), self._stacked(units), self.estimate, corrections=self.corrections)
-            self._shared[codes, rules] = shared
-        return self._shared[codes, rules]
+            self._shared[instruments, rules] = shared
+        return self._shared[instruments, rules]
 
     def _stacked(self, frames: list[pd.DataFrame]) -> Stacked:
         by_key = Correction.CALENDAR_FITS in self.corrections
         return stack(frames, by_key=by_key, known_after=after_label(self.estimate.frequency, self.corrections))
 
-    def _cost_units(self, code: str, rules: tuple[str, ...], gross: pd.DataFrame) -> pd.DataFrame:
+    def _cost_units(self, instrument: str, rules: tuple[str, ...], gross: pd.DataFrame) -> pd.DataFrame:
         units = {
-            rule: self._pandl[rule].days[code] * self._pandl[rule].deviation[code] / ROOT_BUSINESS_DAYS_PER_YEAR for rule in rules
+            rule: self._pandl[rule].days[instrument] * self._pandl[rule].deviation[instrument] / ROOT_BUSINESS_DAYS_PER_YEAR
+            for rule in rules
         }
         return pd.DataFrame(units).loc[gross.index].fillna(0.0).where(gross.notna())
 
-    def _to_equal_means(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> pd.DataFrame:
+    def _to_equal_means(self, instruments: tuple[str, ...], rules: tuple[str, ...]) -> pd.DataFrame:
         """What brings every rule in every instrument to the same mean: that of the rules, over all instruments together."""
-        means = pd.DataFrame({rule: self._pandl[rule].mean[list(codes)] for rule in rules})
-        counts = pd.DataFrame({rule: self._pandl[rule].count[list(codes)] for rule in rules})
+        means = pd.DataFrame({rule: self._pandl[rule].mean[list(instruments)] for rule in rules})
+        counts = pd.DataFrame({rule: self._pandl[rule].count[list(instruments)] for rule in rules})
         target = ((means * counts).sum() / counts.sum()).mean()
         return target - means
 
-    def _weekly(self, code: str, rules: tuple[str, ...], shift: pd.Series | None = None) -> pd.DataFrame:
+    def _weekly(self, instrument: str, rules: tuple[str, ...], shift: pd.Series | None = None) -> pd.DataFrame:
         """Weekly P&L of an instrument's rules over its own weeks, with `shift` added to each day that has some."""
         pandl = {rule: self._pandl[rule] for rule in rules}
-        table = pd.DataFrame({rule: of_rule.weekly[code] for rule, of_rule in pandl.items()})
+        table = pd.DataFrame({rule: of_rule.weekly[instrument] for rule, of_rule in pandl.items()})
         if shift is not None:
-            table += pd.DataFrame({rule: of_rule.days[code] * shift[rule] for rule, of_rule in pandl.items()})
-        weeks = table.loc[slice(*self._weeks_of(code, table.index, rules))]
+            table += pd.DataFrame({rule: of_rule.days[instrument] * shift[rule] for rule, of_rule in pandl.items()})
+        weeks = table.loc[slice(*self._weeks_of(instrument, table.index, rules))]
         return weeks if self.section.corrects(Correction.MISSING_WEEKS) else weeks.fillna(0.0)
 
-    def _weeks_of(self, code: str, weeks: pd.Index, rules: tuple[str, ...]) -> tuple[pd.Timestamp, pd.Timestamp]:
-        column, days = self.costs.codes.index(code), self.forecasts.raw_data.calendar.days
+    def _weeks_of(self, instrument: str, weeks: pd.Index, rules: tuple[str, ...]) -> tuple[pd.Timestamp, pd.Timestamp]:
+        column, days = self.costs.instruments.index(instrument), self.forecasts.raw_data.calendar.days
         spans = [self.forecasts.of(rule).capped.span for rule in rules]
         first = min(int(span.first[column]) for span in spans)
         last = max(int(span.last[column]) for span in spans)
@@ -154,30 +157,33 @@ class ForecastWeightEstimates:
 
     # Corrected: costs known at each fit
 
-    def _with_costs_known_then(self, code: str, rules: tuple[str, ...]) -> pd.DataFrame:
-        fitted = self._estimates_of_gross(self._pooled(code), rules)
-        costs = self._costs_at([at_fit.period.fit_end for at_fit in fitted], code, rules)
+    def _with_costs_known_then(self, instrument: str, rules: tuple[str, ...]) -> pd.DataFrame:
+        fitted = self._estimates_of_gross(self._pooled(instrument), rules)
+        costs = self._costs_at([at_fit.period.fit_end for at_fit in fitted], instrument, rules)
         net = [self._net(at_fit, cost) for at_fit, cost in zip(fitted, costs, strict=True)]
         weights = weights_of(net, rules, self.estimate, corrections=self.corrections, solver=self.section.solver)
         too_dear = np.array([(cost > self.estimate.ceiling_cost_SR).all() for cost in costs])
         weights[too_dear & np.array([not at_fit.period.no_data for at_fit in net])] = 0.0
         return with_cost_weights_by_row(weights, costs, self.section.solver) if self.estimate.apply_cost_weight else weights
 
-    def _estimates_of_gross(self, codes: tuple[str, ...], rules: tuple[str, ...]) -> list[PeriodEstimates]:
-        if (codes, rules) not in self._gross_estimates:
-            frames = [self._weekly(code, rules) for code in codes]
+    def _estimates_of_gross(self, instruments: tuple[str, ...], rules: tuple[str, ...]) -> list[PeriodEstimates]:
+        if (instruments, rules) not in self._gross_estimates:
+            frames = [self._weekly(instrument, rules) for instrument in instruments]
             returns = self._stacked(frames)
             periods = weight_periods(returns, self.estimate, corrections=self.corrections)
-            self._gross_estimates[codes, rules] = list(
+            self._gross_estimates[instruments, rules] = list(
                 period_estimates(returns, periods, self.estimate, corrections=self.corrections)
             )
-        return self._gross_estimates[codes, rules]
+        return self._gross_estimates[instruments, rules]
 
-    def _costs_at(self, dates: list[pd.Timestamp], code: str, rules: tuple[str, ...]) -> list[Floats]:
+    def _costs_at(self, dates: list[pd.Timestamp], instrument: str, rules: tuple[str, ...]) -> list[Floats]:
         """Costs of the rules as known at each date; those of an instrument that has none yet are the average of its group's."""
         rows = [int(self.forecasts.raw_data.calendar.days.searchsorted(day)) for day in dates]
         place = [self.costs.rules.index(rule) for rule in rules]
-        column, group = self.costs.codes.index(code), [self.costs.codes.index(other) for other in self.group_of(code)]
+        column, group = (
+            self.costs.instruments.index(instrument),
+            [self.costs.instruments.index(other) for other in self.group_of(instrument)],
+        )
         costs = []
         for table in self.costs.known_before_cached(rows):
             total = self.costs.total(table)

@@ -61,14 +61,14 @@ def called_at_stamps(name: str, raw_data: RawData, section: ForecastSection) -> 
     if rule.function in RULES and "vol_of_changes" in inspect.signature(function).parameters:
         arguments.setdefault("vol_of_changes", section.corrects(Correction.VOL_OF_CHANGES))
     forecasts = {}
-    for code in raw_data.codes:
-        where = f"{section.source}: trading_rules.{name}: {rule.function}, instrument {code},"
-        inputs = [getattr(raw_data, item)[code] for item in rule.data]
+    for instrument in raw_data.instruments:
+        where = f"{section.source}: trading_rules.{name}: {rule.function}, instrument {instrument},"
+        inputs = [getattr(raw_data, item)[instrument] for item in rule.data]
         stamps = pd.DatetimeIndex(next(data.index for data in inputs if isinstance(data, pd.Series)))
         values: Floats = np.empty(0)
         if len(stamps):
             values = _checked_series(_called(function, inputs, arguments, where=where), stamps, where)
-        forecasts[code] = pd.Series(values, index=stamps, dtype=float)
+        forecasts[instrument] = pd.Series(values, index=stamps, dtype=float)
     return forecasts
 
 
@@ -112,10 +112,10 @@ def _by_instrument(
     function: Callable[..., Any], inputs: list[Input], arguments: dict[str, Any], *, span: Span, like: pd.DataFrame, where: str
 ) -> pd.DataFrame:
     values = np.full(like.shape, np.nan)
-    for column, code in enumerate(like.columns):
+    for column, instrument in enumerate(like.columns):
         if span.empty[column]:
             continue
-        place = f"{where}, instrument {code},"
+        place = f"{where}, instrument {instrument},"
         rows = slice(int(span.first[column]), int(span.last[column]) + 1)
         result = _called(function, [_own(data, column) for data in inputs], arguments, where=place)
         values[rows, column] = _checked_series(result, pd.DatetimeIndex(like.index[rows]), place)

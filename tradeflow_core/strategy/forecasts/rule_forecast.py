@@ -102,18 +102,23 @@ class RuleForecast:
         values = np.broadcast_to(self._scalars(table.to_numpy(dtype=float)), table.shape)
         scalars = pd.DataFrame(values, index=table.index, columns=table.columns)
         capped = (table * scalars).clip(self.section.floor, self.section.forecast_cap)
-        parts = [{code: part.loc[series.index, code] for code, series in raw.items()} for part in (table, scalars, capped)]
+        parts = [
+            {instrument: part.loc[series.index, instrument] for instrument, series in raw.items()}
+            for part in (table, scalars, capped)
+        ]
         return HourlyForecast(*parts)
 
     def _raw_at_stamps(self) -> dict[str, pd.Series]:
         """The attenuated output by instrument; a forecast of exactly 0 is missing unless corrected (FLAT_STAYS_FLAT)."""
         raw = called_at_stamps(self.rule, self.raw_data, self.section)
         if not self.section.corrects(Correction.FLAT_STAYS_FLAT):
-            raw = {code: series.where(series != 0.0) for code, series in raw.items()}
+            raw = {instrument: series.where(series != 0.0) for instrument, series in raw.items()}
         if self.rule not in self.section.use_attenuation:
             return raw
         attenuation = self.raw_data.attenuation.values
-        return {code: series * rate_at(attenuation[code].dropna(), series.index) for code, series in raw.items()}
+        return {
+            instrument: series * rate_at(attenuation[instrument].dropna(), series.index) for instrument, series in raw.items()
+        }
 
     def rows_before(self, ends: Ints) -> Ints:
         """How many rows each instrument's forecast has before each row of `ends` of the calendar: (ends, instruments)."""

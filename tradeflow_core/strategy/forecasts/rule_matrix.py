@@ -27,14 +27,14 @@ class RuleMatrix:
         return self.values[:, [self.rules.index(rule) for rule in rules]]
 
 
-def rule_matrix(forecasts: Forecasts, code: str, *, at_close: bool) -> RuleMatrix:
+def rule_matrix(forecasts: Forecasts, instrument: str, *, at_close: bool) -> RuleMatrix:
     """The forecasts of every rule that an instrument uses, from the first to the last row of any.
 
     Beside hourly forecasts the reference stamps a day's figure with its midnight, before it is known; `at_close`
     (DAILY_VALUES_AT_CLOSE), with the end of the day.
     """
-    rules = forecasts.rules_by_instrument[code]
-    column = forecasts.raw_data.codes.index(code)
+    rules = forecasts.rules_by_instrument[instrument]
+    column = forecasts.raw_data.instruments.index(instrument)
     hourly = [rule for rule in rules if forecasts.of(rule).hourly]
     daily = [rule for rule in rules if rule not in hourly]
     panels = [forecasts.of(rule).capped for rule in daily]
@@ -52,7 +52,7 @@ def rule_matrix(forecasts: Forecasts, code: str, *, at_close: bool) -> RuleMatri
         days = closes_of(forecasts, days)
     parts = [
         pd.DataFrame(values, index=days, columns=daily),
-        *(forecasts.of(rule).at_stamps.capped[code].rename(rule) for rule in hourly),
+        *(forecasts.of(rule).at_stamps.capped[instrument].rename(rule) for rule in hourly),
     ]
     table = pd.concat(parts, axis=1, sort=True)[list(rules)]
     return RuleMatrix(pd.DatetimeIndex(table.index), rules, carried_forward(table.to_numpy(dtype=float)))

@@ -80,47 +80,47 @@ def instruments_from_table(table: pd.DataFrame) -> Mapping[str, Instrument]:
     doubled = facts.index[facts.index.duplicated()]
     if len(doubled):
         raise ConfigError(f"instrument table: given twice: {', '.join(map(str, doubled.unique()))}")
-    records = {str(code): row for code, row in zip(facts.index, facts.to_dict("records"), strict=True)}
-    return LazyMapping(records, lambda code: _instrument(code, records[code]))
+    records = {str(instrument): row for instrument, row in zip(facts.index, facts.to_dict("records"), strict=True)}
+    return LazyMapping(records, lambda instrument: _instrument(instrument, records[instrument]))
 
 
-def _instrument(code: str, row: Mapping[object, object]) -> Instrument:
-    point_size = _number(code, row, "Pointsize")
+def _instrument(instrument: str, row: Mapping[object, object]) -> Instrument:
+    point_size = _number(instrument, row, "Pointsize")
     currency = row.get("Currency")
     if not point_size > 0 or not isinstance(currency, str):
-        raise ConfigError(f"instrument {code}: needs a Pointsize above 0 and a Currency; found {point_size} and {currency}")
+        raise ConfigError(f"instrument {instrument}: needs a Pointsize above 0 and a Currency; found {point_size} and {currency}")
     costs = Costs(
-        spread_cost=_number(code, row, "SpreadCost"),
-        per_block=_number(code, row, "PerBlock"),
-        percentage=_number(code, row, "Percentage"),
-        per_trade=_number(code, row, "PerTrade"),
+        spread_cost=_number(instrument, row, "SpreadCost"),
+        per_block=_number(instrument, row, "PerBlock"),
+        percentage=_number(instrument, row, "Percentage"),
+        per_trade=_number(instrument, row, "PerTrade"),
     )
     return Instrument(
-        code=code,
+        code=instrument,
         description=_text(row, "Description"),
         asset_class=_text(row, "AssetClass"),
         region=_text(row, "Region"),
         currency=currency,
         point_size=point_size,
         costs=costs,
-        roll_rule=_roll_rule(code, row),
+        roll_rule=_roll_rule(instrument, row),
     )
 
 
-def _roll_rule(code: str, row: Mapping[object, object]) -> RollRule | None:
+def _roll_rule(instrument: str, row: Mapping[object, object]) -> RollRule | None:
     hold = _text(row, "HoldRollCycle")
     if not hold or set(hold) - set(MONTH_LETTERS):
         return None
-    roll, carry, expiry = (int(_number(code, row, name)) for name in ("RollOffsetDays", "CarryOffset", "ExpiryOffset"))
+    roll, carry, expiry = (int(_number(instrument, row, name)) for name in ("RollOffsetDays", "CarryOffset", "ExpiryOffset"))
     return RollRule(hold, _text(row, "PricedRollCycle") or hold, roll, carry if carry in (-1, 1) else -1, expiry)
 
 
-def _number(code: str, row: Mapping[object, object], name: str) -> float:
+def _number(instrument: str, row: Mapping[object, object], name: str) -> float:
     value = row.get(name, 0.0)
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ConfigError(f"instrument {code}: {name} is {value!r}; give a number") from None
+        raise ConfigError(f"instrument {instrument}: {name} is {value!r}; give a number") from None
     return 0.0 if np.isnan(number) else number
 
 

@@ -59,41 +59,43 @@ class BacktestData:
         facts = instruments_from_table(instruments) if isinstance(instruments, pd.DataFrame) else instruments
         adjusted = adjusted_prices
         if adjusted is None:
-            adjusted = LazyMapping(list(multiple_prices), lambda code: _back_adjusted(code, multiple_prices[code]))
+            adjusted = LazyMapping(
+                list(multiple_prices), lambda instrument: _back_adjusted(instrument, multiple_prices[instrument])
+            )
         return BacktestData(multiple_prices, adjusted, fx, facts)
 
-    def instrument(self, code: str) -> Instrument:
+    def instrument(self, instrument: str) -> Instrument:
         """Facts of one instrument. Raises DataError where there are none, or where they cannot be."""
-        if code not in self.instruments:
-            raise DataError(f"instrument {code} has prices but no facts (point size, currency, costs): add it to the table")
-        facts = self.instruments[code]
+        if instrument not in self.instruments:
+            raise DataError(f"instrument {instrument} has prices but no facts (point size, currency, costs): add it to the table")
+        facts = self.instruments[instrument]
         if not 0 < facts.point_size < np.inf:
-            raise DataError(f"instrument {code}: point size {facts.point_size} is not above 0: correct it in the table")
+            raise DataError(f"instrument {instrument}: point size {facts.point_size} is not above 0: correct it in the table")
         for name, cost in ((cost_field.name, getattr(facts.costs, cost_field.name)) for cost_field in fields(facts.costs)):
             if not 0 <= cost < np.inf:
-                raise DataError(f"instrument {code}: {name} {cost} is not a cost: give a number of at least 0")
+                raise DataError(f"instrument {instrument}: {name} {cost} is not a cost: give a number of at least 0")
         return facts
 
-    def fx_rate(self, currency: str, base: str, code: str = "") -> pd.Series | None:
+    def fx_rate(self, currency: str, base: str, instrument: str = "") -> pd.Series | None:
         """Units of `base` for one unit of `currency`; None where they are the same and the rate is always 1.
 
-        Raises DataError naming the currency (and the instrument `code` that needs it) without a usable series.
+        Raises DataError naming the currency (and the `instrument` that needs it) without a usable series.
         """
         if currency == base:
             return None
         if base == "USD":
-            return self._dollars(currency, code)
+            return self._dollars(currency, instrument)
         if currency == "USD":
-            return 1.0 / self._dollars(base, code)
-        ours, theirs = self._dollars(currency, code), self._dollars(base, code)
+            return 1.0 / self._dollars(base, instrument)
+        ours, theirs = self._dollars(currency, instrument), self._dollars(base, instrument)
         stamps = ours.index.union(theirs.index)
         return ours.reindex(stamps).ffill() / theirs.reindex(stamps).ffill()
 
-    def _dollars(self, currency: str, code: str) -> pd.Series:
+    def _dollars(self, currency: str, instrument: str) -> pd.Series:
         pair = f"{currency}USD"
         series = self.fx.get(pair)
         if series is None or not series.notna().any():
-            wanted = f" (needed by {code})" if code else ""
+            wanted = f" (needed by {instrument})" if instrument else ""
             raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
         return _rates(series, pair)
 
@@ -124,10 +126,10 @@ def rate_at(rate: pd.Series | None, stamps: pd.Index) -> Floats:
     return np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
 
 
-def _back_adjusted(code: str, multiple_prices: pd.DataFrame) -> pd.Series:
+def _back_adjusted(instrument: str, multiple_prices: pd.DataFrame) -> pd.Series:
     if not len(multiple_prices) or not multiple_prices["PRICE"].notna().any():
         return pd.Series(dtype=float, index=pd.DatetimeIndex([]))
     try:
         return back_adjust(multiple_prices)
     except DataError as error:
-        raise DataError(f"instrument {code}: {error}") from None
+        raise DataError(f"instrument {instrument}: {error}") from None

@@ -42,5 +42,5 @@ def current_average(values: pd.DataFrame) -> pd.Series:
 
 def class_averages(values: pd.DataFrame, classes: pd.Series) -> pd.DataFrame:
     """`current_average` of each asset class, a column per class. `classes`: class by instrument."""
-    columns = {name: current_average(values[list(codes)]) for name, codes in classes.groupby(classes).groups.items()}
+    columns = {name: current_average(values[list(instruments)]) for name, instruments in classes.groupby(classes).groups.items()}
     return pd.DataFrame(columns, index=values.index)

@@ -28,10 +28,10 @@ from tradeflow_core.strategy.inputs.stamped_data import StampedData
 
 
 class RawData(StampedData):
-    """Figures by instrument (`codes`, in that order), each computed when first asked for."""
+    """Figures by instrument (`instruments`, in that order), each computed when first asked for."""
 
-    def __init__(self, data: BacktestData, codes: list[str], section: RawDataSection) -> None:
-        super().__init__(data, codes, section)
+    def __init__(self, data: BacktestData, instruments: list[str], section: RawDataSection) -> None:
+        super().__init__(data, instruments, section)
         self._memo: dict[str, Panel] = {}
 
     def item(self, name: str, **arguments: Any) -> Panel:
@@ -62,7 +62,9 @@ class RawData(StampedData):
     @cached_property
     def daily_denominator_price(self) -> Panel:
         """Price of the contract held at the close; the adjusted price for an instrument without multiple prices."""
-        held = {code: table["PRICE"] if len(table) else self.adjusted[code] for code, table in self.multiple.items()}
+        held = {
+            instrument: table["PRICE"] if len(table) else self.adjusted[instrument] for instrument, table in self.multiple.items()
+        }
         return self.calendar.last(held)
 
     @cached_property
@@ -155,7 +157,7 @@ class RawData(StampedData):
     def daily_annualised_roll(self) -> Panel:
         """Mean of the day's annualised rolls; corrected (CARRY_AT_CLOSE), the last one of the day."""
         bins = self.calendar.last if self.section.corrects(Correction.CARRY_AT_CLOSE) else self.calendar.mean
-        return bins(LazyMapping(self.codes, self.annual_roll))
+        return bins(LazyMapping(self.instruments, self.annual_roll))
 
     @cached_property
     def raw_carry(self) -> Panel:
@@ -263,6 +265,10 @@ class RawData(StampedData):
         if self.section.corrects(Correction.DECLARED_ASSET_CLASS):
             return self
         ours = set(self.asset_classes)
-        others = [code for code in self.data.adjusted_prices if code in self.data.instruments and code not in self.codes]
-        peers = [code for code in others if self.data.instrument(code).asset_class in ours]
-        return RawData(self.data, sorted([*self.codes, *peers]), self.section) if peers else self
+        others = [
+            instrument
+            for instrument in self.data.adjusted_prices
+            if instrument in self.data.instruments and instrument not in self.instruments
+        ]
+        peers = [instrument for instrument in others if self.data.instrument(instrument).asset_class in ours]
+        return RawData(self.data, sorted([*self.instruments, *peers]), self.section) if peers else self

@@ -30,29 +30,29 @@ Series = Mapping[str, pd.Series]
 
 
 class StampedData:
-    """What is known of some instruments (`codes`) at the stamps of their prices, and what never changes about them."""
+    """What is known of some instruments (`instruments`) at the stamps of their prices, and what never changes about them."""
 
-    def __init__(self, data: BacktestData, codes: list[str], section: RawDataSection) -> None:
-        self.data, self.codes, self.section = data, codes, section
+    def __init__(self, data: BacktestData, instruments: list[str], section: RawDataSection) -> None:
+        self.data, self.instruments, self.section = data, instruments, section
 
     @cached_property
     def adjusted(self) -> dict[str, pd.Series]:
         """Adjusted prices from the start date on, sorted, at their own stamps, one to a stamp (the last known one)."""
-        return {code: self._adjusted(code) for code in self.codes}
+        return {instrument: self._adjusted(instrument) for instrument in self.instruments}
 
-    def _adjusted(self, code: str) -> pd.Series:
-        what = f"adjusted prices of {code}"
-        series = _numbers(self._since_start(self.data.adjusted_prices[code], what), what)
+    def _adjusted(self, instrument: str) -> pd.Series:
+        what = f"adjusted prices of {instrument}"
+        series = _numbers(self._since_start(self.data.adjusted_prices[instrument], what), what)
         return _one_per_stamp(series)
 
     @cached_property
     def multiple(self) -> dict[str, pd.DataFrame]:
         """Multiple prices from the start date on, sorted, at their own stamps; without rows where an instrument has none."""
-        return {code: self._multiple(code) for code in self.codes}
+        return {instrument: self._multiple(instrument) for instrument in self.instruments}
 
-    def _multiple(self, code: str) -> pd.DataFrame:
-        what = f"multiple prices of {code}"
-        table = self.data.multiple_prices.get(code)
+    def _multiple(self, instrument: str) -> pd.DataFrame:
+        what = f"multiple prices of {instrument}"
+        table = self.data.multiple_prices.get(instrument)
         if table is None or not len(table):
             return pd.DataFrame(index=pd.DatetimeIndex([]), columns=list(CARRY_COLUMNS), dtype=float)
         absent = [name for name in CARRY_COLUMNS if name not in table.columns]
@@ -67,8 +67,8 @@ class StampedData:
         """The business days from the first to the last stamp of any price."""
         calendar = Calendar.spanning([table.index for source in (self.adjusted, self.multiple) for table in source.values()])
         if not calendar.length:
-            since, codes = self.section.start_date, ", ".join(self.codes)
-            raise DataError(f"no prices since {since} for any of {codes}: add prices or move start_date")
+            since, instruments = self.section.start_date, ", ".join(self.instruments)
+            raise DataError(f"no prices since {since} for any of {instruments}: add prices or move start_date")
         return calendar
 
     @cached_property
@@ -84,15 +84,15 @@ class StampedData:
             latest[bins[final]] = np.maximum(latest[bins[final]], nanoseconds(index)[final])
         return pd.DatetimeIndex(latest)
 
-    def fx(self, code: str, base: str) -> pd.Series | None:
+    def fx(self, instrument: str, base: str) -> pd.Series | None:
         """Units of `base` for one unit of the instrument's currency, from the start date on; None for the same currency."""
-        currency = self.data.instrument(code).currency
-        rate = self.data.fx_rate(currency, base, code)
+        currency = self.data.instrument(instrument).currency
+        rate = self.data.fx_rate(currency, base, instrument)
         return None if rate is None else self._since_start(rate, f"FX rates of {currency} in {base}")
 
     def rates(self, base: str) -> Floats:
         """Units of `base` for one unit of each instrument's currency, the latest known at the start of each day: (days, instruments)."""
-        return np.column_stack([rate_at(self.fx(code, base), self.calendar.days) for code in self.codes])
+        return np.column_stack([rate_at(self.fx(instrument, base), self.calendar.days) for instrument in self.instruments])
 
     def _since_start(self, table: Any, what: str) -> Any:
         if not len(table):
@@ -110,7 +110,7 @@ class StampedData:
     @cached_property
     def facts(self) -> list[Instrument]:
         """The facts of each instrument."""
-        return [self.data.instrument(code) for code in self.codes]
+        return [self.data.instrument(instrument) for instrument in self.instruments]
 
     @cached_property
     def point_sizes(self) -> Floats:
@@ -120,7 +120,7 @@ class StampedData:
     @cached_property
     def instrument_code(self) -> pd.Series:
         """The code of each instrument."""
-        return pd.Series(self.codes, index=pd.Index(self.codes, name="instrument"))
+        return pd.Series(self.instruments, index=pd.Index(self.instruments, name="instrument"))
 
     @cached_property
     def rolls_per_year(self) -> pd.Series:
@@ -138,19 +138,19 @@ class StampedData:
     @cached_property
     def hourly_price(self) -> Series:
         """Last adjusted price of each clock hour that has one, stamped at its start; without the day's close at 23:00:00."""
-        return LazyMapping(self.codes, lambda code: hourly_prices(self.adjusted[code]))
+        return LazyMapping(self.instruments, lambda instrument: hourly_prices(self.adjusted[instrument]))
 
     @cached_property
     def hourly_returns(self) -> Series:
         """Change of the hourly price."""
-        return LazyMapping(self.codes, lambda code: self.hourly_price[code].diff())
+        return LazyMapping(self.instruments, lambda instrument: self.hourly_price[instrument].diff())
 
     # Carry
 
     @cached_property
     def raw_futures_roll(self) -> Series:
         """PRICE less CARRY at each stamp of the multiple prices; missing where the two are equal."""
-        return LazyMapping(self.codes, self._futures_roll)
+        return LazyMapping(self.instruments, self._futures_roll)
 
     @cached_property
     def roll_differentials(self) -> Series:
@@ -159,23 +159,23 @@ class StampedData:
         A month is a twelfth; corrected (CARRY_BY_DATE), days count. For equal contracts 0, which makes carry infinite;
         corrected (EQUAL_CONTRACTS_HAVE_NO_CARRY), missing.
         """
-        return LazyMapping(self.codes, self._years_apart)
+        return LazyMapping(self.instruments, self._years_apart)
 
     @cached_property
     def annualised_roll(self) -> Series:
         """Price difference by years between the contracts, at each stamp."""
-        return LazyMapping(self.codes, self.annual_roll)
+        return LazyMapping(self.instruments, self.annual_roll)
 
-    def annual_roll(self, code: str) -> pd.Series:
+    def annual_roll(self, instrument: str) -> pd.Series:
         """`annualised_roll` of one instrument, not kept."""
-        return self._futures_roll(code) / self._years_apart(code)
+        return self._futures_roll(instrument) / self._years_apart(instrument)
 
-    def _futures_roll(self, code: str) -> pd.Series:
-        table = self.multiple[code]
+    def _futures_roll(self, instrument: str) -> pd.Series:
+        table = self.multiple[instrument]
         return _one_per_stamp((table["PRICE"] - table["CARRY"]).replace(0.0, np.nan))
 
-    def _years_apart(self, code: str) -> pd.Series:
-        table = self.multiple[code]
+    def _years_apart(self, instrument: str) -> pd.Series:
+        table = self.multiple[instrument]
         years = years_apart(
             table["PRICE_CONTRACT"], table["CARRY_CONTRACT"], by_date=self.section.corrects(Correction.CARRY_BY_DATE)
         )

@@ -27,15 +27,15 @@ def instrument_list(config: UniverseSection, data: BacktestData) -> list[str]:
     return sorted(chosen)
 
 
-def only_instruments(config: StrategyConfig, data: BacktestData, codes: Iterable[str]) -> StrategyConfig:
+def only_instruments(config: StrategyConfig, data: BacktestData, instruments: Iterable[str]) -> StrategyConfig:
     """The strategy on some of its instruments; their weights keep their proportions.
 
-    Raises ConfigError, saying the nearest, for a code that it does not trade.
+    Raises ConfigError, naming the nearest, for an instrument that it does not trade.
     """
-    wanted, chosen = _wanted(config, data), set(codes)
-    for code in sorted(chosen - wanted):
-        hint = nearest(code, sorted(wanted)) or f"; it trades {', '.join(sorted(wanted))}"
-        raise ConfigError(f"{config.source}: the strategy has no instrument {code}{hint}")
+    wanted, chosen = _wanted(config, data), set(instruments)
+    for instrument in sorted(chosen - wanted):
+        hint = nearest(instrument, sorted(wanted)) or f"; it trades {', '.join(sorted(wanted))}"
+        raise ConfigError(f"{config.source}: the strategy has no instrument {instrument}{hint}")
     if config.instrument_weights is None:
         return config.model_copy(update={"instruments": tuple(sorted(chosen))})
     lists = config.exclude_instrument_lists

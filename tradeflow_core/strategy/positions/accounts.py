@@ -44,9 +44,9 @@ class Accounts:
     known_then: bool = False
 
     @property
-    def codes(self) -> list[str]:
+    def instruments(self) -> list[str]:
         """Instruments, in order."""
-        return [str(code) for code in self.positions.values.columns]
+        return [str(instrument) for instrument in self.positions.values.columns]
 
     @cached_property
     def held(self) -> Panel:
@@ -75,14 +75,14 @@ class Accounts:
     def costs(self) -> pd.DataFrame:
         """Costs by instrument, negative; missing before the first and after the last one."""
         days = self.positions.index
-        daily = {code: by_business_day(costs.index, costs.to_numpy()) for code, costs in self.costs_at_stamps.items()}
-        return pd.DataFrame({code: costs.reindex(days) for code, costs in daily.items()}, index=days)
+        daily = {instrument: by_business_day(costs.index, costs.to_numpy()) for instrument, costs in self.costs_at_stamps.items()}
+        return pd.DataFrame({instrument: costs.reindex(days) for instrument, costs in daily.items()}, index=days)
 
     @cached_property
     def costs_at_stamps(self) -> dict[str, pd.Series]:
         """Costs by instrument, negative, at the dates they are charged on: rolls may fall on weekends."""
         costs_of = self._sr_costs if self.section.use_SR_costs and not self.known_then else self._cash_costs
-        return {code: costs_of(place) for place, code in enumerate(self.codes)}
+        return {instrument: costs_of(place) for place, instrument in enumerate(self.instruments)}
 
     @cached_property
     def net(self) -> pd.DataFrame:
@@ -95,7 +95,7 @@ class Accounts:
         """Columns (instrument, gross/costs/net)."""
         parts = {"gross": self.gross.values, "costs": self.costs, "net": self.net}
         joined = pd.concat(parts, axis=1, names=["part", "instrument"]).swaplevel(axis=1)
-        order = pd.MultiIndex.from_product([self.codes, list(parts)], names=["instrument", "part"])
+        order = pd.MultiIndex.from_product([self.instruments, list(parts)], names=["instrument", "part"])
         return joined.reindex(columns=order)
 
     @cached_property
@@ -122,7 +122,7 @@ class Accounts:
         return np.asarray(per_trade * (traded + 2 * rolls_per_year(raw.facts)))
 
     def _cash_costs(self, place: int) -> pd.Series:
-        code, rows, raw = self.codes[place], self.positions.own_rows(place), self.sizing.raw_data
+        instrument, rows, raw = self.instruments[place], self.positions.own_rows(place), self.sizing.raw_data
         costs = cash_costs(
             days=self.positions.index[rows],
             held=self.held.array[rows, place],
@@ -135,7 +135,7 @@ class Accounts:
         if self.known_then:
             costs = paid_on(costs, self.positions.index[rows][raw.priced[rows, place]])
         by_date = costs.groupby(level=0).sum()
-        return by_date * rate_at(raw.fx(code, self.section.base_currency), by_date.index)
+        return by_date * rate_at(raw.fx(instrument, self.section.base_currency), by_date.index)
 
     @cached_property
     def _charged_price(self) -> Panel:

@@ -55,13 +55,13 @@ class DynamicPositions:
             return np.asarray(money * fx / np.abs(self.contract_value) / self.section.notional_trading_capital)
 
     def _cost_of_today(self) -> Floats:
-        columns = [self._cost_of(place) for place in range(len(self.raw.codes))]
+        columns = [self._cost_of(place) for place in range(len(self.raw.instruments))]
         return np.column_stack(columns)
 
     def _cost_of(self, place: int) -> Floats:
         """Today's cost in proportion to volatility, which is that of the prices known at the start of each day."""
         days = self.raw.calendar.days
-        price = self.raw.adjusted[self.raw.codes[place]]
+        price = self.raw.adjusted[self.raw.instruments[place]]
         value = self.portfolio.risk.contract_value.values.iloc[:, place].dropna()
         if not price.notna().any() or not len(value):
             return np.full(len(days[self.days]), NEVER_TRADE)
@@ -75,16 +75,16 @@ class DynamicPositions:
             return np.asarray(today * scale.ffill().fillna(NEVER_TRADE).to_numpy())
 
     def _last_fx(self, place: int) -> float:
-        rate = self.raw.fx(self.raw.codes[place], self.section.base_currency)
+        rate = self.raw.fx(self.raw.instruments[place], self.section.base_currency)
         return 1.0 if rate is None else float(rate.iloc[-1]) if len(rate) else np.nan
 
     @cached_property
     def constraints(self) -> Constraints:
         """Long only as the strategy says; instruments in bad markets or under trading restrictions are only reduced."""
-        codes, lists = self.raw.codes, self.section.exclude_instrument_lists
-        free = Constraints.none(len(codes))
-        reduce_only = np.isin(codes, [*lists.bad_markets, *lists.trading_restrictions])
-        long_only = np.isin(codes, self.section.long_only_instruments_DO_ONLY)
+        instruments, lists = self.raw.instruments, self.section.exclude_instrument_lists
+        free = Constraints.none(len(instruments))
+        reduce_only = np.isin(instruments, [*lists.bad_markets, *lists.trading_restrictions])
+        long_only = np.isin(instruments, self.section.long_only_instruments_DO_ONLY)
         return Constraints(free.no_trade, reduce_only, long_only, free.maximum)
 
     @cached_property
@@ -104,7 +104,7 @@ class DynamicPositions:
         """Positions of every day, with tracking errors and what failed."""
         settings = self.section.small_system
         inputs = OptimiserInputs(
-            names=tuple(self.raw.codes),
+            names=tuple(self.raw.instruments),
             optimal=self.wanted.values.iloc[self.days].ffill().to_numpy(),
             value=self.contract_value,
             cost=self.costs,
@@ -121,7 +121,7 @@ class DynamicPositions:
         like = self.portfolio.position_before_overlay
         array = np.full(like.array.shape, np.nan)
         array[self.days] = self.history.positions
-        count = np.ones(len(self.raw.codes), dtype=np.int64)
+        count = np.ones(len(self.raw.instruments), dtype=np.int64)
         return like.like(array, Span(count * self.days.start, count * (self.days.stop - 1)))
 
     def latest(self) -> pd.DataFrame:
@@ -132,7 +132,7 @@ class DynamicPositions:
         are missing; a volatility is not known either of a price that has not moved.
         """
         days = self.days.stop > self.days.start
-        unknown = np.full(len(self.raw.codes), np.nan)
+        unknown = np.full(len(self.raw.instruments), np.nan)
         figures = {
             "contract_value": self.contract_value[-1] if days else unknown,
             "annual_volatility": self._volatility() if days else unknown,
@@ -140,11 +140,11 @@ class DynamicPositions:
         }
         long_only = [*self.section.long_only_instruments_DO_ONLY, *self.section.long_only_instruments]
         return (
-            pd.DataFrame(figures, index=pd.Index(self.raw.codes, name="instrument"))
+            pd.DataFrame(figures, index=pd.Index(self.raw.instruments, name="instrument"))
             .replace([np.inf, -np.inf], np.nan)
             .assign(
                 restricted=pd.array(self.constraints.reduce_only, dtype="boolean"),
-                long_only=pd.array(np.isin(self.raw.codes, long_only), dtype="boolean"),
+                long_only=pd.array(np.isin(self.raw.instruments, long_only), dtype="boolean"),
             )
         )
 
@@ -156,11 +156,11 @@ class DynamicPositions:
 
     def latest_covariance(self) -> pd.DataFrame:
         """Covariance of annual percentage returns on the last day, index and columns instrument; missing where it is not known."""
-        codes = self.raw.codes
+        instruments = self.raw.instruments
         last = slice(self.days.stop - 1, self.days.stop)
         shrinkage = self.section.small_system.shrink_instrument_returns_correlation
         matrices = list(self.portfolio.risk.covariances(last, shrinkage)) if self.days.stop > self.days.start else []
-        values = matrices[0].copy() if matrices else np.full((len(codes), len(codes)), np.nan)
+        values = matrices[0].copy() if matrices else np.full((len(instruments), len(instruments)), np.nan)
         unknown = self.latest()["annual_volatility"].isna().to_numpy()
         values[unknown] = values[:, unknown] = np.nan
-        return pd.DataFrame(values, index=pd.Index(codes, name="instrument"), columns=codes)
+        return pd.DataFrame(values, index=pd.Index(instruments, name="instrument"), columns=instruments)

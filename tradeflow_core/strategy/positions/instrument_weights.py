@@ -37,17 +37,22 @@ from tradeflow_core.strategy.positions.accounts import Accounts
 
 
 class InstrumentWeights:
-    """Weights and multiplier of `codes`; `without_weight` get none. `accounts` gives the P&L of each instrument traded alone."""
+    """Weights and multiplier of `instruments`; `without_weight` get none. `accounts` gives the P&L of each instrument traded alone."""
 
     def __init__(
-        self, codes: list[str], without_weight: frozenset[str], accounts: Callable[[], Accounts], *, section: PortfolioSection
+        self,
+        instruments: list[str],
+        without_weight: frozenset[str],
+        accounts: Callable[[], Accounts],
+        *,
+        section: PortfolioSection,
     ) -> None:
-        self.codes, self.without_weight, self.accounts, self.section = codes, without_weight, accounts, section
+        self.instruments, self.without_weight, self.accounts, self.section = instruments, without_weight, accounts, section
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row for each day from which it is in force, a column for each instrument; rows need not sum to 1."""
-        names = pd.Index(self.codes, name="instrument")
+        names = pd.Index(self.instruments, name="instrument")
         if not self.section.use_instrument_weight_estimates:
             return pd.DataFrame(self._given[None, :], index=ALWAYS, columns=names)
         if not self._trading:
@@ -58,7 +63,7 @@ class InstrumentWeights:
 
     @property
     def _trading(self) -> list[str]:
-        return [code for code in self.codes if code not in self.without_weight]
+        return [instrument for instrument in self.instruments if instrument not in self.without_weight]
 
     def _with_costs_of_history(self) -> pd.DataFrame:
         """As the reference: each instrument's average cost of all its history, spread over the days with P&L."""
@@ -77,7 +82,7 @@ class InstrumentWeights:
         returns = self._weekly(without_zeros(gross))
         periods = weight_periods(returns, estimate, corrections)
         rows = [int(accounts.positions.index.searchsorted(period.fit_end)) for period in periods]
-        costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.codes)[list(returns.columns)].to_numpy()
+        costs = pd.DataFrame(accounts.sr_costs_known_before(rows), columns=self.instruments)[list(returns.columns)].to_numpy()
         net_estimates = []
         for fitted, cost in zip(period_estimates(returns, periods, estimate, corrections=corrections), costs, strict=True):
             # Costs that are unknown at a fit count as none.
@@ -100,12 +105,14 @@ class InstrumentWeights:
         """Fixed weights by instrument; equal where the strategy gives none."""
         weights = self.section.instrument_weights
         if weights is None:
-            trading = [code for code in self.codes if code not in self.without_weight]
+            trading = [instrument for instrument in self.instruments if instrument not in self.without_weight]
             weights = dict.fromkeys(trading, 1.0 / max(len(trading), 1))
         elif is_grouped(weights):
             ignored = frozenset(self.section.exclude_instrument_lists.ignore_instruments)
             weights = grouped_weights(weights, ignored | self.section.duplicate_instruments.excluded)
-        return np.array([0.0 if code in self.without_weight else float(weights[code]) for code in self.codes])
+        return np.array(
+            [0.0 if instrument in self.without_weight else float(weights[instrument]) for instrument in self.instruments]
+        )
 
     @cached_property
     def correlations(self) -> list[tuple[FitPeriod, Correlation]]:

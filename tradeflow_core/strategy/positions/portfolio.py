@@ -23,13 +23,13 @@ class Portfolio:
     def __init__(self, sizing: Sizing, section: PortfolioSection, trading: TradingSection | None = None) -> None:
         """`trading`: how each instrument would be traded alone, which estimates of weights learn from."""
         self.sizing, self.section, self.trading = sizing, section, trading
-        self.codes = sizing.raw_data.codes
+        self.instruments = sizing.raw_data.instruments
         self.risk = RiskModel(sizing, section)
 
     @cached_property
     def estimates(self) -> InstrumentWeights:
         """Where weights and multiplier come from."""
-        return InstrumentWeights(self.codes, self.without_weight, self._subsystem_accounts, section=self.section)
+        return InstrumentWeights(self.instruments, self.without_weight, self._subsystem_accounts, section=self.section)
 
     def _subsystem_accounts(self) -> Accounts:
         if self.trading is None:
@@ -50,7 +50,7 @@ class Portfolio:
         if self.section.corrects(Correction.RESTRICTED_UNTRADED):
             lists = self.section.exclude_instrument_lists
             named |= {*lists.bad_markets, *lists.trading_restrictions}
-        return frozenset(code for place, code in enumerate(self.codes) if idle[place] or code in named)
+        return frozenset(instrument for place, instrument in enumerate(self.instruments) if idle[place] or instrument in named)
 
     @cached_property
     def days(self) -> slice:

@@ -61,7 +61,7 @@ class RiskModel:
         frame = returns.values.iloc[np.flatnonzero(returns.rows.any(axis=1))]
         level = returns_at(frame, estimate.frequency, forward_fill=estimate.forward_fill_price_index)
         data = stack([level], known_after=after_label(estimate.frequency, corrections))
-        order = [data.columns.index(code) for code in self.raw.codes]
+        order = [data.columns.index(instrument) for instrument in self.raw.instruments]
         for period, correlation in fitted_correlations(data, estimate, corrections):
             yield period.period_start, correlation.values[np.ix_(order, order)]
 

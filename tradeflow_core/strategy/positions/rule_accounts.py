@@ -101,12 +101,12 @@ class RuleAccounts:
         tables = self.forecast(rule, weighting)
         return self._on_portfolio_days(pd.DataFrame({part: tables[part].sum(axis=1) for part in PARTS}))
 
-    def of_instrument(self, code: str) -> pd.DataFrame:
+    def of_instrument(self, instrument: str) -> pd.DataFrame:
         """P&L of all rules in one instrument, by business day: gross, costs, net."""
         sums = pd.DataFrame(0.0, index=self.raw.calendar.days, columns=list(PARTS))
         for rule in self.rules:
             tables = self.forecast(rule)
-            sums += pd.DataFrame({part: tables[part][code].fillna(0.0) for part in PARTS})
+            sums += pd.DataFrame({part: tables[part][instrument].fillna(0.0) for part in PARTS})
         return self._on_portfolio_days(sums)
 
     @cached_property

@@ -68,6 +68,6 @@ class Sizing:
         """Contracts for the combined forecast; instruments that may only be held long have no negative ones."""
         forecast = self.combined.combined
         position = self.average_position.asof(forecast.span).array * forecast.array / self.section.average_absolute_forecast
-        long_only = np.isin(self.raw_data.codes, self.section.long_only_instruments)
+        long_only = np.isin(self.raw_data.instruments, self.section.long_only_instruments)
         position[:, long_only] = np.where(position[:, long_only] < 0, 0.0, position[:, long_only])
         return forecast.like(position)

@@ -165,17 +165,19 @@ class CurveGroup(AccountCurve):
 def portfolio_curve(accounts: Accounts, capital: float | pd.Series | None = None) -> CurveGroup:
     """The curve of a portfolio with those of its instruments, in percent of `capital` (the strategy's notional capital)."""
     of = accounts.section.notional_trading_capital if capital is None else capital
-    members = LazyMapping(accounts.codes, lambda code: _instrument_curve(accounts, code, of))
+    members = LazyMapping(accounts.instruments, lambda instrument: _instrument_curve(accounts, instrument, of))
     costs = _total(list(accounts.costs_at_stamps.values()))
     return CurveGroup(
         members, accounts.total["gross"], costs, capital=of, held_since=_first_true(accounts.held.values.notna().any(axis=1))
     )
 
 
-def _instrument_curve(accounts: Accounts, code: str, capital: float | pd.Series) -> AccountCurve:
-    rows = accounts.positions.own_rows(accounts.codes.index(code))
-    since = _first_true(accounts.held.values[code].notna())
-    return AccountCurve(accounts.gross.values[code].iloc[rows], accounts.costs_at_stamps[code], capital, held_since=since)
+def _instrument_curve(accounts: Accounts, instrument: str, capital: float | pd.Series) -> AccountCurve:
+    rows = accounts.positions.own_rows(accounts.instruments.index(instrument))
+    since = _first_true(accounts.held.values[instrument].notna())
+    return AccountCurve(
+        accounts.gross.values[instrument].iloc[rows], accounts.costs_at_stamps[instrument], capital, held_since=since
+    )
 
 
 def _first_true(flags: pd.Series) -> pd.Timestamp | None:

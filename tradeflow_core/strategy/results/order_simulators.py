@@ -79,35 +79,35 @@ def simulated_curves(backtest: Backtest, kind: OrderKind) -> CurveGroup:
     Raises ConfigError where costs are in Sharpe-ratio units, which are not those of single fills, and DataError for hourly
     orders in an instrument with daily prices only.
     """
-    curves = {code: simulated_curve(backtest, code, kind) for code in backtest.instruments}
+    curves = {instrument: simulated_curve(backtest, instrument, kind) for instrument in backtest.instruments}
     return CurveGroup.of(curves, backtest.config.notional_trading_capital)
 
 
-def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, *, lagged: Lagged = "never") -> AccountCurve:
+def simulated_curve(backtest: Backtest, instrument: str, kind: OrderKind, *, lagged: Lagged = "never") -> AccountCurve:
     """The curve of one instrument of the portfolio traded with simulated orders; errors as `simulated_curves`.
 
     `lagged`, as in pysystemtrade: positions are those of one fill before, for `rolls` or for `all` profit and loss.
     """
     if backtest.config.use_SR_costs:
         raise ConfigError(f"{backtest.config.source}: simulated orders pay for each fill in money; set use_SR_costs to false")
-    raw, config, instrument = backtest.raw_data, backtest.config, backtest.data.instrument(code)
-    wanted, daily, price = _market(backtest, code, kind)
+    raw, config, facts = backtest.raw_data, backtest.config, backtest.data.instrument(instrument)
+    wanted, daily, price = _market(backtest, instrument, kind)
     trading = trade(wanted, price, limit_orders=kind == "hourly_limit")
     filled, late = price.ffill(), trading.fills["quantity"].cumsum().shift(1)
-    rate = raw.fx(code, config.base_currency)
+    rate = raw.fx(instrument, config.base_currency)
 
     held = trading.position if lagged != "all" else late.reindex(price.index).ffill()
     points = (held.shift(1) * filled.diff()).fillna(0.0)
     if kind == "hourly_limit":
         since_fill = trading.quantity * (filled[trading.fills.index] - trading.fills["price"])
         points = points.add(since_fill, fill_value=0.0)
-    gross = points * instrument.point_size * rate_at(rate, price.index)
+    gross = points * facts.point_size * rate_at(rate, price.index)
 
-    charged = _charged(backtest, code, trading.fills["price"])
-    paid = fill_costs(trading.quantity, charged.to_numpy(dtype=float), instrument, spread=kind != "hourly_limit")
+    charged = _charged(backtest, instrument, trading.fills["price"])
+    paid = fill_costs(trading.quantity, charged.to_numpy(dtype=float), facts, spread=kind != "hourly_limit")
     rolled_position = trading.position if lagged == "never" else late
     rolled = roll_costs(
-        rolled_position, _charged(backtest, code, filled), instrument, roll_multiplier=config.multiply_roll_costs_by
+        rolled_position, _charged(backtest, instrument, filled), facts, roll_multiplier=config.multiply_roll_costs_by
     )
     costs = pd.concat([pd.Series(-paid, index=trading.fills.index), rolled])
     if config.vol_normalise_currency_costs and len(daily):
@@ -116,22 +116,24 @@ def simulated_curve(backtest: Backtest, code: str, kind: OrderKind, *, lagged: L
     return AccountCurve(gross, costs * rate_at(rate, costs.index), config.notional_trading_capital)
 
 
-def _charged(backtest: Backtest, code: str, price: pd.Series) -> pd.Series:
+def _charged(backtest: Backtest, instrument: str, price: pd.Series) -> pd.Series:
     """Adjusted prices brought to the level of those that commissions in percent are of."""
     raw = backtest.raw_data
-    level = (raw.commission_price.values[code] - raw.daily_price.values[code]).ffill()
+    level = (raw.commission_price.values[instrument] - raw.daily_price.values[instrument]).ffill()
     return price + rate_at(level, price.index)
 
 
-def _market(backtest: Backtest, code: str, kind: OrderKind) -> tuple[pd.Series, pd.Series, pd.Series]:
+def _market(backtest: Backtest, instrument: str, kind: OrderKind) -> tuple[pd.Series, pd.Series, pd.Series]:
     """The wanted position at the stamps it is known, daily prices, and the prices that orders meet."""
     position = backtest.portfolio.notional_position
-    rows = position.own_rows(backtest.instruments.index(code))
-    wanted = position.values[code].iloc[rows]
-    daily = backtest.raw_data.daily_price.asof(position.span).values[code].iloc[rows]
+    rows = position.own_rows(backtest.instruments.index(instrument))
+    wanted = position.values[instrument].iloc[rows]
+    daily = backtest.raw_data.daily_price.asof(position.span).values[instrument].iloc[rows]
     if kind == "daily_market":
         return wanted, daily, daily
-    hourly = backtest.raw_data.hourly_price[code]
+    hourly = backtest.raw_data.hourly_price[instrument]
     if not len(hourly):
-        raise DataError(f"instrument {code} has no prices within the day for hourly orders: choose daily_market, or leave it out")
+        raise DataError(
+            f"instrument {instrument} has no prices within the day for hourly orders: choose daily_market, or leave it out"
+        )
     return wanted.set_axis(wanted.index + pd.Timedelta(days=1)), daily, hourly

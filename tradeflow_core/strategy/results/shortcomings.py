@@ -39,13 +39,13 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
     chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of annual risk, by instrument.
     """
     notes = []
-    for place, code in enumerate(backtest.instruments):
+    for place, instrument in enumerate(backtest.instruments):
         facts = [
             *_of_prices(backtest, place),
-            *_of_costs(backtest, code, float(cost_per_trade[code])),
+            *_of_costs(backtest, instrument, float(cost_per_trade[instrument])),
             *_of_trading(backtest, place),
         ]
-        notes += [Shortcoming(code, kind, detail) for kind, detail in facts]
+        notes += [Shortcoming(instrument, kind, detail) for kind, detail in facts]
     return notes
 
 
@@ -78,8 +78,8 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
     return notes
 
 
-def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str, str]]:
-    costs = backtest.data.instrument(code).costs
+def _of_costs(backtest: Backtest, instrument: str, per_trade: float) -> list[tuple[str, str]]:
+    costs = backtest.data.instrument(instrument).costs
     if not (costs.spread_cost or costs.per_block or costs.per_trade or costs.percentage):
         return [("no costs", "Neither spread nor commission is known: its net figures are gross.")]
     if per_trade <= HIGH_COST or np.isnan(per_trade):
@@ -93,12 +93,12 @@ def _of_costs(backtest: Backtest, code: str, per_trade: float) -> list[tuple[str
 
 
 def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
-    code = backtest.instruments[place]
+    instrument = backtest.instruments[place]
     lists = backtest.config.exclude_instrument_lists
     notes = [
         ("restricted", f"It is listed under {name}.")
         for name in ("bad_markets", "trading_restrictions")
-        if code in getattr(lists, name)
+        if instrument in getattr(lists, name)
     ]
     rows = backtest.accounts.positions.own_rows(place)
     rate = backtest.accounts.fx[rows, place]
@@ -109,7 +109,7 @@ def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
                 f"On {int(np.isnan(rate).sum()):,} days it has no position, and its profit and loss cannot be converted.",
             )
         )
-    series = backtest.raw_data.fx(code, backtest.config.base_currency)
+    series = backtest.raw_data.fx(instrument, backtest.config.base_currency)
     days = backtest.accounts.positions.index[rows]
     if series is not None and len(series) and len(days):
         last = pd.Timestamp(series.index[-1])

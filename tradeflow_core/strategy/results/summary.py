@@ -92,7 +92,7 @@ def summarise(backtest: Backtest, curves: CurveGroup | None = None) -> Summary:
 
 def sectors_of(backtest: Backtest) -> dict[str, str]:
     """The asset class of every instrument."""
-    return {code: backtest.data.instrument(code).asset_class or "Other" for code in backtest.instruments}
+    return {instrument: backtest.data.instrument(instrument).asset_class or "Other" for instrument in backtest.instruments}
 
 
 def performance(curves: Mapping[str, AccountCurve], *, corrected: bool = True) -> pd.DataFrame:

@@ -75,19 +75,21 @@ def instrument_series(backtest: Backtest, curves: CurveGroup) -> dict[str, Any]:
     positions = backtest.accounts.positions
     index = positions.index
     fridays = np.flatnonzero((index.weekday == 4) | (np.arange(len(index)) == len(index) - 1))
-    rows_of = {code: np.arange(len(index))[positions.own_rows(place)] for place, code in enumerate(backtest.instruments)}
+    rows_of = {
+        instrument: np.arange(len(index))[positions.own_rows(place)] for place, instrument in enumerate(backtest.instruments)
+    }
     points = sum(len(rows) for rows in rows_of.values()) // 5
     weeks = fridays[:: -max(1, math.ceil(points / MOST_POINTS))][::-1]
     price = backtest.accounts.price.ffill()
     series = {}
-    for place, code in enumerate(backtest.instruments):
-        rows = rows_of[code]
+    for place, instrument in enumerate(backtest.instruments):
+        rows = rows_of[instrument]
         if not len(rows):
             continue
         shown = weeks[(weeks >= rows[0]) & (weeks <= rows[-1])]
-        profit = curves.members[code].returns().cumulative.reindex(index[shown]).to_numpy(dtype=float)
+        profit = curves.members[instrument].returns().cumulative.reindex(index[shown]).to_numpy(dtype=float)
         changes, position = _changes(positions.array[rows, place], rows, shown)
-        series[code] = {
+        series[instrument] = {
             "start": int(np.searchsorted(weeks, rows[0])),
             "price": price.array[shown, place],
             "profit": profit,
