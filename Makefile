@@ -45,10 +45,11 @@ ui: $(INSTALLED) ## serve the Dagster UI on 127.0.0.1:3000 (PORT=n: another port
 	@$(BIN)/tradeflow init --if-missing
 	@exec $(BIN)/tradeflow ui --port $(PORT)
 
+# The equals signs matter: before pytest has read tests/conftest.py it takes a loose value of an option for a path of tests.
 test: $(DEV) right-python check ## all tests and checks; the last lines say what was proven and what was skipped
 	@rm -f $(TESTED)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file $(TESTED)
-	@$(BIN)/python -m pytest -m ui --summary-file $(TESTED)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ui" --summary-file=$(TESTED)
+	@$(BIN)/python -m pytest -m ui --summary-file=$(TESTED)
 
 test-fast: $(DEV) right-python ## the tests that take no more than a few seconds each
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ui"
