@@ -289,7 +289,7 @@ def run_replay(
     `execute` runs one job of a day: directly, or through Dagster. Killed at any instant, the day that was under way goes on when it
     is run again. Raises StateError for a home that is not a seeded replay, and what a day raises.
     """
-    last = replay.replay_of(home).end if end is None else min(end, replay.replay_of(home).end)
+    last = replay.replay_settings(home).end if end is None else min(end, replay.replay_settings(home).end)
     desk = Desk(home)
     try:
         done = desk.last_done_day()
