@@ -10,7 +10,7 @@ from tradeflow_core.desk import Desk
 
 @dg.asset(group_name="capital", deps=[spot_fx], kinds={"sql"})
 def account_values(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
-    """**What the broker says the account is worth**, asked now and recorded for good in the ledger.
+    """**The account value that the broker reports now**, recorded in the ledger.
 
     A recorded value is never edited. Values in other currencies count at the newest spot FX rate.
     """

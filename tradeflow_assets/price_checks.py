@@ -18,7 +18,7 @@ from tradeflow_core.series import rolls_not_into_forward
 
 GAP_WINDOW_DAYS = 60
 MAX_MISSING_DAYS = 4
-"""Where an exchange's calendar is not known, its holidays count as missing: so many may fall into the window."""
+"""Where an exchange's calendar is not known, holidays count as missing; this many may fall into the window."""
 
 
 def refused_prices(desk: Desk) -> dg.AssetCheckResult:

@@ -25,7 +25,7 @@ from tradeflow_core.home import Home
 from tradeflow_core.prices import STAGES, PriceOutcome, PriceWindow, StageResult, price_summary
 
 DESCRIPTIONS = {
-    "sampled_contracts": """**Which contracts of each instrument are sampled**: from a little behind the one traded now to one beyond
+    "sampled_contracts": """**Which contracts of each instrument are sampled**: from shortly before the priced contract to one beyond
 the furthest needed, with the expiries that the broker reports.""",
     "contract_prices": """**Bars of every sampled contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are
 appended, and a batch that shows an implausible jump is refused as a whole and the instrument locked. Choose `full_refresh` in the
@@ -42,7 +42,8 @@ class PriceWindowConfig(dg.Config):
     """What to fetch; the default is what is new since the last run."""
 
     start: str | None = Field(
-        default=None, description="first day or instant, ISO format, desk's time zone unless it says its own; needs full_refresh"
+        default=None,
+        description="first day or instant, ISO format, in the desk's time zone unless it has an offset; needs full_refresh",
     )
     end: str | None = Field(default=None, description="last day or instant, as start")
     full_refresh: bool = Field(

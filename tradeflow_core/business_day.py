@@ -284,7 +284,7 @@ def run_replay(
     *,
     on_day: Callable[[DayRecord], None] | None = None,
 ) -> ReplaySummary:
-    """Run business day after business day up to `end` (default: the end of the replay), from where the home stands.
+    """Run business day after business day up to `end` (default: the end of the replay), from the first day that is not done.
 
     `execute` runs one job of a day: directly, or through Dagster. After a crash, the next call goes on with the interrupted
     day. Raises StateError for a home that is not a seeded replay, and what a day raises.
@@ -292,8 +292,8 @@ def run_replay(
     last = replay.replay_settings(home).end if end is None else min(end, replay.replay_settings(home).end)
     desk = Desk(home)
     try:
-        done = desk.last_done_day()
-        day = desk.business_day() if done is None else next_business_day(done)
+        last_done = desk.last_done_day()
+        day = desk.business_day() if last_done is None else next_business_day(last_done)
         while day <= last:
             run_day(desk, day, execute)
             if on_day:

@@ -1,4 +1,4 @@
-"""The `Broker` interface: everything that the business asks of a broker, its types and its errors.
+"""The `Broker` interface: everything that tradeflow needs from a broker, with its types and errors.
 
 Every call is synchronous and has a deadline. A failure is a typed error, never an empty answer. Three outcomes are kept
 apart: `BrokerUnavailable` (no answer, so nothing is known), `NoData` (the broker has no data at all for this contract or
@@ -145,7 +145,7 @@ class Broker(Protocol):
         """Ask for a cancellation; `order_state` reports the outcome. Raises UnknownOrder."""
 
     def order_state(self, client_ref: str) -> OrderState:
-        """Where the order stands; raises UnknownOrder when the broker has never seen it."""
+        """The state of the order; raises UnknownOrder when the broker has never seen it."""
 
     def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
         """Fills of the account in order of time; with `refs`, only those of these orders."""

@@ -74,7 +74,7 @@ def pysystemtrade(
                 for outcome in report.instruments
             ]
         )
-        shown = [
+        columns = [
             "instrument",
             "first",
             "last",
@@ -86,7 +86,7 @@ def pysystemtrade(
             "calendar_matching",
             "proven",
         ]
-        print_table("Imported", rows[shown], limit=1000)
+        print_table("Imported", rows[columns], limit=1000)
         for note in report.notes:
             console.print(f"note: {note}", soft_wrap=True)
         proven = (

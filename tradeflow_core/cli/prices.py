@@ -278,19 +278,21 @@ def seed(
 ) -> None:
     """Add the price history of one contract of INSTRUMENT from a CSV file. What is stored stays."""
     desk = open_desk(home, quiet=as_json)
-    code = desk.instrument(instrument).code
+    instrument = desk.instrument(instrument).code
     columns = CsvColumns(time, final, open_, high, low, volume, time_format)
     bars = read_bars_csv(path, parse_contract(contract), columns, frequency=frequency, zone=zone or desk.settings.time_zone)
-    report = seed_bars(desk, code, bars, trust=yes, dry_run=dry_run)
+    report = seed_bars(desk, instrument, bars, trust=yes, dry_run=dry_run)
     if report.refused:
-        raise StateError(f"{code}: {report.refused}; nothing was stored: correct the file, or store it as it is with --yes")
+        raise StateError(f"{instrument}: {report.refused}; nothing was stored: correct the file, or store it as it is with --yes")
     if as_json:
-        print_json({"instrument": code, "read": report.read, "added": report.added, "stored": not dry_run})
+        print_json({"instrument": instrument, "read": report.read, "added": report.added, "stored": not dry_run})
     else:
         verb = "would add" if dry_run else "added"
-        console.print(f"{verb} {report.added:,} of {report.read:,} bars of {code} {contract_label(parse_contract(contract))}")
+        console.print(
+            f"{verb} {report.added:,} of {report.read:,} bars of {instrument} {contract_label(parse_contract(contract))}"
+        )
         if report.added and not dry_run:
-            console.print(f"`tradeflow roll parameters {code}` rebuilds its roll history with them", soft_wrap=True)
+            console.print(f"`tradeflow roll parameters {instrument}` rebuilds its roll history with them", soft_wrap=True)
 
 
 @prices.command()
@@ -302,16 +304,16 @@ def seed(
 def delete(home: Path | None, instrument: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete the price files of INSTRUMENT: bars, multiple and adjusted prices, spreads. Refused while it is held."""
     desk = open_desk(home, quiet=as_json)
-    code = desk.instrument(instrument).code
-    files = delete_prices(desk, code, dry_run=True)
-    done = bool(files) and not dry_run and ask(f"delete {', '.join(files)} of {code}?", yes=yes, as_json=as_json)
+    instrument = desk.instrument(instrument).code
+    files = delete_prices(desk, instrument, dry_run=True)
+    done = bool(files) and not dry_run and ask(f"delete {', '.join(files)} of {instrument}?", yes=yes, as_json=as_json)
     if done:
-        delete_prices(desk, code)
+        delete_prices(desk, instrument)
     if as_json:
-        print_json({"instrument": code, "files": files, "deleted": done})
+        print_json({"instrument": instrument, "files": files, "deleted": done})
     elif done:
         console.print(
-            f"deleted {', '.join(files)} of {code}; `tradeflow prices update {code} --full-refresh` fetches them again",
+            f"deleted {', '.join(files)} of {instrument}; `tradeflow prices update {instrument} --full-refresh` fetches them again",
             soft_wrap=True,
         )
     else:

@@ -176,9 +176,9 @@ def auto(home: Path | None, instruments: tuple[str, ...], *, dry_run: bool, yes:
     if as_json:
         print_json(status_rows(statuses))
         return
-    shown = [status for status in statuses if status.decision or status.note or instruments]
-    if shown:
-        print_statuses("Rolls by the rules", shown)
+    listed = [status for status in statuses if status.decision or status.note or instruments]
+    if listed:
+        print_statuses("Rolls by the rules", listed)
     else:
         console.print(f"{len(statuses)} instruments, nothing to do")
 

@@ -73,6 +73,7 @@ def _index_problems(index: pd.DatetimeIndex, series: str, now: pd.Timestamp) -> 
         problems.append(f"{series}: the time {index[index.duplicated()][0]} occurs twice")
     if not index.is_monotonic_increasing:
         problems.append(f"{series}: times are not in order")
+    # A roll adds rows up to two seconds after the last price.
     if len(index) and index.max() > now + pd.Timedelta(seconds=2):
         problems.append(f"{series}: a time lies in the future, {index.max()}")
     return problems

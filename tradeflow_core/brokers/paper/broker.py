@@ -82,7 +82,7 @@ class PaperBroker:
         self._exchange.cancel(client_ref, self._clock.now())
 
     def order_state(self, client_ref: str) -> OrderState:
-        """Where the order stands now; raises UnknownOrder."""
+        """The state of the order now; raises UnknownOrder."""
         return self._exchange.order_state(client_ref, self._clock.now())
 
     def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:

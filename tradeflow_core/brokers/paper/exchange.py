@@ -59,10 +59,12 @@ from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent, OrderType
 
 QUOTE_LIFE = timedelta(minutes=5)
 ADVERSE_FRACTION = 0.5
+"""A market order fills at most this part of the half spread beyond the quote."""
 ACCEPTED_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.LAST)
 """Types of orders that this exchange accepts."""
 MARGIN_DAYS_OF_RISK = 3.0
 MARGIN_LOOKBACK = timedelta(days=90)
+"""Enough calendar days for 60 daily changes."""
 
 
 class Exchange:
@@ -114,7 +116,7 @@ class Exchange:
             )
 
     def order_state(self, client_ref: str, now: datetime) -> OrderState:
-        """Where the order stands at `now`; raises UnknownOrder."""
+        """The state of the order at `now`; raises UnknownOrder."""
         self._match(as_utc(now))
         return self._state(client_ref)
 
@@ -192,10 +194,10 @@ class Exchange:
         for (code, contract), quantity in self.positions(account, now).items():
             by_instrument[code][contract] = quantity
         total = Decimal(0)
-        for code, held in by_instrument.items():
+        for code, quantities in by_instrument.items():
             instrument = self._market.instruments[code]
-            risk = self._daily_risk(code, max(held, key=lambda contract: abs(held[contract])), now)
-            amount = MARGIN_DAYS_OF_RISK * risk * abs(sum(held.values())) * instrument.point_size
+            risk = self._daily_risk(code, max(quantities, key=lambda contract: abs(quantities[contract])), now)
+            amount = MARGIN_DAYS_OF_RISK * risk * abs(sum(quantities.values())) * instrument.point_size
             total += Decimal(repr(amount)) * self._rate(instrument.currency, now)
         return total
 

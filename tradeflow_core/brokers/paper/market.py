@@ -1,4 +1,4 @@
-"""What a paper exchange asks of the market that it trades on.
+"""The interface of the market that a paper exchange trades on.
 
 A market is a pure function: an answer depends on the arguments alone, of which `now` is the present time. It never shows
 a bar that ends after `now`. All instants are timezone-aware UTC.

@@ -5,7 +5,7 @@ Term structure. The price of the contract that expires at T, during trade date d
     F(t, T) = exp( x(t) + season(T) - c(d) (T - d) / 365 ),   rounded to the tick
 
 with x the log level of the underlying and c the roll yield (`synthetic_paths`). **A positive c is backwardation**: near
-contracts are dearer, and a holder earns about c a year; a negative c is contango. The season, for crops and energy, belongs
+contracts cost more, and a holder earns about c a year; a negative c is contango. The season, for crops and energy, belongs
 to the delivery month and never changes, so the spread between two months has a yearly shape but holding one contract does not.
 
 Volume. The market's volume sits in the held contract, and moves to the next one around its desired roll date: of two
@@ -50,7 +50,7 @@ HELD_LISTED = 6
 SEASONAL_FACTORS = ("Ags", "Energy")
 SEASON_SIZE = 0.15
 QUOTED_PART = 0.004
-"""Part of an hour's volume that stands at the best bid or ask."""
+"""Part of an hour's volume that is quoted at the best bid or ask."""
 
 FX_FACTOR, FX_LOADING = "Dollar", 0.7
 _DAY = timedelta(days=1)
@@ -267,9 +267,11 @@ class SyntheticMarket:
         if contract_letter(spec.contract) not in rule.hold:
             return thin
         width = float(np.clip(365 / len(rule.hold) / 20, 1.5, 4.0))
-        kept = _logistic((self._volume_moves(instrument, spec.contract) - days).astype(float) / width)
-        before = _logistic((self._volume_moves(instrument, rule.previous_held(spec.contract)) - days).astype(float) / width)
-        return 0.985 * (kept - before) + thin
+        still_here = _logistic((self._volume_moves(instrument, spec.contract) - days).astype(float) / width)
+        still_in_previous = _logistic(
+            (self._volume_moves(instrument, rule.previous_held(spec.contract)) - days).astype(float) / width
+        )
+        return 0.985 * (still_here - still_in_previous) + thin
 
     def _volume_moves(self, instrument: str, contract: int) -> np.datetime64:
         """The day on which half of the volume has moved on to the next contract."""
