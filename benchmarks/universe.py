@@ -27,7 +27,7 @@ from tradeflow_core.home import Home, SimulatedClock
 from tradeflow_core.importers import make_bars
 from tradeflow_core.instruments import Instrument, load_instruments
 from tradeflow_core.prices import STAGES, run_stages
-from tradeflow_core.replay import copy_history, copy_tables, record_past
+from tradeflow_core.replay import copy_history, copy_tables, record_rolls_and_contracts
 from tradeflow_core.series import back_out_events, contract_series
 from tradeflow_core.store import MANIFEST, Tape
 
@@ -101,7 +101,7 @@ def make_home(folder: Path) -> Home:
         past = _Past(tape, {file.stem: rules[file.stem]}, bars, back_out_events(frame))
         copy_history(past, desk.store, [file.stem], currencies=[], until=HELD_BACK)  # type: ignore[arg-type]
         with desk.ledger.begin() as tx:
-            record_past(tx, past, [file.stem], until=HELD_BACK, now=HELD_BACK)  # type: ignore[arg-type]
+            record_rolls_and_contracts(tx, past, [file.stem], until=HELD_BACK, now=HELD_BACK)  # type: ignore[arg-type]
         recent = bars[bars["end"] > pd.Timestamp(HELD_BACK) - pd.Timedelta(days=10)]
         recording.store.write("bars", file.stem, recent)
     advance(desk, IN_USE)

@@ -1,4 +1,4 @@
-"""A run that fails is told to a person, through the desk's own alerts: the log of the home and, if configured, e-mail."""
+"""Alerts about failed runs, sent like the desk's other alerts: to the log of the home and, if configured, by e-mail."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from tradeflow_core.desk import Desk
     # Without this, failures of runs started from a shell do not arrive.
     monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells a person about every failed run: in logs/alerts.jsonl of the home and, if configured, by e-mail, once a day for each job.",
+    description="Reports every failed run: in logs/alerts.jsonl of the home and, if configured, by e-mail, once a day for each job.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, desk: dg.ResourceParam[Desk]) -> None:
-    why = reasons(context.get_step_failure_events()) or context.failure_event.message or "no message"
+    why = failure_reasons(context.get_step_failure_events()) or context.failure_event.message or "no message"
     desk.alerts.send(*failure_alert(context.dagster_run.job_name, context.dagster_run.run_id, why), desk.now())
 
 
-def reasons(failures: Sequence[dg.DagsterEvent]) -> str:
-    """Why the steps of a run failed, as their own errors said it, in one line."""
+def failure_reasons(failures: Sequence[dg.DagsterEvent]) -> str:
+    """Why the steps of a run failed: the messages of their errors, in one line."""
     messages = []
     for event in failures:
         data = event.step_failure_data

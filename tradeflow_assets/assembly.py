@@ -1,4 +1,4 @@
-"""All groups put together, for the home that the environment names or for one that a command is given."""
+"""All groups put together, for the home that the environment names or for the home of a command."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from tradeflow_core.home import Home
 EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
 
 
-def assemble(home: Home, desk: DeskResource | Desk, codes: Sequence[str] = ()) -> dg.Definitions:
-    """All definitions for a home, with `desk` as their resource; partitions in the order of `codes` where given."""
+def assemble(home: Home, desk: DeskResource | Desk, instruments: Sequence[str] = ()) -> dg.Definitions:
+    """All definitions for a home, with `desk` as their resource; partitions in the order of `instruments`, if given."""
     return dg.Definitions.merge(
         rolls.definitions(home),
-        prices.definitions(home, codes),
+        prices.definitions(home, instruments),
         spreads.definitions(home),
         fx.definitions(),
         capital.definitions(),

@@ -1,4 +1,4 @@
-"""Capital: what the account is worth, how much of it is traded with, and which strategy gets how much."""
+"""Capital: what the account is worth, how much of it is used for trading, and how much each strategy gets."""
 
 import dagster as dg
 
@@ -10,9 +10,9 @@ from tradeflow_core.desk import Desk
 
 @dg.asset(group_name="capital", deps=[spot_fx], kinds={"sql"})
 def account_values(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
-    """**What the broker says the account is worth**, asked now and recorded for good in the ledger.
+    """**The account value that the broker reports now**, recorded in the ledger.
 
-    A fact of the outside world: it is never edited. Values in other currencies count at the newest spot FX rate.
+    A recorded value is never edited. Values in other currencies count at the newest spot FX rate.
     """
     values = account_step(desk)
     last = values.iloc[-1]
@@ -29,9 +29,9 @@ def account_values(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
 
 @dg.asset(group_name="capital", deps=[account_values], kinds={"parquet"})
 def total_capital(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
-    """**The capital that is traded with**: account values folded by the desk's compounding rule, deposits and withdrawals apart.
+    """**The capital used for trading**: account values combined by the desk's compounding rule, without deposits and withdrawals.
 
-    A change of more than a tenth in one step is refused until a person says that it is right (`tradeflow capital accept`).
+    A change of more than a tenth in one step is refused until somebody accepts it (`tradeflow capital accept`).
     """
     capital = total_capital_step(desk)
     last = capital.iloc[-1]

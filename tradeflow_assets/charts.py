@@ -1,7 +1,7 @@
 """Charts as SVG inside markdown, for the pages of assets: curves over time, bars by name.
 
 Dagster shows markdown below 1000 characters in place, and longer one after a click, in a dialog. So a page has small pictures
-without words (`metadata.sparkline`, `small_bars`), and beside them charts with axes.
+without text (`metadata.sparkline`, `small_bars`), and beside them charts with axes.
 """
 
 import base64
@@ -21,59 +21,59 @@ TEXT = 'font-family="sans-serif" font-size="12" fill="#555"'
 
 def line_chart(curves: pd.DataFrame, title: str) -> dg.MarkdownMetadataValue:
     """Curves over time, one a column, with axes, a line at zero and a legend. Index: naive stamps, sorted."""
-    known = curves.dropna(how="all").ffill()
-    if len(known) < 2:
+    filled = curves.dropna(how="all").ffill()
+    if len(filled) < 2:
         return dg.MetadataValue.md("too few values for a picture")
-    picked = known.iloc[np.unique(np.linspace(0, len(known) - 1, MAX_POINTS).round().astype(int))]
+    picked = filled.iloc[np.unique(np.linspace(0, len(filled) - 1, MAX_POINTS).round().astype(int))]
     ticks = _ticks(min(0.0, float(picked.min().min())), max(0.0, float(picked.max().max())))
     days = pd.DatetimeIndex(picked.index)
     across = _across(days, days)
     parts = [_rules(ticks), _dates(days)]
-    for place, name in enumerate(picked.columns):
+    for number, name in enumerate(picked.columns):
         values = picked[name].to_numpy(float)
-        here = np.isfinite(values)
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across[here], _down(values[here], ticks), strict=True))
-        colour = COLOURS[place % len(COLOURS)]
+        finite = np.isfinite(values)
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across[finite], _down(values[finite], ticks), strict=True))
+        colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(
-            f'<text x="{WIDTH - RIGHT - 90 * (len(picked.columns) - place)}" y="20" {TEXT.replace("#555", colour)}>{escape(str(name))}</text>'
+            f'<text x="{WIDTH - RIGHT - 90 * (len(picked.columns) - number)}" y="20" {TEXT.replace("#555", colour)}>{escape(str(name))}</text>'
         )
     return _markdown(parts, title, HEIGHT)
 
 
 def bar_chart(values: pd.Series, title: str) -> dg.MarkdownMetadataValue:
     """A bar for each value, named, in the order given; to the right of the middle line where it is positive."""
-    known = values.dropna()
-    if known.empty:
+    shown = values.dropna()
+    if shown.empty:
         return dg.MetadataValue.md("no values for a picture")
     step, name_width = 17, 130
-    reach = float(known.abs().max()) or 1.0
-    scale = (WIDTH - name_width - 2 * 70) / 2 / reach
-    middle = name_width + 70 + scale * reach
+    largest = float(shown.abs().max()) or 1.0
+    scale = (WIDTH - name_width - 2 * 70) / 2 / largest
+    middle = name_width + 70 + scale * largest
     parts = []
-    for place, (name, value) in enumerate(known.items()):
-        y = TOP + 6 + place * step
+    for number, (name, value) in enumerate(shown.items()):
+        y = TOP + 6 + number * step
         size, colour = abs(float(value)) * scale, COLOURS[0] if value >= 0 else COLOURS[1]
         start = middle if value >= 0 else middle - size
         end, anchor = (start + size + 5, "start") if value >= 0 else (start - 5, "end")
         parts.append(f'<text x="{name_width - 8}" y="{y + 11}" text-anchor="end" {TEXT}>{escape(str(name))}</text>')
         parts.append(f'<rect x="{start:.1f}" y="{y}" width="{size:.1f}" height="{step - 5}" fill="{colour}"/>')
         parts.append(f'<text x="{end:.1f}" y="{y + 11}" text-anchor="{anchor}" {TEXT}>{float(value):,.2f}</text>')
-    bottom = TOP + 12 + len(known) * step
+    bottom = TOP + 12 + len(shown) * step
     parts.append(f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{TOP}" y2="{bottom}" stroke="#999"/>')
     return _markdown(parts, title, bottom + 6)
 
 
 def small_bars(values: ArrayLike) -> dg.MarkdownMetadataValue:
-    """The same without words, upwards and downwards, small enough to be shown in place; at most 80 bars, the largest."""
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    if not len(known):
+    """Vertical bars without text, small enough to be shown in place; at most 80 bars, the largest."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
         return dg.MetadataValue.md("no values for a picture")
-    if len(known) > 80:
-        known = known[np.sort(np.argsort(-np.abs(known), kind="stable")[:80])]
-    heights = (known / (np.abs(known).max() or 1.0) * 20).round().astype(int)
-    path = "".join(f"M{2 * place},20v{-height}" for place, height in enumerate(heights))
+    if len(finite) > 80:
+        finite = finite[np.sort(np.argsort(-np.abs(finite), kind="stable")[:80])]
+    heights = (finite / (np.abs(finite).max() or 1.0) * 20).round().astype(int)
+    path = "".join(f"M{2 * number},20v{-height}" for number, height in enumerate(heights))
     width = 2 * len(heights)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="320" height="80" viewBox="-1 0 {width} 40" preserveAspectRatio="none">'

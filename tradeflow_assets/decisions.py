@@ -1,6 +1,6 @@
-"""Whether the next job of the day may start: pure functions from what is known to a reason why not, or None for go.
+"""Whether the next job of the day may start: pure functions of the present situation that return the reason why not, or None.
 
-The sensors and schedules of the groups only gather the facts (`observe`) and obey.
+The sensors and schedules only collect the facts (`observe`) and act on the answer.
 """
 
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ ACTIVE = [
     DagsterRunStatus.CANCELING,
 ]
 MAX_RESTARTS = 20
-"""Restarts of a crashing stack handler in one day; after that a person has to look."""
+"""Restarts of a crashing stack handler in one day; after that somebody has to look."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known when a job might start. `done` are the finished steps of the present business day."""
+    """The facts on which a job is started or not. `done` are the finished steps of the present business day."""
 
     market: str
     day: date
@@ -44,7 +44,7 @@ class Situation:
 
 
 def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
-    """The present situation of a desk; what Dagster knows of the stack handler's runs comes from `instance`."""
+    """The present situation of a desk; the runs of the stack handler are read from `instance`."""
     day, settings = desk.business_day(), desk.settings
     with desk.ledger.read() as view:
         stop = active_stop(view)
@@ -54,7 +54,7 @@ def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
         bad_prices = ""
     except DataError as error:
         bad_prices = str(error)
-    start, end = (desk.home.at(day, moment) for moment in (settings.day.start, settings.day.session_end))
+    start, end = (desk.home.at(day, local_time) for local_time in (settings.day.start, settings.day.session_end))
     runs = instance.get_runs(RunsFilter(job_name="stack_handler", created_after=start), limit=100) if instance else []
     return Situation(
         market=settings.market,
@@ -69,68 +69,72 @@ def observe(desk: Desk, instance: DagsterInstance | None = None) -> Situation:
     )
 
 
-def why_not_by_itself(market: str) -> str | None:
-    """Why nothing starts by itself in a home whose time is simulated."""
+def why_not_automatic(market: str) -> str | None:
+    """Why no job starts automatically: the time of the home is simulated. None where time is real."""
     if market in SIMULATED_MARKETS:
         return f"time in a home with market {market} moves only by command: `make run` or `tradeflow day` runs its business days"
     return None
 
 
-def why_not_start_day(now: Situation) -> str | None:
+def why_not_start_day(situation: Situation) -> str | None:
     """Why the day's first job, the rolls, does not start."""
-    return why_not_by_itself(now.market) or (f"the rolls of {now.day} are done" if now.has_done("rolls") else None)
+    return why_not_automatic(situation.market) or (
+        f"the rolls of {situation.day} are done" if situation.has_done("rolls") else None
+    )
 
 
-def why_not_prices(now: Situation) -> str | None:
+def why_not_prices(situation: Situation) -> str | None:
     """Why the prices do not start after the rolls."""
-    return why_not_by_itself(now.market) or (f"the prices of {now.day} are done" if now.has_done("prices") else None)
+    return why_not_automatic(situation.market) or (
+        f"the prices of {situation.day} are done" if situation.has_done("prices") else None
+    )
 
 
-def why_not_portfolio(now: Situation) -> str | None:
+def why_not_portfolio(situation: Situation) -> str | None:
     """Why positions are not computed after the prices: the data-quality gate."""
-    if reason := why_not_by_itself(now.market):
+    if reason := why_not_automatic(situation.market):
         return reason
-    if not now.has_done("prices"):
-        return f"the prices of {now.day} are not complete: only a run over every instrument opens the gate"
-    if now.bad_prices:
-        return now.bad_prices
-    if now.has_done("portfolio"):
-        return f"the portfolio of {now.day} is done"
-    return now.stopped or None
+    if not situation.has_done("prices"):
+        return f"the prices of {situation.day} are not complete: only a run over every instrument opens the gate"
+    if situation.bad_prices:
+        return situation.bad_prices
+    if situation.has_done("portfolio"):
+        return f"the portfolio of {situation.day} is done"
+    return situation.stopped or None
 
 
-def why_not_handler(now: Situation) -> str | None:
+def why_not_handler(situation: Situation) -> str | None:
     """Why the stack handler does not start after new instrument orders."""
-    if reason := why_not_by_itself(now.market):
+    if reason := why_not_automatic(situation.market):
         return reason
-    if now.handler_active:
-        return "a stack handler is at work or queued already; it takes the new orders up"
-    if now.has_done("stack_handler"):
-        return f"the session of {now.day} is over"
-    if not now.in_session:
+    if situation.handler_active:
+        return "a stack handler is at work or queued already; it handles the new orders too"
+    if situation.has_done("stack_handler"):
+        return f"the session of {situation.day} is over"
+    if not situation.in_session:
         return "outside the hours of the session"
-    return now.stopped or None
+    return situation.stopped or None
 
 
-def why_not_restart(now: Situation) -> str | None:
+def why_not_restart(situation: Situation) -> str | None:
     """Why the watchdog does not start the stack handler again."""
-    if reason := why_not_handler(now):
+    if reason := why_not_handler(situation):
         return reason
-    if "instrument_orders" not in now.done:
-        return f"no instrument orders have been made for {now.day} yet"
-    if now.handler_ended != DagsterRunStatus.FAILURE.value:
+    if "instrument_orders" not in situation.done:
+        return f"no instrument orders have been made for {situation.day} yet"
+    if situation.handler_ended != DagsterRunStatus.FAILURE.value:
+        return f"no stack handler has crashed (last run: {situation.handler_ended or 'none today'}); one that was ended by hand stays ended"
+    if situation.handler_crashes > MAX_RESTARTS:
         return (
-            f"no stack handler has crashed (last run: {now.handler_ended or 'none today'}); one that a person ended stays ended"
+            f"the stack handler has crashed {situation.handler_crashes} times today; look at its last run, then start it by hand"
         )
-    if now.handler_crashes > MAX_RESTARTS:
-        return f"the stack handler has crashed {now.handler_crashes} times today; look at its last run, then start it by hand"
     return None
 
 
-def why_not_reports(now: Situation) -> str | None:
+def why_not_reports(situation: Situation) -> str | None:
     """Why the reports are not written after the session."""
-    if reason := why_not_by_itself(now.market):
+    if reason := why_not_automatic(situation.market):
         return reason
-    if not now.has_done("stack_handler"):
-        return f"the session of {now.day} is not over"
-    return f"the report of {now.day} is written" if now.has_done("reports") else None
+    if not situation.has_done("stack_handler"):
+        return f"the session of {situation.day} is not over"
+    return f"the report of {situation.day} is written" if situation.has_done("reports") else None

@@ -2,8 +2,8 @@
 
 The packaged log makes an engine and a connection for every event and closes it again, which costs two file synchronisations and the
 compilation of every statement: 12 to 40 ms an event, and a price run has hundreds. This one keeps the connections of the files last used, and
-lets SQLite synchronise at checkpoints only (write-ahead log, synchronous=NORMAL): a power cut may lose the newest events of this history
-for people, and nothing else; it cannot harm the file. The files are those of the packaged log. What the desk owns lies in the ledger.
+lets SQLite synchronise at checkpoints only (write-ahead log, synchronous=NORMAL): a power cut may lose the newest events, but cannot
+damage the file. The files have the format of the packaged log. The state of the desk is in the ledger, not here.
 """
 
 import threading
@@ -20,17 +20,18 @@ OPEN_FILES = 16
 """Files kept open: the index of all runs, and one for each of the runs last used."""
 
 BUSY_SECONDS = 30
+"""How long to wait for another process that writes to the same file."""
 
 
 class QuickEventLog(SqliteEventLogStorage):
-    """The packaged SQLite event log, faster by keeping its connections."""
+    """The packaged SQLite event log, made faster by keeping its connections open."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._columns: dict[str, bool] = {}
         super().__init__(base_dir, inst_data)
-        # What is logged while a file is opened for the first time may be an event to store itself, if the user's `dagster.yaml` captures
-        # Python's loggers: with a plain lock that would wait for itself for ever (dagster issue 32217).
+        # Opening a file for the first time logs messages. If the user's `dagster.yaml` captures Python's loggers, each message is an event
+        # to be stored here, by the thread that holds the lock: a plain lock would block for ever (dagster issue 32217).
         self._db_lock = threading.RLock()  # type: ignore[assignment]
 
     @classmethod
@@ -47,7 +48,7 @@ class QuickEventLog(SqliteEventLogStorage):
             engine = create_engine(self.conn_string_for_shard(shard), pool_size=1, connect_args={"timeout": BUSY_SECONDS})
             event.listen(engine, "connect", _synchronise_at_checkpoints)
             self._initdb(engine)
-            if shard in self._engines:  # opened meanwhile by an event that opening it logged
+            if shard in self._engines:  # meanwhile opened by an event that `_initdb` logged
                 engine.dispose()
             else:
                 self._engines[shard] = engine

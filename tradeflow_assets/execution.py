@@ -1,14 +1,14 @@
-"""Execution: the stack handler works the order stack until the session ends; trades and positions are what comes of it.
+"""Execution: the stack handler works the order stack until the session ends; the results are trades and positions.
 
-It is one op that loops in one process, with all its state in the ledger: it may be killed at any instant and started again. The run queue
-lets only one be at work, and a lease in the ledger guards against one started elsewhere.
+It is one op that loops in one process, with all its state in the ledger: it may be killed at any time and started again. The run queue
+lets only one run at a time, and a lease in the ledger keeps out one that is started elsewhere.
 """
 
 import time
 
 import dagster as dg
 
-from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_handler, why_not_restart
+from tradeflow_assets.decisions import observe, why_not_automatic, why_not_handler, why_not_restart
 from tradeflow_assets.metadata import bullets, rows, table
 from tradeflow_assets.orders import instrument_orders
 from tradeflow_core.business_day import stack_handler_step
@@ -45,7 +45,7 @@ positions = dg.AssetSpec(
 
 
 def show(context: dg.OpExecutionContext, desk: Desk) -> None:
-    """Record the present trades and positions as materializations."""
+    """Log the present trades and positions as materializations."""
     day = desk.business_day()
     orders, fills, held = orders_of_day(desk, day), fills_of_day(desk, day), contract_positions(desk)
     columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency"]
@@ -85,9 +85,9 @@ def show(context: dg.OpExecutionContext, desk: Desk) -> None:
 def work_stack(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> None:
     shown = time.monotonic()
 
-    def on_pass(done: Pass) -> None:
+    def on_pass(handler_pass: Pass) -> None:
         nonlocal shown
-        if done.fills and time.monotonic() - shown > SHOW_EVERY_SECONDS:
+        if handler_pass.fills and time.monotonic() - shown > SHOW_EVERY_SECONDS:
             show(context, desk)
             shown = time.monotonic()
 
@@ -112,13 +112,14 @@ def positions_are_right(desk: dg.ResourceParam[Desk]) -> dg.AssetCheckResult:
     with desk.ledger.read() as view:
         problems = ledger_problems(view)
     problems += [
-        f"{b.instrument} {b.contract}: the ledger holds {b.ledger}, the broker {b.broker}" for b in position_breaks(desk)
+        f"{position_break.instrument} {position_break.contract}: the ledger holds {position_break.ledger}, the broker {position_break.broker}"
+        for position_break in position_breaks(desk)
     ]
     return dg.AssetCheckResult(passed=not problems, metadata={"n_problems": len(problems), "problems": bullets(problems[:20])})
 
 
 def sensors(home: Home) -> list[dg.SensorDefinition]:
-    """What starts the stack handler: new orders, and a watchdog after a crash. Off in a live home until a person switches them on."""
+    """What starts the stack handler: new orders, and a watchdog after a crash. Off in a live home until somebody switches them on."""
     status = dg.DefaultSensorStatus.STOPPED if home.settings.market == "ib_live" else dg.DefaultSensorStatus.RUNNING
 
     @dg.asset_sensor(
@@ -145,7 +146,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
     def stack_handler_watchdog(
         context: dg.SensorEvaluationContext, desk: dg.ResourceParam[Desk]
     ) -> dg.RunRequest | dg.SkipReason:
-        reason = why_not_by_itself(desk.settings.market)
+        reason = why_not_automatic(desk.settings.market)
         situation = None if reason else observe(desk, context.instance)
         if situation is not None:
             reason = why_not_restart(situation)

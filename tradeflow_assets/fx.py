@@ -17,13 +17,13 @@ def spot_fx(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     """
     rates = fx_step(desk)
     newest = pd.DataFrame(
-        [(code, float(series.iloc[-1]), series.index[-1], len(series)) for code, series in rates.items()],
+        [(pair, float(series.iloc[-1]), series.index[-1], len(series)) for pair, series in rates.items()],
         columns=["pair", "rate", "time", "days"],
     )
     return dg.MaterializeResult(
         metadata={
             "rates": table(newest),
-            **{code: float(series.iloc[-1]) for code, series in rates.items()},
+            **{pair: float(series.iloc[-1]) for pair, series in rates.items()},
             **rows(int(newest["days"].sum())),
         }
     )

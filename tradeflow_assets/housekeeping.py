@@ -1,6 +1,6 @@
-"""What keeps the house in order: stopping and resuming trading by hand, and pruning old runs.
+"""Housekeeping: stopping and resuming trading by hand, and deleting old runs.
 
-An event log grows by some 7 KB an event, gigabytes a year: runs older than `keep_runs_days` go, but never one that holds the newest
+An event log grows by some 7 KB an event, gigabytes a year: runs older than `keep_runs_days` are deleted, but never one that holds the newest
 materialization of an asset or partition, since the UI would then show that asset as never made.
 """
 
@@ -10,14 +10,14 @@ import dagster as dg
 from dagster import DagsterInstance
 from pydantic import Field
 
-from tradeflow_assets.decisions import why_not_by_itself
+from tradeflow_assets.decisions import why_not_automatic
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home, WallClock
 from tradeflow_core.ledger import lift_stop, stop_trading
 
 
-class Word(dg.Config):
-    """A person's word."""
+class WhoAndWhy(dg.Config):
+    """Who stops or resumes trading, and why."""
 
     who: str = Field(description="your name, for the record")
     why: str = Field(default="", description="the reason, for the record")
@@ -26,21 +26,19 @@ class Word(dg.Config):
 @dg.op(
     description="Record that trading is stopped: no order is made or sent, and a stack handler at work cancels what it has at the broker."
 )
-def record_stop(config: Word, desk: dg.ResourceParam[Desk]) -> None:
+def record_stop(config: WhoAndWhy, desk: dg.ResourceParam[Desk]) -> None:
     with desk.ledger.begin() as tx:
         stop_trading(tx, desk.now(), config.who, why=config.why or "stopped in the Dagster UI")
 
 
 @dg.op(description="Lift the stop: trading is allowed again.")
-def lift_trading_stop(context: dg.OpExecutionContext, config: Word, desk: dg.ResourceParam[Desk]) -> None:
+def lift_trading_stop(context: dg.OpExecutionContext, config: WhoAndWhy, desk: dg.ResourceParam[Desk]) -> None:
     with desk.ledger.begin() as tx:
         lifted = lift_stop(tx, desk.now(), config.who)
     context.log.info("trading is allowed again" if lifted else "trading was not stopped")
 
 
-@dg.job(
-    name="stop_trading", description="Stop all trading now, and say who and why in the launchpad. Lift it with resume_trading."
-)
+@dg.job(name="stop_trading", description="Stop all trading now; enter who and why in the launchpad. Lift it with resume_trading.")
 def stop_trading_job() -> None:
     record_stop()
 
@@ -58,8 +56,8 @@ def newest_runs(instance: DagsterInstance) -> set[str]:
         if (newest := instance.get_latest_materialization_event(key)) is not None:
             kept.add(newest.run_id)
         if ids := list(log.get_latest_storage_id_by_partition(key, kind).values()):
-            found = log.get_event_records(dg.EventRecordsFilter(kind, asset_key=key, storage_ids=ids))
-            kept |= {record.event_log_entry.run_id for record in found}
+            records = log.get_event_records(dg.EventRecordsFilter(kind, asset_key=key, storage_ids=ids))
+            kept |= {record.event_log_entry.run_id for record in records}
     return kept
 
 
@@ -69,11 +67,11 @@ def prune_runs(instance: DagsterInstance, before: datetime) -> int:
     if not old:
         return 0
     kept = newest_runs(instance)
-    gone = [run for run in old if run.is_finished and run.run_id not in kept]
-    for run in gone:
+    to_delete = [run for run in old if run.is_finished and run.run_id not in kept]
+    for run in to_delete:
         instance.delete_run(run.run_id)
         instance.compute_log_manager.delete_logs(prefix=[run.run_id])
-    return len(gone)
+    return len(to_delete)
 
 
 @dg.op(description="Delete Dagster runs older than the retention of the settings, never the newest of an asset or partition.")
@@ -100,7 +98,7 @@ def nightly_prune(home: Home) -> dg.ScheduleDefinition:
         description="Deletes old runs from Dagster's own log every night.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        reason = why_not_by_itself(desk.settings.market)
+        reason = why_not_automatic(desk.settings.market)
         return dg.SkipReason(reason) if reason else dg.RunRequest()
 
     return schedule

@@ -1,7 +1,7 @@
 """Dagster's own storage and settings of a home: `dagster/dagster.yaml`, written once, and the instance that it describes.
 
-The file belongs to the user: another storage, launcher or coordinator that is configured there stays. Only lines that are still ours,
-and name folders of the home, are brought up to date when the home has moved.
+The file belongs to the user: another storage, launcher or coordinator that is configured there stays. Only lines that tradeflow
+wrote and that name folders of the home are updated when the home has moved.
 """
 
 import json
@@ -29,12 +29,12 @@ retention: {{schedule: {{purge_after_days: 90}}, sensor: {{purge_after_days: {{s
 """
 PATHS = "absolute, below this home"
 _BASE = "\0"
-_OURS = [
+_OUR_LINES = [
     (re.compile(re.escape(line).replace(re.escape(_BASE), r"(.+)").replace('"', '"?') + r"\s*"), line)
     for line in INSTANCE_SETTINGS.format(where=PATHS, base=_BASE).splitlines()
     if _BASE in line
 ]
-"""Each line of ours that names a folder: how to recognise it whatever the folder, quoted or (as once) not, and what it is."""
+"""Each line of ours that names a folder: a pattern that matches it for any folder, quoted or (in older homes) not, and the line itself."""
 
 
 def write_dagster_home(home: Home) -> Path:
@@ -44,21 +44,21 @@ def write_dagster_home(home: Home) -> Path:
     """
     folder = home.path / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    base, path = json.dumps(str(folder))[1:-1], folder / "dagster.yaml"  # as it is written between quotes
+    base, path = json.dumps(str(folder))[1:-1], folder / "dagster.yaml"  # escaped for use between double quotes
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    text = _moved(before, base) if before else INSTANCE_SETTINGS.format(where=PATHS, base=base)
+    text = _with_folder(before, base) if before else INSTANCE_SETTINGS.format(where=PATHS, base=base)
     if text != before:
         path.write_text(text, encoding="utf-8")
     return folder
 
 
-def _moved(text: str, base: str) -> str:
-    """The settings with the folder `base` in every line that is still ours."""
+def _with_folder(text: str, base: str) -> str:
+    """The settings with the folder `base` in every line that tradeflow wrote."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
-        for recognised, ours in _OURS:
-            if recognised.fullmatch(line):
-                lines[number] = ours.replace(_BASE, base)
+        for pattern, our_line in _OUR_LINES:
+            if pattern.fullmatch(line):
+                lines[number] = our_line.replace(_BASE, base)
     return "\n".join(lines) + "\n"
 
 

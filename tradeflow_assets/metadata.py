@@ -1,4 +1,4 @@
-"""What assets show about themselves: tables, plain numbers that plot over time, small pictures."""
+"""Metadata of assets: tables, plain numbers (which Dagster plots over time), small pictures."""
 
 import base64
 import math
@@ -20,7 +20,7 @@ MAX_ROWS = 300
 def table(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> dg.TableMetadataValue:
     """The frame (at most its first 300 rows) as a table with a schema; gaps are empty, times are text.
 
-    A column `strategy` that says the same in every row is left out, since cells are narrow.
+    A column `strategy` with the same value in every row is left out, since cells are narrow.
     """
     shown = frame if columns is None else frame[list(columns)]
     if "strategy" in shown and len(shown) > 1 and shown["strategy"].nunique() == 1:
@@ -57,11 +57,11 @@ def rows(count: int) -> dict[str, int]:
 
 def sparkline(values: ArrayLike) -> dg.MarkdownMetadataValue:
     """A line through the values (gaps left out) as an inline SVG in markdown of less than 1000 characters."""
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    if len(known) < 2:
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    if len(finite) < 2:
         return dg.MetadataValue.md("too few values for a picture")
-    picked = known[np.linspace(0, len(known) - 1, min(POINTS, len(known))).round().astype(int)]
+    picked = finite[np.linspace(0, len(finite) - 1, min(POINTS, len(finite))).round().astype(int)]
     low, high = float(picked.min()), float(picked.max())
     across = np.linspace(0, WIDTH, len(picked)).round().astype(int)
     down = (HEIGHT - 1 - (picked - low) / ((high - low) or 1.0) * (HEIGHT - 2)).round().astype(int)

@@ -1,4 +1,4 @@
-"""Instrument orders: what is traded today, within what the desk allows; and the job that leads there from the prices."""
+"""Instrument orders: what is traded today within the limits of the desk; and the job that makes them from the prices."""
 
 import dagster as dg
 import pandas as pd
@@ -19,7 +19,7 @@ def instrument_orders(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     """**The day's orders by instrument, put on the order stack**, with the reason for every instrument, traded or not.
 
     From the position to the edge of the buffer, within overrides, position limits and locks (which come from the ledger), net of what is on the
-    stack already; so making them twice changes nothing. The stack handler takes it from here.
+    stack already; so making them twice changes nothing. The stack handler then works them.
     """
     decisions = pd.concat([plan.table for plan in instrument_orders_step(desk).values()], ignore_index=True)
     ordered = decisions[decisions["quantity"] != 0]

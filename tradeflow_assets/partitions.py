@@ -1,4 +1,4 @@
-"""How assets are cut: the price chain has one partition an instrument of the home's universe; everything else is one piece.
+"""Partitions: the price chain has one for each instrument of the home's universe; other assets have none.
 
 A date range is not a partition but run configuration (`start`, `end`, `full_refresh`): instruments times days would be millions of keys.
 """
@@ -11,20 +11,20 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 """Tags by which Dagster runs a range of partitions at once; it has no public name for them."""
 
 
-def instrument_partitions(codes: Sequence[str]) -> dg.StaticPartitionsDefinition:
+def instrument_partitions(instruments: Sequence[str]) -> dg.StaticPartitionsDefinition:
     """One partition for each instrument code, in the order given."""
-    return dg.StaticPartitionsDefinition(list(codes))
+    return dg.StaticPartitionsDefinition(list(instruments))
 
 
-def range_tags(codes: Sequence[str]) -> Mapping[str, str]:
-    """Tags of a run over all partitions from the first to the last of `codes`, which must lie side by side in the definition."""
-    return {RANGE_START: codes[0], RANGE_END: codes[-1]}
+def range_tags(instruments: Sequence[str]) -> Mapping[str, str]:
+    """Tags of a run over all partitions from the first to the last of `instruments`, which must be adjacent in the definition."""
+    return {RANGE_START: instruments[0], RANGE_END: instruments[-1]}
 
 
-def why_outdated(made_for: Sequence[str], universe: Sequence[str]) -> str | None:
-    """Why no run over these partitions is asked for: they were `made_for` another universe than the present one. None where they fit.
+def why_partitions_outdated(made_for: Sequence[str], universe: Sequence[str]) -> str | None:
+    """Why the partitions are outdated: they were `made_for` another universe than the present one. None if they fit.
 
-    Everything else in a home's files counts from the next run on, since each run opens the home anew.
+    Other changes of a home's files count from the next run on, since each run opens the home again.
     """
     if list(made_for) == list(universe):
         return None

@@ -1,5 +1,5 @@
-"""Checks of the prices. Each looks at the whole universe in the store: a check has one status an asset, not one a partition, and a run
-over one good instrument must not turn another's failure green."""
+"""Checks of the prices. Each looks at the stored prices of the whole universe: a check has one status for an asset, not one for each
+partition, so a run over one good instrument must not hide the failure of another."""
 
 from collections.abc import Callable, Iterator
 from datetime import time, timedelta
@@ -18,14 +18,16 @@ from tradeflow_core.series import rolls_not_into_forward
 
 GAP_WINDOW_DAYS = 60
 MAX_MISSING_DAYS = 4
-"""As many holidays as may fall into the window where an exchange's calendar is not known."""
+"""Where an exchange's calendar is not known, holidays count as missing; this many may fall into the window."""
 
 
 def refused_prices(desk: Desk) -> dg.AssetCheckResult:
-    """No instrument is locked because its prices were refused: a jump beyond belief, unusable bars, a failed download."""
+    """No instrument is locked because its prices were refused: an implausible jump, unusable bars, a failed download."""
     with desk.ledger.read() as view:
         locked, refused = locked_instruments(view), instruments_locked_by(view, LockOwner.PRICES)
-    bad = pd.DataFrame([(code, locked[code]) for code in refused if code in desk.universe], columns=["instrument", "why"])
+    bad = pd.DataFrame(
+        [(instrument, locked[instrument]) for instrument in refused if instrument in desk.universe], columns=["instrument", "why"]
+    )
     return dg.AssetCheckResult(passed=bad.empty, metadata={"n_refused": len(bad), "refused": table(bad)})
 
 
@@ -40,19 +42,21 @@ def stale_prices(desk: Desk) -> dg.AssetCheckResult:
 
 
 def disordered_series(desk: Desk) -> dg.AssetCheckResult:
-    """Every stored series can be read, is in order of time, holds no time twice and does not reach into the future."""
+    """Every stored series can be read, is in order of time, holds no time twice and does not end in the future."""
     problems = store_problems(desk)
     return dg.AssetCheckResult(passed=not problems, metadata={"n_problems": len(problems), "problems": bullets(problems[:20])})
 
 
 def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
-    """At every roll the next priced contract is the one that was forward before; otherwise the spread added is that of another contract."""
+    """At every roll the next priced contract is the one that was forward before; otherwise the wrong price difference is added."""
     problems = []
-    for code in desk.store.names("multiple_prices"):
-        found = rolls_not_into_forward(desk.store.read("multiple_prices", code, ["PRICE_CONTRACT", "FORWARD_CONTRACT"]))
+    for instrument in desk.store.names("multiple_prices"):
+        wrong_rolls = rolls_not_into_forward(
+            desk.store.read("multiple_prices", instrument, ["PRICE_CONTRACT", "FORWARD_CONTRACT"])
+        )
         problems += [
-            f"{code}, {when:%Y-%m-%d}: forward was {row['expected']}, rolled into {row['rolled_into']}"
-            for when, row in found.iterrows()
+            f"{instrument}, {roll_time:%Y-%m-%d}: forward was {row['expected']}, rolled into {row['rolled_into']}"
+            for roll_time, row in wrong_rolls.iterrows()
         ]
     return dg.AssetCheckResult(
         passed=not problems,
@@ -62,28 +66,30 @@ def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
 
 
 def changed_history(desk: Desk) -> dg.AssetCheckResult:
-    """No rebuild of today has changed prices of the past: a bar that came late, a person's correction or another roll rule does."""
+    """No rebuild of today has changed prices of the past: a late bar, a manual correction or another roll rule would."""
     today = pd.Timestamp(desk.home.at(desk.today(), time()))
     parts = []
-    for code in desk.store.names(HISTORY_CHANGES):
-        changes = desk.store.read(HISTORY_CHANGES, code)
-        parts.append(changes[changes["recorded_at"] >= today].assign(instrument=code))
+    for instrument in desk.store.names(HISTORY_CHANGES):
+        changes = desk.store.read(HISTORY_CHANGES, instrument)
+        parts.append(changes[changes["recorded_at"] >= today].assign(instrument=instrument))
     columns = ["instrument", "changed", "came_late", "gone", "first"]
-    found = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
+    rebuilds = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
     return dg.AssetCheckResult(
-        passed=found.empty, severity=dg.AssetCheckSeverity.WARN, metadata={"n_rebuilds": len(found), "changes": table(found)}
+        passed=rebuilds.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"n_rebuilds": len(rebuilds), "changes": table(rebuilds)},
     )
 
 
 def gaps(desk: Desk) -> dg.AssetCheckResult:
     """The series of every priced contract has a price on nearly every business day of the last 60 days."""
     with desk.ledger.read() as view:
-        rolls = {code: roll for code, roll in current_rolls(view).items() if code in desk.universe}
-    missing = {code: missing_days(desk, code, roll.price_contract) for code, roll in rolls.items()}
+        rolls = {instrument: roll for instrument, roll in current_rolls(view).items() if instrument in desk.universe}
+    missing = {instrument: missing_days(desk, instrument, roll.price_contract) for instrument, roll in rolls.items()}
     bad = pd.DataFrame(
         [
-            (code, contract_label(rolls[code].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
-            for code, days in missing.items()
+            (instrument, contract_label(rolls[instrument].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
+            for instrument, days in missing.items()
             if len(days) > MAX_MISSING_DAYS
         ],
         columns=["instrument", "contract", "missing", "days"],
@@ -95,38 +101,38 @@ def gaps(desk: Desk) -> dg.AssetCheckResult:
     )
 
 
-def missing_days(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
+def missing_days(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex:
     """Business days of the last 60 days, up to yesterday and from the contract's first price on, without a price of it (naive midnights)."""
     yesterday = desk.today() - timedelta(days=1)
-    session = desk.instrument(code).session
+    session = desk.instrument(instrument).session
     zone = desk.home.sessions.session_of(session).zone if session else desk.settings.zone
-    # A bar that ends at midnight is of the day before.
-    last_moments = bar_ends(desk, code, contract) - pd.Timedelta(seconds=1)
-    known = last_moments.tz_convert(zone).tz_localize(None).normalize()
+    # A bar that ends at midnight belongs to the day before.
+    last_seconds = bar_ends(desk, instrument, contract) - pd.Timedelta(seconds=1)
+    priced_days = last_seconds.tz_convert(zone).tz_localize(None).normalize()
     first = yesterday - timedelta(days=GAP_WINDOW_DAYS - 1)
-    if len(known):
-        first = max(first, known.min().date())
+    if len(priced_days):
+        first = max(first, priced_days.min().date())
     try:
-        expected = desk.home.sessions.trading_days(code, first, yesterday)
+        expected = desk.home.sessions.trading_days(instrument, first, yesterday)
     except (ConfigError, DataError):  # hours or holidays are not known: every weekday counts
         expected = pd.bdate_range(first, yesterday)
-    return expected[~expected.isin(known)]
+    return expected[~expected.isin(priced_days)]
 
 
 def expired_key_contracts(desk: Desk) -> dg.AssetCheckResult:
     """No priced, forward or carry contract is past its expiry; a priced one that is has to be rolled before anything is traded."""
-    found = []
+    expired_rows = []
     with desk.ledger.read() as view:
-        for code, roll in current_rolls(view).items():
-            if code not in desk.universe:
+        for instrument, roll in current_rolls(view).items():
+            if instrument not in desk.universe:
                 continue
-            rule, known = desk.instrument(code).roll_rule, contract_facts(view, code)
+            rule, facts = desk.instrument(instrument).roll_rule, contract_facts(view, instrument)
             contracts = {"priced": roll.price_contract, "forward": roll.forward_contract, "carry": roll.carry_contract}
             for role, contract in contracts.items():
-                expiry = known[contract][0] if contract in known else rule.approximate_expiry(contract) if rule else None
+                expiry = facts[contract][0] if contract in facts else rule.approximate_expiry(contract) if rule else None
                 if expiry is not None and expiry < desk.today():
-                    found.append((code, role, contract_label(contract), expiry.isoformat()))
-    expired = pd.DataFrame(found, columns=["instrument", "role", "contract", "expiry"])
+                    expired_rows.append((instrument, role, contract_label(contract), expiry.isoformat()))
+    expired = pd.DataFrame(expired_rows, columns=["instrument", "role", "contract", "expiry"])
     priced = (expired["role"] == "priced").any()
     return dg.AssetCheckResult(
         passed=expired.empty,

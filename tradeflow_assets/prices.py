@@ -1,7 +1,7 @@
 """Prices: from the broker's bars to one continuous, back-adjusted series an instrument.
 
-One op runs the whole chain of every instrument asked for. It reports each stage of each instrument as it is made and fails at its end if an
-instrument failed: so the good ones count, and the bad ones, and only they, show as failed.
+One op runs the whole chain of every selected instrument. It logs each stage of each instrument when it is done and fails at the end if an
+instrument failed: good instruments are up to date, and only bad ones show as failed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_prices
+from tradeflow_assets.decisions import observe, why_not_automatic, why_not_prices
 from tradeflow_assets.metadata import rows, sparkline, table
-from tradeflow_assets.partitions import instrument_partitions, range_tags, why_outdated
+from tradeflow_assets.partitions import instrument_partitions, range_tags, why_partitions_outdated
 from tradeflow_assets.resources import universe_of
 from tradeflow_assets.rolls import rolls_job
 from tradeflow_core.business_day import price_step
@@ -25,9 +25,9 @@ from tradeflow_core.home import Home
 from tradeflow_core.prices import STAGES, PriceOutcome, PriceWindow, StageResult, price_summary
 
 DESCRIPTIONS = {
-    "sampled_contracts": """**Which contracts of each instrument are followed**: from a little behind the one traded now to one beyond
-the furthest needed, with the expiries that the broker tells.""",
-    "contract_prices": """**Bars of every followed contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are
+    "sampled_contracts": """**Which contracts of each instrument are sampled**: from shortly before the priced contract to one beyond
+the furthest needed, with the expiries that the broker reports.""",
+    "contract_prices": """**Bars of every sampled contract** as the broker sent them, cleaned. A stored bar is never changed: new ones are
 appended, and a batch that shows an implausible jump is refused as a whole and the instrument locked. Choose `full_refresh` in the
 launchpad to fetch history again.""",
     "multiple_prices": """**The prices of the priced, forward and carry contract side by side**, built from the contract prices and the
@@ -42,7 +42,8 @@ class PriceWindowConfig(dg.Config):
     """What to fetch; the default is what is new since the last run."""
 
     start: str | None = Field(
-        default=None, description="first day or instant, ISO format, desk's time zone unless it says its own; needs full_refresh"
+        default=None,
+        description="first day or instant, ISO format, in the desk's time zone unless it has an offset; needs full_refresh",
     )
     end: str | None = Field(default=None, description="last day or instant, as start")
     full_refresh: bool = Field(
@@ -50,7 +51,7 @@ class PriceWindowConfig(dg.Config):
     )
 
     def window(self, desk: Desk) -> PriceWindow:
-        """The same as the core wants it. Raises ConfigError for a text that is no date."""
+        """The window for the core. Raises ConfigError for a text that is no date."""
         return PriceWindow(_instant(desk, "start", self.start), _instant(desk, "end", self.end), self.full_refresh)
 
 
@@ -65,9 +66,9 @@ def _instant(desk: Desk, name: str, text: str | None) -> datetime | None:
     return stamp.tz_convert("UTC").to_pydatetime()
 
 
-def price_chain(codes: Sequence[str]) -> dg.AssetsDefinition:
-    """The four assets, with a partition for each of these instruments, in that order."""
-    partitions = instrument_partitions(codes)
+def price_chain(instruments: Sequence[str]) -> dg.AssetsDefinition:
+    """The four assets, with a partition for each of these instruments, in their order."""
+    partitions = instrument_partitions(instruments)
     upstream = ("roll_status", *STAGES)
     specs = [
         dg.AssetSpec(
@@ -99,7 +100,7 @@ def price_chain(codes: Sequence[str]) -> dg.AssetsDefinition:
                 dg.AssetMaterialization(result.stage, partition=result.instrument, metadata=stage_metadata(result))
             ),
         )
-        # The checks of these assets look at every instrument, and are needed most when some failed: so they are part of this op.
+        # The checks look at every instrument and matter most when some failed, so this op evaluates them itself.
         for evaluation in price_checks.evaluate_all(desk):
             context.log_event(evaluation)
         context.log.info(price_summary(outcomes))
@@ -107,24 +108,24 @@ def price_chain(codes: Sequence[str]) -> dg.AssetsDefinition:
             for outcome in failed:
                 context.log.error(f"{outcome.instrument}: {outcome.error}")
             raise failure(failed, len(outcomes))
-        # Every stage was logged when it was made; Dagster asks for a generator where there are several outputs.
+        # Every stage is logged already; Dagster requires a generator where there are several outputs.
         yield from ()
 
     return chain
 
 
 def stage_metadata(result: StageResult) -> Mapping[str, Any]:
-    """What one stage of one instrument shows: its facts, its length and, where it has values, a picture of the newest."""
+    """The metadata of one stage of one instrument: its facts, its length and, if it has values, a picture of the newest."""
     picture = {} if result.values is None else {"curve": sparkline(result.values)}
     return {**result.facts, **picture, **rows(result.rows)}
 
 
-def failure(failed: list[PriceOutcome], of: int) -> dg.Failure:
-    """The failure that names every instrument without good prices. Not tried again: a retry would redo the good ones."""
+def failure(failed: list[PriceOutcome], total: int) -> dg.Failure:
+    """The failure that names every instrument without good prices. Not retried: a retry would redo the good ones."""
     names = ", ".join(outcome.instrument for outcome in failed)
     frame = pd.DataFrame([(outcome.instrument, outcome.error) for outcome in failed], columns=["instrument", "error"])
     return dg.Failure(
-        f"{len(failed)} of {of} instruments failed and are locked against new risk: {names}; the others are up to date",
+        f"{len(failed)} of {total} instruments failed and are locked against new risk: {names}; the others are up to date",
         metadata={"failed": table(frame)},
         allow_retries=False,
     )
@@ -150,16 +151,16 @@ def after_rolls(partitions: Sequence[str]) -> dg.SensorDefinition:
         description="When the rolls are decided, update the prices of the whole universe.",
     )
     def rolls_then_prices(context: dg.RunStatusSensorContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        if reason := why_not_prices(observe(desk)) or outdated(desk, partitions):
+        if reason := why_not_prices(observe(desk)) or alert_if_outdated(desk, partitions):
             return dg.SkipReason(reason)
         return dg.RunRequest(run_key=f"prices-{context.dagster_run.run_id}", tags=range_tags(universe_of(desk.home)))
 
     return rolls_then_prices
 
 
-def outdated(desk: Desk, partitions: Sequence[str]) -> str | None:
-    """Why these partitions do not fit the home any more, told to a person; None where they do."""
-    if reason := why_outdated(partitions, universe_of(desk.home)):
+def alert_if_outdated(desk: Desk, partitions: Sequence[str]) -> str | None:
+    """Why these partitions do not fit the home any more, also sent as an alert; None if they fit."""
+    if reason := why_partitions_outdated(partitions, universe_of(desk.home)):
         desk.alerts.send("the universe has changed", reason, desk.now())
     return reason
 
@@ -170,32 +171,32 @@ CLOSES = {"US": ("0 18", "America/New_York"), "EMEA": ("30 22", "Europe/London")
 
 
 def region_schedule(region: str, partitions: Sequence[str]) -> dg.ScheduleDefinition:
-    """The prices of one region on weekdays after its close, in one run. Off until a person turns it on: the day's own run has everything."""
-    when, zone = CLOSES[region]
+    """The prices of one region on weekdays after its close, in one run. Off until somebody turns it on: the day's own run has everything."""
+    minute_and_hour, zone = CLOSES[region]
 
     @dg.schedule(
         name=f"prices_after_close_{region}",
         job=prices_job,
-        cron_schedule=f"{when} * * 1-5",
+        cron_schedule=f"{minute_and_hour} * * 1-5",
         execution_timezone=zone,
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Updates the prices of the instruments in {region} after their close, ahead of the next day's run over everything.",
     )
     def after_close(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        if reason := why_not_by_itself(desk.settings.market) or outdated(desk, partitions):
+        if reason := why_not_automatic(desk.settings.market) or alert_if_outdated(desk, partitions):
             return dg.SkipReason(reason)
-        codes = [code for code in universe_of(desk.home) if desk.instrument(code).region == region]
-        if not codes:
+        instruments = [instrument for instrument in universe_of(desk.home) if desk.instrument(instrument).region == region]
+        if not instruments:
             return dg.SkipReason(f"this home trades no instrument in {region}")
         day = context.scheduled_execution_time.date()
-        return dg.RunRequest(run_key=f"prices-{region}-{day}", tags={**range_tags(codes), REGION_TAG: region})
+        return dg.RunRequest(run_key=f"prices-{region}-{day}", tags={**range_tags(instruments), REGION_TAG: region})
 
     return after_close
 
 
-def definitions(home: Home, codes: Sequence[str] = ()) -> dg.Definitions:
+def definitions(home: Home, instruments: Sequence[str] = ()) -> dg.Definitions:
     """Everything of this group."""
-    partitions = codes or universe_of(home)
+    partitions = instruments or universe_of(home)
     return dg.Definitions(
         assets=[price_chain(partitions)],
         asset_checks=price_checks.CHECKS,

@@ -1,11 +1,11 @@
-"""Reports: the day told in numbers, and which desk all of this is about."""
+"""Reports: the figures of the day, and the facts of the desk."""
 
 import dagster as dg
 
 from tradeflow_assets.decisions import observe, why_not_reports
 from tradeflow_assets.execution import positions, positions_are_right, stack_handler_job, trades
 from tradeflow_assets.metadata import rows, sparkline, table
-from tradeflow_assets.resources import is_made, universe_of
+from tradeflow_assets.resources import home_exists, universe_of
 from tradeflow_core.business_day import report_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -16,7 +16,7 @@ from tradeflow_core.reports import capital_history, contract_positions, fills_of
 def daily_report(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     """**The report of the business day**: what was ordered and traded, what is held, what the account is worth. The last step of the day.
 
-    The account is valued once more after the session. The text lies in the home's `reports` folder.
+    The account is valued once more after the session. The text is in the home's `reports` folder.
     """
     day = desk.business_day()
     report_step(desk)
@@ -42,8 +42,8 @@ def daily_report(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     )
 
 
-def facts_of(home: Home) -> dict[str, str | int]:
-    """Which desk this is, as far as its settings tell."""
+def desk_facts(home: Home) -> dict[str, str | int]:
+    """The facts of the desk that its settings hold."""
     settings = home.settings
     return {
         "home": str(home.path),
@@ -57,15 +57,15 @@ def facts_of(home: Home) -> dict[str, str | int]:
 
 
 def overview(home: Home) -> dg.AssetsDefinition:
-    """The asset `desk`: what a person looks at first, to know which desk this is."""
+    """The asset `desk`, which shows first of all which desk this is."""
     settings = home.settings
-    made = (
+    home_text = (
         f"This is the **{settings.market}** market, account **{settings.account}**, home `{home.path}`, time zone {settings.time_zone}."
-        if is_made(home)
+        if home_exists(home)
         else f"There is **no home at `{home.path}` yet**: what you see is drawn with the packaged instruments. "
         "Make one with `tradeflow init` (or `make run`), then reload the code location."
     )
-    asks = (
+    time_text = (
         "Here the schedule `start_of_day` begins each business day, and sensors start one job after the other."
         if settings.time_is_real
         else "Time here moves only by command: `make run` or `tradeflow day` runs business days, and schedules and sensors skip."
@@ -74,15 +74,15 @@ def overview(home: Home) -> dg.AssetsDefinition:
     @dg.asset(
         name="desk",
         group_name="desk",
-        metadata=facts_of(home),
-        description=f"**Which desk is this?** {made}\n\n{asks}\n\nRead the graph from left to right as a business day: "
+        metadata=desk_facts(home),
+        description=f"**Which desk is this?** {home_text}\n\n{time_text}\n\nRead the graph from left to right as a business day: "
         "rolls, prices, rates and capital, backtest, optimal positions, orders, trades, positions, report.",
     )
     def desk_asset(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
         now, last = desk.now().astimezone(desk.settings.zone), desk.last_done_day()
         return dg.MaterializeResult(
             metadata={
-                **facts_of(desk.home),
+                **desk_facts(desk.home),
                 "clock": f"{now:%A %Y-%m-%d %H:%M} {desk.settings.time_zone}",
                 "business_day": desk.business_day().isoformat(),
                 "last_day_done": last.isoformat() if last else "none",

@@ -26,8 +26,8 @@ class DeskResource(dg.ConfigurableResource[Desk]):
             desk.close()
 
 
-def home_to_show() -> Home:
-    """The home that the definitions are made for: the one in the environment or, before it is made, one with packaged defaults.
+def home_for_definitions() -> Home:
+    """The home that the definitions are made for: the one that the environment names; if it does not exist yet, one with packaged defaults.
 
     Raises ConfigError for a home whose settings are wrong.
     """
@@ -35,13 +35,13 @@ def home_to_show() -> Home:
     return Home.open(path) if (path / SETTINGS_FILE).exists() else Home(path, Settings())
 
 
-def is_made(home: Home) -> bool:
-    """Whether the home exists on disk, or only stands for one that is still to be made."""
+def home_exists(home: Home) -> bool:
+    """Whether the home exists on disk; `home_for_definitions` may return one that does not."""
     return (home.path / SETTINGS_FILE).exists()
 
 
 def universe_of(home: Home) -> list[str]:
-    """Instruments that the home trades, region by region so that one run can cover one; before it is made, every packaged one."""
-    known = home.instruments if is_made(home) else load_instruments()
-    codes = home.universe if is_made(home) else sorted(known)
-    return sorted(codes, key=lambda code: REGIONS.index(known[code].region))
+    """Instruments that the home trades, region by region so that one run can cover a region; before the home exists, every packaged one."""
+    all_instruments = home.instruments if home_exists(home) else load_instruments()
+    instruments = home.universe if home_exists(home) else sorted(all_instruments)
+    return sorted(instruments, key=lambda instrument: REGIONS.index(all_instruments[instrument].region))

@@ -1,7 +1,7 @@
 """Rolls: futures expire, so a position is moved from the priced contract to the forward one, and the price series with it.
 
-Roll decisions read the prices of the day before and the positions; as arrows they would close a circle, so they are an op job that appends
-to the ledger, and `roll_status` only shows what it decided.
+Roll decisions depend on positions and on yesterday's prices, which depend on rolls. Assets may not form a circle, so an op job decides and
+appends to the ledger, and the asset `roll_status` only shows the result.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from tradeflow_assets import price_checks
-from tradeflow_assets.decisions import observe, why_not_by_itself, why_not_start_day
+from tradeflow_assets.decisions import observe, why_not_automatic, why_not_start_day
 from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_core.business_day import roll_step
 from tradeflow_core.desk import Desk
@@ -38,8 +38,8 @@ roll_status = dg.AssetSpec(
     group_name="rolls",
     kinds={"sql"},
     description=(
-        "**Where every instrument stands in its roll**: state, decision of the day, contracts, days left and volumes.\n\n"
-        "Written by the job `rolls`, which decides by rules, by a tape (in a replay) or leaves it to a person (the jobs "
+        "**The roll state of every instrument**: state, decision of the day, contracts, days left and volumes.\n\n"
+        "Written by the job `rolls`, which decides by rules or by a tape (in a replay), or leaves the decision to a person (the jobs "
         "`set_roll_state` and `roll_by_rules`, or `tradeflow roll`); `preview_roll` shows a roll beforehand. A roll is one "
         "appended event in the ledger; the prices downstream are rebuilt from it, history is never rewritten."
     ),
@@ -69,7 +69,7 @@ def roll_metadata(statuses: list[RollStatus]) -> Mapping[str, Any]:
 
 
 class RollChange(dg.Config):
-    """A person's decision about a roll."""
+    """A roll decision made by hand."""
 
     instrument: str = Field(description="instrument code, such as GOLD_micro")
     state: str = Field(
@@ -81,22 +81,22 @@ class RollChange(dg.Config):
 
 
 class RollRules(dg.Config):
-    """Where the automatic rules are applied."""
+    """To which instruments the automatic rules are applied."""
 
-    instruments: list[str] = Field(default=[], description="instrument codes; none: every instrument")
+    instruments: list[str] = Field(default=[], description="instrument codes; empty: all instruments")
     who: str = Field(default="dagster", description="your name, for the record")
     dry_run: bool = Field(default=False, description="only say what would be done")
 
 
-class RollOf(dg.Config):
-    """Which instrument to look at."""
+class RollPreview(dg.Config):
+    """The instrument whose roll is shown."""
 
     instrument: str = Field(description="instrument code, such as GOLD_micro")
 
 
 @contextmanager
-def _in_its_own_words() -> Iterator[None]:
-    """A refusal as a failure that says the same sentence, and is not tried again."""
+def _errors_as_failures() -> Iterator[None]:
+    """Turn a TradeflowError into a Dagster failure with the same message, which is not retried."""
     try:
         yield
     except TradeflowError as error:
@@ -105,25 +105,25 @@ def _in_its_own_words() -> Iterator[None]:
 
 @dg.op(
     pool="prices",
-    description="Put an instrument into a roll state; Roll_Adjusted rolls its prices into the forward contract and builds them anew.",
+    description="Put an instrument into a roll state; Roll_Adjusted rolls its prices into the forward contract and rebuilds them.",
 )
 def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: dg.ResourceParam[Desk]) -> None:
-    with _in_its_own_words():
-        code, wanted = desk.instrument(config.instrument).code, parse_state(config.state)
-        change = set_state(desk, code, wanted, who=config.who, why=config.why, dry_run=config.dry_run)
-        plan = preview_roll(desk, code) if wanted == RollState.ROLL_ADJUSTED else None
+    with _errors_as_failures():
+        instrument, new_state = desk.instrument(config.instrument).code, parse_state(config.state)
+        change = set_state(desk, instrument, new_state, who=config.who, why=config.why, dry_run=config.dry_run)
+        plan = preview_roll(desk, instrument) if new_state == RollState.ROLL_ADJUSTED else None
         shown = {
-            "instrument": code,
+            "instrument": instrument,
             "state_before": change.before.value,
             "state_after": (RollState.NO_ROLL if plan else change.after).value,
             "position": change.position,
             "who": config.who,
             "why": config.why,
             "warnings": bullets(change.warnings),
-            **(plan_metadata(desk, code, plan) if plan else {}),
+            **(plan_metadata(desk, instrument, plan) if plan else {}),
         }
         if plan and not config.dry_run:
-            roll_prices(desk, code, "person", who=config.who, why=config.why, plan=plan)
+            roll_prices(desk, instrument, "person", who=config.who, why=config.why, plan=plan)
     for warning in change.warnings:
         context.log.warning(warning)
     if config.dry_run:
@@ -131,57 +131,59 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
         return
     context.log_event(dg.AssetMaterialization("roll_status", metadata={**shown, **roll_metadata(roll_statuses(desk))}))
     if plan:
-        show_rebuilt(context, desk, [code])
+        show_rebuilt(context, desk, [instrument])
 
 
-@dg.op(pool="prices", description="Apply the automatic roll rules now, whoever decides the rolls of this home otherwise.")
+@dg.op(pool="prices", description="Apply the automatic roll rules now, whatever the setting `rolls.decide` of this home is.")
 def apply_roll_rules(context: dg.OpExecutionContext, config: RollRules, desk: dg.ResourceParam[Desk]) -> None:
-    with _in_its_own_words():
-        codes = [desk.instrument(code).code for code in config.instruments] or None
-        statuses = roll_by_rules(desk, codes, dry_run=config.dry_run, who=config.who)
+    with _errors_as_failures():
+        instruments = [desk.instrument(instrument).code for instrument in config.instruments] or None
+        statuses = roll_by_rules(desk, instruments, dry_run=config.dry_run, who=config.who)
     kind = dg.AssetObservation if config.dry_run else dg.AssetMaterialization
     context.log_event(kind("roll_status", metadata={"who": config.who, "dry_run": config.dry_run, **roll_metadata(statuses)}))
     show_rebuilt(context, desk, [status.instrument for status in statuses if status.decision.startswith("rolled")])
 
 
-def show_rebuilt(context: dg.OpExecutionContext, desk: Desk, codes: list[str]) -> None:
-    """Record that the prices of instruments that were rolled are made anew, and what the checks of the prices now say."""
-    for code in codes:
+def show_rebuilt(context: dg.OpExecutionContext, desk: Desk, instruments: list[str]) -> None:
+    """Log that the prices of rolled instruments were rebuilt, and the results of the price checks now."""
+    for instrument in instruments:
         for asset in ("multiple_prices", "adjusted_prices"):
-            context.log_event(dg.AssetMaterialization(asset, partition=code, metadata=rebuilt_metadata(desk, code, asset)))
-    for evaluation in price_checks.evaluate_all(desk) if codes else ():
+            context.log_event(
+                dg.AssetMaterialization(asset, partition=instrument, metadata=rebuilt_metadata(desk, instrument, asset))
+            )
+    for evaluation in price_checks.evaluate_all(desk) if instruments else ():
         context.log_event(evaluation)  # type: ignore[arg-type]
 
 
-@dg.op(description="Show what a roll of an instrument's prices into its forward contract would make of them; nothing is changed.")
-def show_roll(context: dg.OpExecutionContext, config: RollOf, desk: dg.ResourceParam[Desk]) -> None:
-    with _in_its_own_words():
-        code = desk.instrument(config.instrument).code
-        shown = plan_metadata(desk, code, preview_roll(desk, code))
-    context.log_event(dg.AssetObservation("roll_status", metadata={"instrument": code, **shown}))
+@dg.op(description="Show an instrument's prices before and after a roll into its forward contract; nothing is changed.")
+def show_roll(context: dg.OpExecutionContext, config: RollPreview, desk: dg.ResourceParam[Desk]) -> None:
+    with _errors_as_failures():
+        instrument = desk.instrument(config.instrument).code
+        shown = plan_metadata(desk, instrument, preview_roll(desk, instrument))
+    context.log_event(dg.AssetObservation("roll_status", metadata={"instrument": instrument, **shown}))
 
 
-def plan_metadata(desk: Desk, code: str, plan: RollPlan) -> dict[str, Any]:
+def plan_metadata(desk: Desk, instrument: str, plan: RollPlan) -> dict[str, Any]:
     """The contracts of a planned roll, and the last rows of multiple and adjusted prices before and after it."""
     contracts = {role: contract_label(int(getattr(plan, f"{role}_contract"))) for role in ("price", "forward", "carry")}
-    # Rows of a roll are a second apart: so their times are shown in full.
+    # Rows of a roll are a second apart, so times are shown in full.
     tables = {
         name: table(frame.reset_index(names="time").astype({"time": str}))
-        for name, frame in preview_tables(desk, code, plan).items()
+        for name, frame in preview_tables(desk, instrument, plan).items()
     }
     return {**{f"{role}_after_roll": contract for role, contract in contracts.items()}, **tables}
 
 
-def rebuilt_metadata(desk: Desk, code: str, dataset: str) -> dict[str, Any]:
-    """What a price file shows after its roll: its length, and a picture of the newest prices."""
-    frame = desk.store.read(dataset, code)
+def rebuilt_metadata(desk: Desk, instrument: str, dataset: str) -> dict[str, Any]:
+    """The metadata of a price file after a roll: its length, and a picture of the newest prices."""
+    frame = desk.store.read(dataset, instrument)
     price = frame["price" if dataset == "adjusted_prices" else "PRICE"].dropna()
     return {"curve": sparkline(price.tail(500)), **rows(len(frame))}
 
 
 @dg.job(
     name="set_roll_state",
-    description="Put an instrument into a roll state by hand. A change that is not allowed fails and says what is.",
+    description="Put an instrument into a roll state by hand. A change that is not allowed fails and lists the allowed states.",
 )
 def set_roll_state_job() -> None:
     enter_roll_state()
@@ -221,7 +223,7 @@ def day_schedule(home: Home) -> dg.ScheduleDefinition:
     )
     def start_of_day(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
         # The question about simulated time comes first, so that a tick there needs no ledger.
-        reason = why_not_by_itself(desk.settings.market) or why_not_start_day(observe(desk))
+        reason = why_not_automatic(desk.settings.market) or why_not_start_day(observe(desk))
         return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"rolls-{context.scheduled_execution_time.date()}")
 
     return start_of_day

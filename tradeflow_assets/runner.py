@@ -1,6 +1,6 @@
 """Running jobs in this process, without a daemon, in the Dagster storage that the UI of the same home shows.
 
-`make run`, a replay and `tradeflow backfill` come through here; the UI and its daemon run the same definitions.
+`make run`, a replay and `tradeflow backfill` use it; the UI and its daemon run the same definitions.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from tradeflow_assets.alerts import reasons
+from tradeflow_assets.alerts import failure_reasons
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.housekeeping import prune_runs
 from tradeflow_assets.instance import instance_for
@@ -20,7 +20,7 @@ from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import locked_instruments, step_done
 
-# Failures are raised and reported by the caller in one line; without this Dagster prints their tracebacks as well.
+# The caller reports a failure in one line; without this Dagster prints its traceback as well.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 STEP_ASSETS = {"optimal_positions": ["backtest", "optimal_positions"], "report": ["daily_report", "desk"]}
@@ -28,10 +28,10 @@ STEP_ASSETS = {"optimal_positions": ["backtest", "optimal_positions"], "report":
 
 
 def execute_job(desk: Desk, job: str) -> None:
-    """Run the steps of a job of `day.JOBS` that are not done yet for the present business day, as one Dagster run in this process.
+    """Run the steps of a job of `business_day.JOBS` that are not done yet for the present business day, as one Dagster run in this process.
 
-    Raises StateError with the message of what failed. Instruments that failed in `prices` are no error: they are locked and told, the
-    others go on.
+    Raises StateError with the message of what failed. Instruments that failed in `prices` are no error: they are locked and
+    reported, and the others go on.
     """
     definitions, config = assemble(desk.home, desk), QUIET
     with desk.ledger.read() as view:
@@ -45,40 +45,45 @@ def execute_job(desk: Desk, job: str) -> None:
         result = definitions.resolve_job_def(job).execute_in_process(
             run_config=config, instance=instance, raise_on_error=False, asset_selection=selection, tags=tags
         )
-        if not result.success and not _partial(desk, job):
-            raise StateError(f"{job}: {_why(result)}")
+        if not result.success and not _some_prices_done(desk, job):
+            raise StateError(f"{job}: {_failure_message(result)}")
         if job == "reports" and not desk.settings.time_is_real:
             prune_runs(instance, WallClock().now() - timedelta(days=desk.settings.keep_runs_days))
 
 
-def _partial(desk: Desk, job: str) -> bool:
+def _some_prices_done(desk: Desk, job: str) -> bool:
     with desk.ledger.read() as view:
         return job == "prices" and step_done(view, desk.business_day(), "prices")
 
 
-def _why(result: dg.ExecuteInProcessResult) -> str:
+def _failure_message(result: dg.ExecuteInProcessResult) -> str:
     failures = result.filter_events(lambda event: event.is_step_failure)
-    return reasons(failures) or "the run failed; see it in the Dagster UI under Runs"
+    return failure_reasons(failures) or "the run failed; see it in the Dagster UI under Runs"
 
 
 def backfill(
-    desk: Desk, codes: Sequence[str], start: datetime | None = None, *, end: datetime | None = None, full_refresh: bool = False
+    desk: Desk,
+    instruments: Sequence[str],
+    start: datetime | None = None,
+    *,
+    end: datetime | None = None,
+    full_refresh: bool = False,
 ) -> dict[str, str]:
     """Run the price chain of some instruments in one Dagster run; returns for each `ok` or why it failed.
 
     `start`, `end` (UTC): what to fetch where `full_refresh`. Other instruments are not touched. Raises ConfigError for an instrument
     that the home does not trade, StateError where the run could not begin.
     """
-    wanted = list(dict.fromkeys(codes))
-    if unknown := [code for code in wanted if code not in desk.universe]:
+    unique = list(dict.fromkeys(instruments))
+    if unknown := [instrument for instrument in unique if instrument not in desk.universe]:
         raise ConfigError(
             f"not in the universe of this home: {', '.join(unknown)}; see `tradeflow instruments`, or add it to tradeflow.toml"
         )
-    if not wanted:
+    if not unique:
         return {}
-    # A single run covers partitions that lie side by side: so those wanted are put first.
-    order = wanted + [code for code in desk.universe if code not in wanted]
-    job = assemble(desk.home, desk, order).resolve_job_def("prices")
+    # A run covers adjacent partitions only, so these instruments are put first.
+    partitions = unique + [instrument for instrument in desk.universe if instrument not in unique]
+    job = assemble(desk.home, desk, partitions).resolve_job_def("prices")
     window = {
         "start": start.isoformat() if start else None,
         "end": end.isoformat() if end else None,
@@ -86,15 +91,15 @@ def backfill(
     }
     config = {**QUIET, "ops": {"price_chain": {"config": window}}}
     with instance_for(desk.home.path) as instance:
-        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(wanted))
-        # Asked of the log: the result of a run that failed lacks what its op had logged before.
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False, tags=range_tags(unique))
+        # Read from the log, since the result of a failed run lacks what its op logged before it failed.
         logged = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
-    made = {event.partition for event in events if event.asset_key == dg.AssetKey("adjusted_prices")}
+    updated = {event.partition for event in events if event.asset_key == dg.AssetKey("adjusted_prices")}
     if result.success:
-        return dict.fromkeys(wanted, "ok")
+        return dict.fromkeys(unique, "ok")
     with desk.ledger.read() as view:
         locked = locked_instruments(view)
-    if set(wanted) - made - set(locked):
-        raise StateError(f"backfill: {_why(result)}")
-    return {code: "ok" if code in made else locked[code] for code in wanted}
+    if set(unique) - updated - set(locked):
+        raise StateError(f"backfill: {_failure_message(result)}")
+    return {instrument: "ok" if instrument in updated else locked[instrument] for instrument in unique}

@@ -28,7 +28,7 @@ def command(port: int) -> list[str]:
 
 
 def environment(home: Home) -> dict[str, str]:
-    """What that command needs to serve this home: its Dagster storage and itself."""
+    """The environment in which that command serves this home: where the home and its Dagster storage are."""
     folder = write_dagster_home(home)
     return {
         **os.environ,
@@ -50,7 +50,7 @@ def require_free(port: int) -> None:
 
 
 def serve(home: Home, port: int) -> None:
-    """Become the UI of this home; returns only when it cannot start. Ctrl-C ends it."""
+    """Replace this process by the UI of the home; returns only if that fails. Ctrl-C ends the UI."""
     settings = environment(home)
     os.chdir(settings["DAGSTER_HOME"])
     os.execve(sys.executable, command(port), settings)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import dagster as dg
 import pandas as pd
 
-from tradeflow_assets.decisions import why_not_by_itself
+from tradeflow_assets.decisions import why_not_automatic
 from tradeflow_assets.metadata import rows, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -19,7 +19,7 @@ spreads = dg.AssetSpec(
     description=(
         "**Bid-ask spreads of the priced contracts**, in price points, one growing series an instrument.\n\n"
         "Written by the job `sample_spreads`, every hour where time is real. A market that is closed, or has no usable quote, is left out "
-        "with the reason. They tell whether the costs that the strategies reckon with are the true ones."
+        "with the reason. They show whether the costs that the strategies assume are right."
     ),
 )
 
@@ -57,7 +57,7 @@ def hourly_spreads(home: Home) -> dg.ScheduleDefinition:
         description="Samples spreads every hour; markets that are closed are left out.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, desk: dg.ResourceParam[Desk]) -> dg.RunRequest | dg.SkipReason:
-        reason = why_not_by_itself(desk.settings.market)
+        reason = why_not_automatic(desk.settings.market)
         return (
             dg.SkipReason(reason) if reason else dg.RunRequest(run_key=f"spreads-{context.scheduled_execution_time.isoformat()}")
         )

@@ -1,4 +1,4 @@
-"""The strategies: a backtest up to this moment, and the positions that it would like to hold now."""
+"""The strategies: a backtest up to now, and the positions that it wants to hold."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ OPTIMAL = dg.AssetSpec(
     deps=[BACKTEST],
     group_name="strategy",
     kinds={"parquet"},
-    description="""**How many contracts of each instrument the strategies would like to hold**, as a band: inside it no trade is worth its
+    description="""**How many contracts of each instrument the strategies want to hold**, as a band: inside it no trade is worth its
 costs, outside it the position is traded to the nearest edge. Fractions of contracts, with the reference contract and price on which
 they were sized.""",
 )
@@ -61,23 +61,23 @@ def strategies(desk: dg.ResourceParam[Desk]) -> Iterator[dg.MaterializeResult]:
 
 
 def backtest_metadata(desk: Desk, runs: Mapping[str, StrategyRun]) -> Mapping[str, Any]:
-    """What each strategy was run with, how it would have done, what it wants now, and where the details are."""
+    """For each strategy: its settings, its past performance, the positions it wants, and where the details are."""
     forecasts = pd.concat([run.optimal["combined_forecast"] for run in runs.values()])
     shown: dict[str, Any] = {
         "capital": sum(run.backtest.config.notional_trading_capital for run in runs.values()),
         "currency": desk.settings.base_currency,
         "n_instruments": int(forecasts[forecasts.notna()].index.nunique()),
         "mean_abs_forecast": float(forecasts.abs().mean()),
-        "strategies": table(pd.DataFrame([_facts(name, run) for name, run in runs.items()])),
+        "strategies": table(pd.DataFrame([_strategy_row(name, run) for name, run in runs.items()])),
     }
     for name, run in runs.items():
-        # With one strategy, its name in every label would only be in the way.
+        # With only one strategy, the labels need no name.
         suffix = f" of {name}" if len(runs) > 1 else ""
         shown |= {f"{label}{suffix}": value for label, value in _strategy_metadata(desk, name, run).items()}
     return {**shown, **rows(sum(len(run.backtest.stage("combined_forecast")) for run in runs.values()))}
 
 
-def _facts(name: str, run: StrategyRun) -> dict[str, Any]:
+def _strategy_row(name: str, run: StrategyRun) -> dict[str, Any]:
     config, days = run.backtest.config, run.backtest.stage("combined_forecast").index
     return {
         "strategy": name,
@@ -96,12 +96,12 @@ def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any
     zone = desk.settings.time_zone
     sheet = desk.home.path / "reports" / f"tear_sheet_{name}.html"
     tear_sheet(run.backtest, sheet)
-    found = statistics_table(curve, corrected=run.backtest.config.corrects(Correction.STATISTICS))
+    shown_statistics = statistics_table(curve, corrected=run.backtest.config.corrects(Correction.STATISTICS))
     return {
-        "sharpe": float(found["net"].loc["Sharpe ratio"]),
+        "sharpe": float(shown_statistics["net"].loc["Sharpe ratio"]),
         "account_curve": sparkline(running["net"]),
         "account_chart": line_chart(running, "profit and loss, % of capital"),
-        "statistics": table(found.rename_axis("statistic").reset_index()),
+        "statistics": table(shown_statistics.rename_axis("statistic").reset_index()),
         "positions": small_bars(risk.to_numpy()),
         "positions_chart": bar_chart(risk, "risk of the optimal positions, % of capital a year"),
         "optimal_positions": table(optimal_table(desk, name)),
@@ -111,15 +111,15 @@ def _strategy_metadata(desk: Desk, name: str, run: StrategyRun) -> dict[str, Any
 
 
 def statistics_table(curve: CurveGroup, *, corrected: bool) -> pd.DataFrame:
-    """The statistics that a page has room for: index their names, columns gross, costs, net."""
-    found = {part: statistics(curve.returns(part), corrected=corrected) for part in PARTS}
-    columns = {part: [round(figures[key], 4) for key in SHOWN_STATISTICS] for part, figures in found.items()}
+    """The statistics shown on the page: index their names, columns gross, costs, net."""
+    by_part = {part: statistics(curve.returns(part), corrected=corrected) for part in PARTS}
+    columns = {part: [round(figures[key], 4) for key in SHOWN_STATISTICS] for part, figures in by_part.items()}
     return pd.DataFrame(columns, index=pd.Index(SHOWN_STATISTICS.values()))
 
 
 def position_risk(run: StrategyRun) -> pd.Series:
-    """What each optimal position risks: standard deviation a year in percent of capital, negative where short, the largest first."""
-    point_sizes = pd.Series({code: run.backtest.data.instrument(code).point_size for code in run.optimal.index})
+    """The risk of each optimal position: standard deviation a year in percent of capital, negative if short, the largest first."""
+    point_sizes = pd.Series({instrument: run.backtest.data.instrument(instrument).point_size for instrument in run.optimal.index})
     daily = run.optimal["notional_position"] * run.optimal["daily_returns_volatility"] * point_sizes * run.optimal["fx"]
     annual = 100.0 * ROOT_BUSINESS_DAYS_PER_YEAR * daily / run.backtest.config.notional_trading_capital
     return annual.dropna().sort_values(key=abs, ascending=False)
@@ -137,19 +137,19 @@ def optimal_table(desk: Desk, strategy: str) -> pd.DataFrame:
             "lower": bands["lower"],
             "upper": bands["upper"],
             "price": stored["reference_price"],
-            "contract": [_unbroken(contract_label(each)) if each else "" for each in contracts],
+            "contract": [_unbroken(contract_label(contract)) if contract else "" for contract in contracts],
             "day": [_unbroken(f"{day:%d %b}") if pd.notna(day) else "" for day in stored["reference_date"]],
         }
     )
 
 
 def _unbroken(text: str) -> str:
-    """The text with blanks and hyphens at which a narrow cell is not broken into lines."""
+    """The text with non-breaking spaces and hyphens, so that a narrow cell stays on one line."""
     return text.replace(" ", "\u00a0").replace("-", "\u2011")
 
 
 def optimal_metadata(desk: Desk) -> Mapping[str, Any]:
-    """What is held against what is wanted, instrument by instrument."""
+    """Positions and optimal positions, for each instrument."""
     frame = positions_against_optimal(desk)
     outside = (frame["position"] < frame["lower"]) | (frame["position"] > frame["upper"])
     return {

@@ -1,7 +1,7 @@
 """The business day: which steps it has, in which order, and what each of them does.
 
-`make run`, a replay and Dagster run the same list. A step is recorded in the ledger's journal when it is done, so that a day that was
-interrupted goes on where it stood, and a day that is done stays as it is.
+`make run`, a replay and Dagster run the same list. A step is recorded in the ledger's journal when it is done, so an
+interrupted day goes on with the first step that is not done, and a finished day is not run again.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ MIN_GOOD_PRICES = 0.5
 
 @dataclass
 class StepNote:
-    """Filled in by a step while it works: one line for a person about what it did."""
+    """One line about what a step did, which the step fills in while it runs."""
 
     summary: str = ""
 
 
 @contextmanager
 def recorded_step(desk: Desk, name: str) -> Iterator[StepNote]:
-    """Run the body as a step of the present business day; it counts as done only when the body ends well."""
+    """Run the body as a step of the present business day; it counts as done only when the body ends without an error."""
     note, started, clock = StepNote(), desk.now(), time.perf_counter()
     day = desk.business_day()
     yield note
@@ -77,7 +77,7 @@ def roll_step(desk: Desk) -> list[RollStatus]:
 
 def price_step(
     desk: Desk,
-    codes: Sequence[str] | None = None,
+    instruments: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
     *,
     window: PriceWindow | None = None,
@@ -86,14 +86,14 @@ def price_step(
 ) -> list[PriceOutcome]:
     """Run stages of the price chain (None: all) for instruments (None: the universe); one that fails is locked and reported, the others go on.
 
-    Only all stages of the whole universe are the step of the day; a run over less mends what it touches and leaves the journal alone.
+    Only a run of all stages over the whole universe counts as the day's step; a smaller run updates its instruments but adds nothing to the journal.
     """
-    codes, stages = desk.universe if codes is None else codes, prices.STAGES if stages is None else stages
-    whole = set(stages) == set(prices.STAGES) and set(codes) >= set(desk.universe)
+    instruments, stages = desk.universe if instruments is None else instruments, prices.STAGES if stages is None else stages
+    is_day_step = set(stages) == set(prices.STAGES) and set(instruments) >= set(desk.universe)
     outcomes = []
-    with recorded_step(desk, "prices") if whole else nullcontext(StepNote()) as note:
-        for code in codes:
-            outcome = prices.update_instrument(desk, code, stages, window=window or prices.PriceWindow(), on_stage=on_stage)
+    with recorded_step(desk, "prices") if is_day_step else nullcontext(StepNote()) as note:
+        for instrument in instruments:
+            outcome = prices.update_instrument(desk, instrument, stages, window=window or prices.PriceWindow(), on_stage=on_stage)
             outcomes.append(outcome)
             if on_instrument:
                 on_instrument(outcome)
@@ -102,14 +102,14 @@ def price_step(
 
 
 def require_good_prices(desk: Desk) -> None:
-    """The gate before positions are computed: enough instruments must have good prices. Raises DataError otherwise."""
+    """Raise DataError unless enough instruments have good prices; checked before positions are computed."""
     with desk.ledger.read() as view:
-        bad = [code for code in instruments_locked_by(view, LockOwner.PRICES) if code in desk.universe]
-    good = 1 - len(bad) / len(desk.universe)
-    if good < MIN_GOOD_PRICES:
+        locked = [instrument for instrument in instruments_locked_by(view, LockOwner.PRICES) if instrument in desk.universe]
+    good_share = 1 - len(locked) / len(desk.universe)
+    if good_share < MIN_GOOD_PRICES:
         raise DataError(
-            f"only {good:.0%} of the instruments have good prices, {MIN_GOOD_PRICES:.0%} are needed; "
-            f"mend {', '.join(bad[:5])} and others, then run prices again"
+            f"only {good_share:.0%} of the instruments have good prices, {MIN_GOOD_PRICES:.0%} are needed; "
+            f"fix {', '.join(locked[:5])} and others, then run prices again"
         )
 
 
@@ -130,7 +130,7 @@ def account_step(desk: Desk) -> pd.DataFrame:
 
 
 def total_capital_step(desk: Desk) -> pd.DataFrame:
-    """Fold account values into total capital."""
+    """Compute total capital from the account values."""
     with recorded_step(desk, "total_capital") as note:
         total = capital.update_total_capital(desk)
         last = total.iloc[-1]
@@ -141,7 +141,7 @@ def total_capital_step(desk: Desk) -> pd.DataFrame:
 
 
 def strategy_capital_step(desk: Desk) -> pd.DataFrame:
-    """Share the capital among the strategies."""
+    """Divide the capital among the strategies."""
     with recorded_step(desk, "strategy_capital") as note:
         shares = capital.update_strategy_capital(desk)
         note.summary = ", ".join(f"{row.strategy} {row.capital:,.0f}" for row in shares.itertuples())
@@ -163,7 +163,7 @@ def optimal_positions_step(desk: Desk) -> dict[str, StrategyRun]:
 
 
 def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
-    """Make the orders of every strategy; returns by strategy what was decided, traded or not."""
+    """Make the orders of every strategy; returns by strategy what was decided for each instrument, traded or not."""
     day = desk.business_day()
     with recorded_step(desk, "instrument_orders") as note:
         plans = {}
@@ -179,9 +179,9 @@ def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None
     """Work the order stack until the session ends."""
     with recorded_step(desk, "stack_handler") as note:
         day = desk.business_day()
-        done = execution.StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
-        note.summary = f"{done.sent} broker orders, {done.fills} fills, {done.rolls} rolls"
-    return done
+        total = execution.StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
+        note.summary = f"{total.sent} broker orders, {total.fills} fills, {total.rolls} rolls"
+    return total
 
 
 def report_step(desk: Desk) -> str:
@@ -222,7 +222,7 @@ def run_job(desk: Desk, job: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class JobDone:
-    """One job of a day: whether it was run now or had been done before, and how long it took (seconds)."""
+    """One job of a day: whether it ran now (`ran`) or was done before, and how long it took (seconds)."""
 
     day: date
     job: str
@@ -235,7 +235,7 @@ def run_day(
 ) -> None:
     """Run the business day `day` of a simulated or replayed home, moving its clock; jobs that are done are left alone.
 
-    `execute` runs one job: directly, or through Dagster. Raises StateError for a day that has passed, in a home whose time is real, and while
+    `execute` runs one job: directly, or through Dagster. Raises StateError for a day in the past, in a home whose time is real, and while
     trading is stopped.
     """
     if desk.settings.time_is_real:
@@ -265,13 +265,13 @@ def run_day(
             on_job(JobDone(day, job, not done, time.perf_counter() - started))
 
 
-def days_to_run(desk: Desk, further: int) -> list[date]:
-    """The present business day unless it is done, and `further` business days after it."""
+def days_to_run(desk: Desk, days_after: int) -> list[date]:
+    """The present business day unless it is done, and `days_after` business days after it."""
     day = desk.business_day()
     last = desk.last_done_day()
     days = [] if last is not None and last >= day else [day]
     current = day if days else max(last or day, day)
-    for _ in range(further):
+    for _ in range(days_after):
         current = next_business_day(current)
         days.append(current)
     return days
@@ -284,16 +284,16 @@ def run_replay(
     *,
     on_day: Callable[[DayRecord], None] | None = None,
 ) -> ReplaySummary:
-    """Run business day after business day up to `end` (default: the end of the replay), from where the home stands.
+    """Run business day after business day up to `end` (default: the end of the replay), from the first day that is not done.
 
-    `execute` runs one job of a day: directly, or through Dagster. Killed at any instant, the day that was under way goes on when it
-    is run again. Raises StateError for a home that is not a seeded replay, and what a day raises.
+    `execute` runs one job of a day: directly, or through Dagster. After a crash, the next call goes on with the interrupted
+    day. Raises StateError for a home that is not a seeded replay, and what a day raises.
     """
-    last = replay.replay_of(home).end if end is None else min(end, replay.replay_of(home).end)
+    last = replay.replay_settings(home).end if end is None else min(end, replay.replay_settings(home).end)
     desk = Desk(home)
     try:
-        done = desk.last_done_day()
-        day = desk.business_day() if done is None else next_business_day(done)
+        last_done = desk.last_done_day()
+        day = desk.business_day() if last_done is None else next_business_day(last_done)
         while day <= last:
             run_day(desk, day, execute)
             if on_day:

@@ -1,6 +1,6 @@
 """A desk at work: a home with its ledger, store, broker and clock opened. Every step of the day takes one.
 
-Rooms are imported whole and asked for names when those are needed: a command that only stops trading loads neither Parquet nor a broker.
+Rooms are imported as modules and their names are looked up when used, so `tradeflow stop` loads neither Parquet nor a broker.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Desk:
 
     @cached_property
     def broker(self) -> Broker:
-        """The broker of this home's market, connected. Raises ConfigError where the market has none."""
+        """The broker of this home's market, connected. Raises ConfigError if there is none for that market."""
         broker = open_broker(self.home)
         broker.connect()
         return broker
@@ -73,7 +73,7 @@ class Desk:
         return self.home.local_day(self.now())
 
     def business_day(self) -> date:
-        """The business day that it is now: today in the desk's time zone, on a weekend the coming Monday."""
+        """The present business day: today in the desk's time zone; on a weekend the coming Monday."""
         today = self.today()
         return next_business_day(today) if today.weekday() >= 5 else today
 
@@ -83,7 +83,7 @@ class Desk:
             return ledger.last_done_day(view)
 
     def instrument(self, code: str) -> Instrument:
-        """The instrument of that code. Raises ConfigError, naming the nearest, for an unknown one."""
+        """The instrument of that code. Raises ConfigError for an unknown code, with the most similar known one."""
         return find_instrument(self.home.instruments, code)
 
     def close(self) -> None:

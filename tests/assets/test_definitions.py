@@ -11,7 +11,7 @@ from tests.assets.conftest import THREE
 from tests.conftest import REPO
 from tradeflow_assets.assembly import assemble
 from tradeflow_assets.instance import INSTANCE_SETTINGS, write_dagster_home
-from tradeflow_assets.resources import DeskResource, home_to_show
+from tradeflow_assets.resources import DeskResource, home_for_definitions
 from tradeflow_core.business_day import JOBS
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
@@ -85,7 +85,7 @@ def test_only_the_price_chain_is_cut_and_by_the_homes_universe(definitions: dg.D
 
 def test_definitions_load_before_a_home_is_made_and_say_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEFLOW_HOME", str(tmp_path / "none"))
-    definitions = assemble(home_to_show(), DeskResource())
+    definitions = assemble(home_for_definitions(), DeskResource())
     dg.Definitions.validate_loadable(definitions)
     description = definitions.resolve_asset_graph().get(dg.AssetKey("desk")).description or ""
     assert "tradeflow init" in description
@@ -97,7 +97,7 @@ def test_a_home_with_a_wrong_setting_is_named_when_dagster_loads_it(three: Desk,
     file.write_text('acount = "X"\n' + file.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setenv("TRADEFLOW_HOME", str(three.home.path))
     with pytest.raises(ConfigError, match="acount"):
-        home_to_show()
+        home_for_definitions()
 
 
 def test_the_handler_starts_by_itself_everywhere_but_in_a_live_home(three: Desk) -> None:

@@ -183,7 +183,7 @@ def test_a_filled_order_cannot_be_cancelled_any_more(desk):
         (OrderIntent("a", "DU2", "SP500_micro", (Leg(MARCH, 1),)), "DU2"),
         (OrderIntent("a", ACCOUNT, "SP500_micro", ()), "quantity"),
         (OrderIntent("a", ACCOUNT, "SP500_micro", (Leg(MARCH, 1), Leg(MARCH, -1))), "same contract"),
-        (order("a", 1, order_type=OrderType.BEST), "orders of type best are not taken here"),
+        (order("a", 1, order_type=OrderType.BEST), "orders of type best are not accepted here"),
         (order("a", 1, order_type=OrderType.LIMIT), "limit price"),
     ],
 )

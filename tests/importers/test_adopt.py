@@ -17,7 +17,7 @@ from tradeflow_core.importers import import_pysystemtrade
 from tradeflow_core.ledger import ledger_problems, roll_events_of
 from tradeflow_core.prices import contract_prices, stored_fx
 from tradeflow_core.replay import adopt
-from tradeflow_core.replay.adopt import UNDERWAY
+from tradeflow_core.replay.adopt import MARKER_FILE
 from tradeflow_core.series import back_adjust, build_from_events
 from tradeflow_core.store import Tape
 
@@ -67,17 +67,17 @@ def test_a_home_with_tables_of_its_own_is_refused(home, tape):
     (home.path / "config" / "spreadcosts.csv").write_text("Instrument,SpreadCost\nCORN,1\n")
     with pytest.raises(ConfigError, match=r"spreadcosts.csv"):
         adopt(home, tape)
-    assert not (home.path / UNDERWAY).exists()
+    assert not (home.path / MARKER_FILE).exists()
 
 
 def test_an_interrupted_adoption_goes_on_with_the_same_tape_only(home, tape, tmp_path, *, folder):
     desk = Desk(home)
     desk.store.write("contract_prices", "ALPHA", tape.bars("ALPHA"))
-    (home.path / UNDERWAY).write_text(str(tape.path))
+    (home.path / MARKER_FILE).write_text(str(tape.path))
     import_pysystemtrade(folder, tmp_path / "other", instruments=["ALPHA"])
     with pytest.raises(StateError, match="has begun to adopt"):
         adopt(home, Tape.open(tmp_path / "other"))
     adopt(home, tape)
     assert sorted(desk.store.names("contract_prices")) == list(CODES)
-    assert not (home.path / UNDERWAY).exists()
+    assert not (home.path / MARKER_FILE).exists()
     desk.close()

@@ -173,7 +173,7 @@ def test_a_roll_needs_contracts_that_exist(trading_desk: Desk) -> None:
 def test_a_program_must_say_yes(trading_desk: Desk) -> None:
     before = events(trading_desk)
     refused = run(trading_desk, "set", CODE, "Roll_Adjusted", "--json")
-    assert refused.exit_code == 1 and "say --yes" in said(refused)
+    assert refused.exit_code == 1 and "add --yes" in said(refused)
     pd.testing.assert_frame_equal(events(trading_desk), before)
     assert answer(trading_desk, "set", CODE, "Roll_Adjusted", "--dry-run")["done"] is False
     pd.testing.assert_frame_equal(events(trading_desk), before)

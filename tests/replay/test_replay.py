@@ -19,7 +19,7 @@ from tradeflow_core.home import Home
 from tradeflow_core.ledger import ledger_problems, roll_events_of
 from tradeflow_core.model import ROLLS
 from tradeflow_core.replay import DayRecord, ReplaySummary, replay_home, seed_replay
-from tradeflow_core.replay.seeding import SEEDED
+from tradeflow_core.replay.seeding import SEEDED_FILE
 from tradeflow_core.store import Tape
 
 OLD, NEW = 20230800, 20231100
@@ -64,7 +64,7 @@ def test_a_replay_begins_with_what_was_known_and_nothing_later(tape, tmp_path):
 def test_seeding_again_opens_the_same_replay_and_other_arguments_are_refused(tape, tmp_path):
     home = seed(tmp_path / "home", tape)
     assert seed(tmp_path / "home", tape).settings == home.settings
-    with pytest.raises(ConfigError, match="end 2023-08-18 there, 2023-08-17 asked for"):
+    with pytest.raises(ConfigError, match="end is 2023-08-18, not 2023-08-17"):
         seed_replay(tmp_path / "home", tape, START, end=date(2023, 8, 17))
     with pytest.raises(ConfigError, match="capital"):
         seed_replay(tmp_path / "home", tape, START, end=END, capital=1)
@@ -76,13 +76,13 @@ def test_a_folder_with_something_else_in_it_is_refused(tape, tmp_path):
     with pytest.raises(ConfigError, match=r"letter\.txt"):
         seed(tmp_path / "home", tape)
     Home.create(tmp_path / "desk", {"market": "simulated"}, datetime.fromisoformat("2024-01-08T05:05+00:00"))
-    with pytest.raises(ConfigError, match="market simulated there"):
+    with pytest.raises(ConfigError, match="market is simulated, not replay"):
         seed(tmp_path / "desk", tape)
 
 
 def test_seeding_that_was_interrupted_is_done_again(tape, tmp_path):
     home = seed(tmp_path / "home", tape)
-    (home.path / SEEDED).unlink()
+    (home.path / SEEDED_FILE).unlink()
     desk = Desk(home)
     desk.store.delete("contract_prices", "BETA")
     with pytest.raises(StateError, match="not a seeded replay"):

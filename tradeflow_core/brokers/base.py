@@ -1,8 +1,8 @@
-"""The `Broker` interface: everything that the business asks of a broker, its types and its errors.
+"""The `Broker` interface: everything that tradeflow needs from a broker, with its types and errors.
 
-Every call is synchronous and has a deadline. A failure is a typed error, never an empty answer: `BrokerUnavailable` (no
-answer; the state of the world is unknown), `NoData` (the broker has none for what was asked), and an empty frame (it has
-data, but none in the window) are three different outcomes.
+Every call is synchronous and has a deadline. A failure is a typed error, never an empty answer. Three outcomes are kept
+apart: `BrokerUnavailable` (no answer, so nothing is known), `NoData` (the broker has no data at all for this contract or
+currency), and an empty frame (it has data, but none in the window).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "
 
 
 class BrokerError(TradeflowError):
-    """Root of what can go wrong at the broker."""
+    """Base class of all errors of a broker."""
 
 
 class BrokerUnavailable(BrokerError):
@@ -36,7 +36,7 @@ class UnknownContract(BrokerError):
 
 
 class NoData(BrokerError):
-    """The broker holds no data at all for what was asked."""
+    """The broker has no data at all for this contract or currency."""
 
 
 class NoQuote(BrokerError):
@@ -92,7 +92,7 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """What the broker says of one order: `filled` contracts of each leg, in the order of the legs."""
+    """What the broker reports about one order: `filled` contracts of each leg, in the order of the legs."""
 
     client_ref: str
     broker_id: str
@@ -102,7 +102,7 @@ class OrderState:
 
 
 class Broker(Protocol):
-    """The world outside. Implementations: a simulated market, a replay of a past one, Interactive Brokers."""
+    """A connection to a broker. Implementations: the paper exchange on a simulated market, and on a replayed one."""
 
     name: str
 
@@ -118,7 +118,7 @@ class Broker(Protocol):
     def account_snapshot(self, account: str) -> AccountSnapshot: ...
 
     def positions(self, account: str) -> dict[tuple[str, int], int]:
-        """Contracts held now by (instrument, contract), without zeros; an empty dictionary means flat, for sure."""
+        """Contracts held now by (instrument, contract), without zeros; an empty dictionary means that the account is flat."""
 
     def contract(self, instrument: str, contract: int) -> ContractSpec:
         """Facts of one contract; raises UnknownContract."""
@@ -142,10 +142,10 @@ class Broker(Protocol):
         """Place the order, once for each `client_ref`; raises OrderRejected, or BrokerUnavailable when the outcome is unknown."""
 
     def cancel(self, client_ref: str) -> None:
-        """Ask for a cancellation; `order_state` tells the outcome. Raises UnknownOrder."""
+        """Ask for a cancellation; `order_state` reports the outcome. Raises UnknownOrder."""
 
     def order_state(self, client_ref: str) -> OrderState:
-        """Where the order stands; raises UnknownOrder when the broker has never seen it."""
+        """The state of the order; raises UnknownOrder when the broker has never seen it."""
 
     def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
-        """Fills of the account in order of time; only those of the given references if given."""
+        """Fills of the account in order of time; with `refs`, only those of these orders."""

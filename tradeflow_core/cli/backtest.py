@@ -1,4 +1,4 @@
-"""Backtests: running one, sweeping over settings, and the group that also holds looking into saved ones."""
+"""Backtests: running one, sweeping over settings; the commands for saved ones are in `saved.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from rich.markup import escape
 from upath import UPath
 
-from tradeflow_core.cli.common import console, errors, json_option, print_json, print_table, progress
+from tradeflow_core.cli.common import console, error_console, json_option, print_json, print_table, progress
 from tradeflow_core.cli.saved import compare, show
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
@@ -65,7 +65,7 @@ def backtest() -> None:
 @json_option
 def strategies(*, as_json: bool) -> None:
     """List the packaged strategies."""
-    rows = [_described(name, path) for name, path in packaged_strategies().items()]
+    rows = [_strategy_row(name, path) for name, path in packaged_strategies().items()]
     if as_json:
         print_json(rows)
         return
@@ -73,8 +73,8 @@ def strategies(*, as_json: bool) -> None:
     console.print("copy one and change it: " + str(next(iter(packaged_strategies().values())).parent), soft_wrap=True)
 
 
-def _described(name: str, path: Path) -> dict[str, Any]:
-    """What the comment at the head of a strategy file says, and what kind of strategy it is."""
+def _strategy_row(name: str, path: Path) -> dict[str, Any]:
+    """A strategy file in one row: the first sentence of its head comment, and what kind of strategy it is."""
     comments = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -85,14 +85,14 @@ def _described(name: str, path: Path) -> dict[str, Any]:
     return {
         "name": name,
         "rules": len(config.trading_rules),
-        "kind": ", ".join(kind for kind, has in kinds.items() if has) or "static",
+        "kind": ", ".join(kind for kind, applies in kinds.items() if applies) or "static",
         "description": " ".join(comments).partition(". ")[0].rstrip("."),
         "path": str(path),
     }
 
 
 def strategy_path(name: str) -> Path:
-    """The file of a strategy given as a path or by the name of a packaged one. Raises ConfigError, saying the nearest name."""
+    """The file of a strategy given as a path or by the name of a packaged one. Raises ConfigError with the most similar name."""
     packaged = packaged_strategies()
     if name in packaged:
         return packaged[name]
@@ -106,7 +106,7 @@ def strategy_path(name: str) -> Path:
 
 
 def load_data(home: Path | None, folder: Path | None, *, quiet: bool) -> BacktestData:
-    """Data of a folder of CSV files, or else the stored prices of the home."""
+    """Data of a folder of CSV files; without a folder, the stored prices of the home."""
     if folder is not None:
         return BacktestData.from_pysystemtrade(folder)
     try:
@@ -118,9 +118,9 @@ def load_data(home: Path | None, folder: Path | None, *, quiet: bool) -> Backtes
     return production_data(desk)
 
 
-def _only(config: StrategyConfig, data: BacktestData, codes: str | None) -> StrategyConfig:
-    chosen = [code.strip() for code in codes.split(",") if code.strip()] if codes else []
-    return only_instruments(config, data, chosen) if chosen else config
+def _limited_to(config: StrategyConfig, data: BacktestData, names: str | None) -> StrategyConfig:
+    instruments = [name.strip() for name in names.split(",") if name.strip()] if names else []
+    return only_instruments(config, data, instruments) if instruments else config
 
 
 @backtest.command()
@@ -128,7 +128,7 @@ def _only(config: StrategyConfig, data: BacktestData, codes: str | None) -> Stra
 @data_option
 @click.option("--capital", type=click.FloatRange(min=1), help="Notional capital (default: as the strategy says).")
 @click.option("--currency", help="Base currency.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Forget prices before this day.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Ignore prices before this day.")
 @instruments_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; keys are dotted, values YAML.")
 @click.option("--compat", help="pst, fixed, or names of corrections, separated by commas.")
@@ -161,7 +161,7 @@ def run(
     tradeflow backtest run static_trend_carry --capital 500000 --set buffer_size=0.2
     tradeflow backtest run futuresconfig.yaml --data data/futures --compat pst --out result
     """
-    given = {
+    options = {
         "notional_trading_capital": capital,
         "base_currency": currency,
         "start_date": start.date() if start else None,
@@ -169,23 +169,23 @@ def run(
         "dynamic_optimisation": dynamic,
     }
     path = strategy_path(config)
-    chosen = load_strategy(
-        path, _merged(parse_changes(settings), {key: value for key, value in given.items() if value is not None})
+    strategy = load_strategy(
+        path, _merged(parse_changes(settings), {key: value for key, value in options.items() if value is not None})
     )
     inputs = load_data(home, data, quiet=as_json)
-    for warning in chosen.warnings:
-        errors.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
+    for warning in strategy.warnings:
+        error_console.print(f"[yellow]warning:[/yellow] {escape(warning)}", soft_wrap=True)
     started = time.perf_counter()
-    tested = run_backtest(_only(chosen, inputs, instruments), inputs)
+    backtest = run_backtest(_limited_to(strategy, inputs, instruments), inputs)
     sheets = [file for file in (tear_sheet, out / TEAR_SHEET if out else None) if file]
     for folder in {file.parent for file in sheets}:
-        _make(folder)
+        _make_folder(folder)
     results: list[Summary] = []
     steps = [
-        *_work(tested),
-        ("statistics", lambda: results.append(summarise(tested))),
-        *((f"tear sheet {file.name}", lambda file=file: _write_tear_sheet(tested, file)) for file in sheets),
-        *([("stages as Parquet", lambda: _write_stages(tested, out, path.stem, summary=results[0]))] if out else []),
+        *_steps(backtest),
+        ("statistics", lambda: results.append(summarise(backtest))),
+        *((f"tear sheet {file.name}", lambda file=file: _write_tear_sheet(backtest, file)) for file in sheets),
+        *([("stages as Parquet", lambda: _write_stages(backtest, out, path.stem, summary=results[0]))] if out else []),
     ]
     bar, task = progress("backtest", len(steps), quiet=as_json)
     with bar:
@@ -201,7 +201,7 @@ def run(
     for table in summary_tables(results[0]):
         if table.row_count:
             console.print(table)
-    console.print(f"{len(tested.instruments)} instruments, {len(tested.forecasts.rules)} rules, {seconds:.1f} s")
+    console.print(f"{len(backtest.instruments)} instruments, {len(backtest.forecasts.rules)} rules, {seconds:.1f} s")
     for file in written:
         console.print(f"wrote [bold]{file}[/bold]", soft_wrap=True)
 
@@ -218,21 +218,21 @@ def _compat(text: str | None) -> str | list[str] | None:
 
 
 def _merged(settings: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    if doubled := sorted(set(settings) & set(options)):
-        raise ConfigError(f"--set {doubled[0]} and the option for it are both given; keep one of them")
+    if given_twice := sorted(set(settings) & set(options)):
+        raise ConfigError(f"--set {given_twice[0]} and the option for it are both given; keep one of them")
     return {**settings, **options}
 
 
-def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
-    """The calculation, step by step, with what to tell a person who waits."""
+def _steps(backtest: Backtest) -> list[tuple[str, Callable[[], object]]]:
+    """The steps of the calculation, each with its text for the progress bar."""
 
     def stage(name: str) -> Callable[[], object]:
-        return lambda: tested.stage(name)
+        return lambda: backtest.stage(name)
 
     def forecast(rule: str) -> Callable[[], object]:
-        return lambda: tested.forecasts.of(rule).capped
+        return lambda: backtest.forecasts.of(rule).capped
 
-    rules = sorted({rule for used in tested.forecasts.rules_by_instrument.values() for rule in used})
+    rules = sorted({rule for used in backtest.forecasts.rules_by_instrument.values() for rule in used})
     return [
         ("reading prices", stage("daily_price")),
         ("volatility", stage("daily_returns_volatility")),
@@ -247,22 +247,22 @@ def _work(tested: Backtest) -> list[tuple[str, Callable[[], object]]]:
     ]
 
 
-def _write_tear_sheet(tested: Backtest, file: Path) -> None:
+def _write_tear_sheet(backtest: Backtest, file: Path) -> None:
     from tradeflow_core.strategy.results import tear_sheet  # charts take long to import, and most commands need none
 
-    tear_sheet(tested, file)
+    tear_sheet(backtest, file)
 
 
-def _write_stages(tested: Backtest, folder: Path, name: str, *, summary: Summary) -> None:
+def _write_stages(backtest: Backtest, folder: Path, name: str, *, summary: Summary) -> None:
     try:
-        save_folder(UPath(folder), tested, name, time=WallClock().now())
+        save_folder(UPath(folder), backtest, name, time=WallClock().now())
         (folder / SUMMARY).write_text(json.dumps(summary.to_dict(), indent=1), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror}); choose another place") from error
 
 
-def _make(folder: Path) -> None:
-    """So that a place that cannot be written is known before the work, not after it."""
+def _make_folder(folder: Path) -> None:
+    """Make the folder; done before the backtest, so that a folder that cannot be written fails early."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -296,34 +296,34 @@ def sweep(
     points = parse_grid(settings)
     configs = {_label(point): load_strategy(path, point) for point in points}
     inputs = load_data(home, data, quiet=as_json)
-    configs = {label: _only(chosen, inputs, instruments) for label, chosen in configs.items()}
+    configs = {label: _limited_to(strategy, inputs, instruments) for label, strategy in configs.items()}
     bar, task = progress("sweep", len(configs), quiet=as_json)
     started = time.perf_counter()
     with bar:
-        found = run_sweep(configs, inputs, lambda label: bar.update(task, advance=1, description=label))
+        result = run_sweep(configs, inputs, lambda label: bar.update(task, advance=1, description=label))
     seconds = time.perf_counter() - started
-    settings_of = [{key: _shown(value) for key, value in point.items()} for point in points]
+    settings_of = [{key: _plain_value(value) for key, value in point.items()} for point in points]
     columns = pd.DataFrame(settings_of, index=pd.Index(configs))
     if as_json:
-        table = columns.join(found.table).rename_axis("label").reset_index()
-        print_json({"seconds": seconds, "shared": found.shared, "configurations": table})
+        table = columns.join(result.table).rename_axis("label").reset_index()
+        print_json({"seconds": seconds, "shared": result.shared, "configurations": table})
         return
-    shown = columns.rename(columns=_short_names(list(points[0]))).astype(str).join(found.table)
+    shown = columns.rename(columns=_short_names(list(points[0]))).astype(str).join(result.table)
     print_table(f"{path.stem}: {len(configs)} configurations, {seconds:.1f} s", shown, limit=10_000)
-    console.print("percent of capital a year, net where not said otherwise; turnover in average positions a year")
+    console.print("percent of capital a year, net unless stated otherwise; turnover in average positions a year")
 
 
 def _short_names(keys: list[str]) -> dict[str, str]:
-    """Of each dotted key the last part, where no other one ends so."""
+    """The last part of each dotted key, or the whole key if another one ends in the same part."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
 
 
 def _label(point: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={_shown(value)}" for key, value in point.items())
+    return ", ".join(f"{key}={_plain_value(value)}" for key, value in point.items())
 
 
-def _shown(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     return value if isinstance(value, int | float | str) or value is None else json.dumps(value, default=str)
 
 

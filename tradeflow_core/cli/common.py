@@ -1,6 +1,6 @@
-"""What commands share: how they speak (rich tables and lines for people, JSON for programs), common options, the desk they work on.
+"""What commands share: output (rich tables and lines for people, JSON for programs), common options, the desk they work on.
 
-Nothing heavy is imported here: every command loads this, and `tradeflow stop` must be at once.
+Nothing heavy is imported here: every command loads this, and `tradeflow stop` must start at once.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 console = Console(highlight=False)
 if not console.is_terminal:
     console = Console(highlight=False, width=150)
-errors = Console(stderr=True, highlight=False)
+error_console = Console(stderr=True, highlight=False)
 
-SAID = "said on the command line"
+DEFAULT_WHY = "said on the command line"
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-why_option = click.option("--why", default=SAID, show_default=True, help="The reason, kept in the ledger.")
+why_option = click.option("--why", default=DEFAULT_WHY, show_default=True, help="The reason, kept in the ledger.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 Rows = Sequence[Mapping[str, Any]]
@@ -43,7 +43,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def open_desk(path: Path | None, *, quiet: bool = False) -> Desk:
-    """The desk of the home, after a first line that says which one it is."""
+    """The desk of the home; prints a first line that says which one it is, unless `quiet`."""
     opened = desk.Desk(home.Home.open(path))
     if not quiet:
         console.print(f"[dim]{opened.home.describe()}[/dim]", soft_wrap=True)
@@ -51,21 +51,21 @@ def open_desk(path: Path | None, *, quiet: bool = False) -> Desk:
 
 
 def ask(question: str, *, yes: bool, as_json: bool) -> bool:
-    """Whether the person agrees. Raises StateError where a program asks for JSON and cannot be asked."""
+    """Ask the user to confirm. With `as_json` a program has called, which cannot be asked: raises StateError."""
     if yes:
         return True
     if as_json:
-        raise StateError(f"{question} Nothing was changed: with --json say --yes, or --dry-run")
+        raise StateError(f"{question} Nothing was changed: with --json add --yes, or --dry-run")
     return click.confirm(question)
 
 
-def progress(what: str, total: int, *, quiet: bool) -> tuple[Progress, TaskID]:
-    """A progress bar on standard error; it stays away where nobody watches."""
+def progress(title: str, total: int, *, quiet: bool) -> tuple[Progress, TaskID]:
+    """A progress bar on standard error; hidden where that is no terminal, or if `quiet`."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal)
-    return bar, bar.add_task(what, total=total)
+    bar = Progress(*columns, console=error_console, transient=True, disable=quiet or not error_console.is_terminal)
+    return bar, bar.add_task(title, total=total)
 
 
 def print_json(value: Any) -> None:
@@ -112,7 +112,7 @@ def print_table(
 
 
 def _is_frame(value: object) -> bool:
-    """Whether it is a frame; where pandas is not loaded there is none."""
+    """Whether the value is a data frame; if pandas is not loaded, it cannot be one."""
     return "pandas" in sys.modules and isinstance(value, sys.modules["pandas"].DataFrame)
 
 
@@ -125,7 +125,7 @@ def _is_numeric(table: pd.DataFrame | Rows, name: Any, rows: Rows) -> bool:
 
 
 def _is_missing(value: object) -> bool:
-    """None, NaN, or what pandas calls missing."""
+    """Whether the value is None, NaN, or missing to pandas."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return True
     pandas = sys.modules.get("pandas")

@@ -1,4 +1,4 @@
-"""Holding trading back and letting it go on; what a person says of the account's value."""
+"""Stopping and resuming trading; explaining changes of the account value by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tradeflow_core.ledger import lift_stop, record_capital_event, stop_trading
 @json_option
 @click.pass_obj
 def stop(home: Path | None, why: str, *, as_json: bool) -> None:
-    """Stop trading at once: nothing more is sent, orders at work are cancelled. It stays so until `tradeflow resume`."""
+    """Stop trading at once: nothing more is sent, orders at work are cancelled. It stays stopped until `tradeflow resume`."""
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
         stop_trading(tx, desk.now(), getpass.getuser(), why=why)
@@ -46,7 +46,7 @@ def resume(home: Path | None, *, as_json: bool) -> None:
 
 @click.group()
 def capital() -> None:
-    """Say what is right about the account's value: accept a large change, or record a deposit or withdrawal."""
+    """Explain a change of the account value: accept a large one, or record a deposit or withdrawal."""
 
 
 @capital.command()

@@ -45,7 +45,7 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
     type=click.Choice(["simulated", "ib_paper", "ib_live"]),
     default="simulated",
     show_default=True,
-    help="Where it trades.",
+    help="The market that the home trades.",
 )
 @click.option(
     "--capital",
@@ -60,7 +60,7 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
     "--time-zone", default="America/New_York", show_default=True, help="The desk's zone: business days and schedules are in it."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the simulated market.")
-@click.option("--if-missing", is_flag=True, help="Do nothing if the home is there already.")
+@click.option("--if-missing", is_flag=True, help="Do nothing if the home exists already.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
 def init(
@@ -90,50 +90,55 @@ def init(
             start = datetime.combine(first, clock_time(0), ZoneInfo(time_zone))
         except (KeyError, ValueError) as error:
             raise ConfigError(f"--time-zone: {time_zone!r} is not a time zone; use an IANA name such as Europe/London") from error
-    made = Home.create(path, values, start)
+    new_home = Home.create(path, values, start)
     if as_json:
-        print_json({"home": str(made.path), "market": market, "universe": made.universe})
+        print_json({"home": str(new_home.path), "market": market, "universe": new_home.universe})
     else:
         console.print(
-            f"made [bold]{made.path}[/bold]: {market} market, {len(made.universe)} instruments, {capital:,.0f} {base}",
+            f"made [bold]{new_home.path}[/bold]: {market} market, {len(new_home.universe)} instruments, {capital:,.0f} {base}",
             soft_wrap=True,
         )
         console.print(
-            "next: [bold]tradeflow day[/bold] runs the first business day" if start else f"next: read {made.path / SETTINGS_FILE}"
+            "next: [bold]tradeflow day[/bold] runs the first business day"
+            if start
+            else f"next: read {new_home.path / SETTINGS_FILE}"
         )
 
 
 @click.command()
 @click.option(
-    "--days", "further", type=click.IntRange(0, 2000), default=0, help="Go on this many business days after the present one."
+    "--days", "days_after", type=click.IntRange(0, 2000), default=0, help="Go on this many business days after the present one."
 )
 @click.option("--through-dagster", is_flag=True, help="Run every job through Dagster, as its schedules and sensors would.")
 @click.option("--dry-run", is_flag=True, help="Only say which days would be run.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
-def day(home: Path | None, further: int, *, through_dagster: bool, dry_run: bool, as_json: bool) -> None:
+def day(home: Path | None, days_after: int, *, through_dagster: bool, dry_run: bool, as_json: bool) -> None:
     """Run the business day of a simulated home: prices, positions, orders, trades.
 
-    What is done stays done: run again, it changes nothing.
+    Steps that are done are not run again.
     """
     desk = open_desk(home, quiet=as_json)
-    days = business.days_to_run(desk, further)
+    days = business.days_to_run(desk, days_after)
     if dry_run:
-        names = [str(each) for each in days]
+        names = [str(business_day) for business_day in days]
         print_json({"days": names}) if as_json else console.print(
             "would run: " + (", ".join(names) or "nothing, the day is done")
         )
         return
     records: list[dict[str, object]] = []
-    for each in days:
+    for business_day in days:
         if not as_json:
-            console.print(f"\n[bold]{each:%A %Y-%m-%d}[/bold]")
+            console.print(f"\n[bold]{business_day:%A %Y-%m-%d}[/bold]")
         business.run_day(
-            desk, each, executor(through_dagster=through_dagster), on_job=lambda done: _tell(desk, done, records, quiet=as_json)
+            desk,
+            business_day,
+            executor(through_dagster=through_dagster),
+            on_job=lambda job_done: _record_job(desk, job_done, records, quiet=as_json),
         )
     last = desk.last_done_day()
     if as_json:
-        print_json({"days": [str(each) for each in days], "jobs": records, **closing_tables(desk, last)})
+        print_json({"days": [str(business_day) for business_day in days], "jobs": records, **closing_tables(desk, last)})
     else:
         if not days and last:
             console.print(
@@ -143,24 +148,24 @@ def day(home: Path | None, further: int, *, through_dagster: bool, dry_run: bool
     desk.close()
 
 
-def _tell(desk: Desk, done: business.JobDone, records: list[dict[str, object]], *, quiet: bool) -> None:
+def _record_job(desk: Desk, job_done: business.JobDone, records: list[dict[str, object]], *, quiet: bool) -> None:
     with desk.ledger.read() as view:
         steps = recorded_steps(view)
-    own = steps[(steps["day"] == done.day) & steps["step"].isin(business.JOBS[done.job])]
+    job_steps = steps[(steps["day"] == job_done.day) & steps["step"].isin(business.JOBS[job_done.job])]
     records.append(
         {
-            "day": done.day,
-            "job": done.job,
-            "ran": done.ran,
-            "seconds": round(done.seconds, 3),
-            "core_seconds": float(own["seconds"].sum()),
+            "day": job_done.day,
+            "job": job_done.job,
+            "ran": job_done.ran,
+            "seconds": round(job_done.seconds, 3),
+            "core_seconds": float(job_steps["seconds"].sum()),
         }
     )
     if quiet:
         return
-    for name in business.JOBS[done.job]:
-        for row in own[own["step"] == name].to_dict("records"):
-            timing = f"{row['seconds']:6.1f} s" if done.ran else "    done"
+    for name in business.JOBS[job_done.job]:
+        for row in job_steps[job_steps["step"] == name].to_dict("records"):
+            timing = f"{row['seconds']:6.1f} s" if job_done.ran else "    done"
             console.print(f"  {name:<18} {timing}  {escape(row['summary'])}", soft_wrap=True)
 
 
@@ -198,11 +203,11 @@ def backfill(
     What is stored stays; what is missing is added. An instrument with bad data keeps its last good prices and is locked.
     """
     desk = open_desk(home, quiet=as_json)
-    for code in codes:
-        desk.instrument(code)
-        if code not in desk.universe:
+    for instrument in codes:
+        desk.instrument(instrument)
+        if instrument not in desk.universe:
             raise ConfigError(
-                f"{code} is not in the universe of this home; add it to `universe` in {desk.home.path / SETTINGS_FILE}"
+                f"{instrument} is not in the universe of this home; add it to `universe` in {desk.home.path / SETTINGS_FILE}"
             )
     if dry_run:
         print_json({"would_backfill": codes}) if as_json else console.print(
@@ -210,7 +215,7 @@ def backfill(
         )
         return
     zone = desk.settings.zone
-    first, last = (moment.replace(tzinfo=zone) if moment else None for moment in (start, end))
+    first, last = (midnight.replace(tzinfo=zone) if midnight else None for midnight in (start, end))
     started = time.perf_counter()
     outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), first, end=last, full_refresh=True)
     frame = pd.DataFrame({"instrument": list(outcome), "outcome": list(outcome.values())})

@@ -1,4 +1,4 @@
-"""Moving in with a history, and replaying it."""
+"""Importing a history as a tape, and replaying a tape."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from tradeflow_core.store import Tape
 
 @click.group("import")
 def import_() -> None:
-    """Read a history from elsewhere as a tape: read-only, to be replayed or adopted."""
+    """Import the history of another system as a tape: read-only, to be replayed or adopted."""
 
 
 @import_.command("pysystemtrade")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--tape", type=click.Path(path_type=Path), help="Where the tape goes (default: tapes/ beside the home).")
 @click.option("--instruments", help="Codes, separated by commas (default: all that have multiple prices).")
-@click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the folder's stamps.")
-@click.option("--replace", is_flag=True, help="Replace a tape that is there.")
+@click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the times in the folder.")
+@click.option("--replace", is_flag=True, help="Replace an existing tape.")
 @click.option("--adopt", "adopting", is_flag=True, help="Make the tape the production history of the home, which must have none.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -51,7 +51,7 @@ def pysystemtrade(
 ) -> None:
     """Read a data folder of pysystemtrade (csvconfig, multiple_prices_csv, fx_prices_csv, ...).
 
-    Contract prices and roll events are derived from the multiple prices, and it is proven that they give these back.
+    Contract prices and roll events are derived from the multiple prices; the import then rebuilds these from them and compares.
     """
     tape = tape or (home or environment_home()).parent / "tapes" / folder.resolve().name
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
@@ -60,18 +60,21 @@ def pysystemtrade(
     )
     started = time.perf_counter()
 
-    def tell(done: InstrumentImport) -> None:
-        bar.update(task, advance=1, description=done.instrument)
+    def show_progress(imported: InstrumentImport) -> None:
+        bar.update(task, advance=1, description=imported.instrument)
 
     with bar:
-        report = import_pysystemtrade(folder, tape, instruments=codes, zone=zone, on_instrument=tell, replace=replace)
+        report = import_pysystemtrade(folder, tape, instruments=codes, zone=zone, on_instrument=show_progress, replace=replace)
     if as_json:
         print_json(json.loads(report.to_json()) | {"tape": str(tape), "seconds": time.perf_counter() - started})
     else:
         rows = pd.DataFrame(
-            [asdict(each) | {"exceptions": _kinds(each.exceptions), "proven": each.proven} for each in report.instruments]
+            [
+                asdict(outcome) | {"exceptions": _kinds(outcome.exceptions), "proven": outcome.proven}
+                for outcome in report.instruments
+            ]
         )
-        shown = [
+        columns = [
             "instrument",
             "first",
             "last",
@@ -83,7 +86,7 @@ def pysystemtrade(
             "calendar_matching",
             "proven",
         ]
-        print_table("Imported", rows[shown], limit=1000)
+        print_table("Imported", rows[columns], limit=1000)
         for note in report.notes:
             console.print(f"note: {note}", soft_wrap=True)
         proven = (
@@ -97,11 +100,11 @@ def pysystemtrade(
         if not as_json:
             console.print("adopted as the production history of the home")
     if not report.proven:
-        raise StateError("the rebuilt prices differ from the imported ones in ways that nothing explains; see the table")
+        raise StateError("the rebuilt prices differ from the imported ones for no known reason; see the table")
 
 
-def _kinds(kinds: dict[str, int]) -> str:
-    return ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+def _kinds(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
 @click.command()
@@ -128,36 +131,37 @@ def replay(
 ) -> None:
     """Run the production days of a tape, one by one, in a home of their own.
 
-    The home is seeded with what was known before the first day. Interrupted, the same command goes on where it stood.
+    The home is seeded with what was known before the first day. After an interruption the same command goes on with the first
+    step that is not done.
     --home names the replay's home (default: replays/ beside the desk's home).
     """
-    played = Tape.open(tape)
+    opened_tape = Tape.open(tape)
     first, last = start.date(), end.date()
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
-    path = home or replay_home(played, first, last)
+    path = home or replay_home(opened_tape, first, last)
     execute = executor(through_dagster=through_dagster)
-    made = seed_replay(path, played, first, end=last, instruments=codes, capital=int(capital))
+    seeded_home = seed_replay(path, opened_tape, first, end=last, instruments=codes, capital=int(capital))
     if not as_json:
-        console.print(f"[dim]{made.describe()}[/dim]", soft_wrap=True)
-    desk = Desk(made)
-    left, day = 0, desk.business_day()
+        console.print(f"[dim]{seeded_home.describe()}[/dim]", soft_wrap=True)
+    desk = Desk(seeded_home)
+    days_left, day = 0, desk.business_day()
     while day <= last:
-        left, day = left + 1, next_business_day(day)
+        days_left, day = days_left + 1, next_business_day(day)
     desk.close()
-    bar, task = progress("replaying", left, quiet=as_json)
+    bar, task = progress("replaying", days_left, quiet=as_json)
     started = time.perf_counter()
 
-    def tell(done: DayRecord) -> None:
-        bar.update(task, advance=1, description=str(done.day))
+    def show_day(record: DayRecord) -> None:
+        bar.update(task, advance=1, description=str(record.day))
         if not as_json:
-            console.print(escape(done.line()), soft_wrap=True)
+            console.print(escape(record.line()), soft_wrap=True)
 
     with bar:
-        summary = run_replay(made, last, execute, on_day=tell)
+        summary = run_replay(seeded_home, last, execute, on_day=show_day)
     seconds = time.perf_counter() - started
-    checked = Desk(made)
-    problems = check_desk(checked)
-    checked.close()
+    checked_desk = Desk(seeded_home)
+    problems = check_desk(checked_desk)
+    checked_desk.close()
     if as_json:
         print_json(json.loads(summary.to_json()) | {"problems": problems, "wall_seconds": seconds})
     else:
@@ -167,12 +171,12 @@ def replay(
             f"{totals['rolls']:.0f} rolls, {totals['fills']:.0f} fills, {totals['closed']:.0f} positions closed by a roll; "
             f"profit {totals['profit']:+,.0f} {summary.base_currency}, account {totals['value']:,.0f}"
         )
-        for code, why in summary.left_out.items():
-            console.print(f"left out: {code}, {why}")
+        for instrument, why in summary.left_out.items():
+            console.print(f"left out: {instrument}, {why}")
         for problem in problems:
             console.print(f"[red]broken[/red] {escape(problem)}", soft_wrap=True)
         console.print(
-            f"{'everything holds' if not problems else f'{len(problems)} invariants are broken'}; home {made.path}",
+            f"{'everything holds' if not problems else f'{len(problems)} invariants are broken'}; home {seeded_home.path}",
             soft_wrap=True,
         )
     if problems:

@@ -43,37 +43,37 @@ def sql(home: Path | None, statement: str, *, as_json: bool, as_csv: bool) -> No
 def instruments(home: Path | None, *, as_json: bool) -> None:
     """List the instruments that this home knows."""
     try:
-        known, universe = Home.open(home).instruments, set(Home.open(home).universe)
+        all_instruments, universe = Home.open(home).instruments, set(Home.open(home).universe)
     except ConfigError:
-        known, universe = load_instruments(), set()
+        all_instruments, universe = load_instruments(), set()
     rows = [
         {
-            "code": each.code,
-            "description": each.description,
-            "class": each.asset_class,
-            "region": each.region,
-            "currency": each.currency,
-            "point size": each.point_size,
-            "session": each.session or "",
-            "traded": each.code in universe,
+            "code": instrument.code,
+            "description": instrument.description,
+            "class": instrument.asset_class,
+            "region": instrument.region,
+            "currency": instrument.currency,
+            "point size": instrument.point_size,
+            "session": instrument.session or "",
+            "traded": instrument.code in universe,
         }
-        for each in known.values()
+        for instrument in all_instruments.values()
     ]
     print_json(rows) if as_json else print_table("Instruments", rows, limit=1000, decimals=1)
 
 
 @click.command()
-@click.option("--newest", default=20, show_default=True, help="How many.")
+@click.option("--newest", default=20, show_default=True, help="How many alerts.")
 @json_option
 @click.pass_obj
 def alerts(home: Path | None, newest: int, *, as_json: bool) -> None:
-    """Show what a person should have heard of."""
+    """Show the newest alerts."""
     desk = open_desk(home, quiet=as_json)
-    found = desk.alerts.read(newest)
+    newest_alerts = desk.alerts.read(newest)
     if as_json:
-        print_json(found)
+        print_json(newest_alerts)
         return
     table = Table("time (UTC)", "subject", "message")
-    for alert in found:
+    for alert in newest_alerts:
         table.add_row(alert["time"][:16], alert["subject"], alert["message"])
-    console.print(table if found else "no alerts")
+    console.print(table if newest_alerts else "no alerts")

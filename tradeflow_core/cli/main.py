@@ -1,6 +1,6 @@
-"""The `tradeflow` command: its root, and how it fails.
+"""The root of the `tradeflow` command, and how it reports errors.
 
-A command's module is imported when the command is run, and no other: so `tradeflow --help` and `tradeflow stop` answer at once.
+Only the module of the command that is run is imported, so `tradeflow --help` and `tradeflow stop` answer at once.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control", "Allow trading again after `tradeflow stop`."),
     "capital": (
         "control",
-        "Say what is right about the account's value: accept a large change, or record a deposit or withdrawal.",
+        "Explain a change of the account value: accept a large one, or record a deposit or withdrawal.",
     ),
     "sql": ("look", "Query the store and the ledger with one SELECT (DuckDB)."),
     "instruments": ("look", "List the instruments that this home knows."),
-    "alerts": ("look", "Show what a person should have heard of."),
+    "alerts": ("look", "Show the newest alerts."),
     "orders": (
         "orders",
         "Make the instrument orders of the business day from its optimal positions, as the step of the day does.",
     ),
-    "roll": ("roll", "Show where every instrument stands in its roll, the most urgent first; with a command, act on it."),
+    "roll": ("roll", "Show the roll state of every instrument, the most urgent first; with a command, act on it."),
     "prices": ("prices", "Update, check, seed and delete prices."),
-    "import": ("history", "Read a history from elsewhere as a tape: read-only, to be replayed or adopted."),
+    "import": ("history", "Import the history of another system as a tape: read-only, to be replayed or adopted."),
     "replay": ("history", "Run the production days of a tape, one by one, in a home of their own."),
     "backtest": ("backtest", "Run strategies over history, look into saved runs, and explain why positions changed."),
 }
-"""Each command: the module of this package that has it, and its one line of help, which a test holds against the command's own."""
+"""For each command, its module in this package and its line of help; a test compares that with the command's own help."""
 
 
 class _Root(click.Group):
-    """Finds commands in their modules when they are asked for; expected failures are one line on standard error, without a traceback."""
+    """Imports a command's module when the command is needed; shows an expected error as one line on standard error, without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -65,9 +65,9 @@ class _Root(click.Group):
         try:
             return super().invoke(ctx)
         except TradeflowError as error:
-            from tradeflow_core.cli.common import errors
+            from tradeflow_core.cli.common import error_console
 
-            errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+            error_console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
             ctx.exit(1)
 
 

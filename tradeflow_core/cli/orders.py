@@ -27,7 +27,7 @@ OPTIMISED = [
 def orders(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
     """Make the instrument orders of the business day from its optimal positions, as the step of the day does.
 
-    What is on the order stack already counts, so making them twice changes nothing.
+    Orders that are on the stack already are taken into account, so running it twice changes nothing.
     """
     desk = open_desk(home, quiet=as_json)
     if dry_run:
@@ -50,12 +50,12 @@ def orders(home: Path | None, *, dry_run: bool, as_json: bool) -> None:
 
 
 def _require_positions_of_today(desk: Desk) -> None:
-    """Refuse to trade on optimal positions of another day."""
+    """Raise StateError if the optimal positions are not of today."""
     today = desk.business_day()
     for name in desk.settings.strategies:
-        made = next(iter(nightly.optimal_rows(desk, name).values()))["day"].date()
-        if made != today:
+        made_on = next(iter(nightly.optimal_rows(desk, name).values()))["day"].date()
+        if made_on != today:
             raise StateError(
-                f"the optimal positions of {name} are of {made}, and it is {today}; run the day first (`tradeflow day`), "
+                f"the optimal positions of {name} are of {made_on}, and it is {today}; run the day first (`tradeflow day`), "
                 "or look at them with --dry-run"
             )

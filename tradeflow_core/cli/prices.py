@@ -1,4 +1,4 @@
-"""Prices by hand: updates without Dagster, review of suspected ones, seeding from files, deletion, spreads."""
+"""Prices by hand: updates without Dagster, review of suspect prices, seeding from files, deletion, spreads."""
 
 from __future__ import annotations
 
@@ -63,66 +63,71 @@ def update(
 ) -> None:
     """Run the price chain of INSTRUMENTS (default: all) without Dagster. One that fails is locked, the others go on."""
     desk = open_desk(home, quiet=as_json)
-    codes = choose(desk, instruments, region)
+    chosen = chosen_instruments(desk, instruments, region)
     if (start or end) and not full_refresh:
         raise ConfigError("--start and --end choose what a full refresh fetches; add --full-refresh")
     if dry_run:
-        print_json({"would_update": codes}) if as_json else console.print(f"would update {', '.join(codes)}")
+        print_json({"would_update": chosen}) if as_json else console.print(f"would update {', '.join(chosen)}")
         return
     zone = desk.settings.zone
-    # The day that --end names is fetched as a whole.
-    last = end.replace(hour=23, minute=59, second=59, tzinfo=zone) if end else None
-    window = PriceWindow(start.replace(tzinfo=zone) if start else None, last, full_refresh)
+    # --end names a day, which is fetched to its end.
+    end_time = end.replace(hour=23, minute=59, second=59, tzinfo=zone) if end else None
+    window = PriceWindow(start.replace(tzinfo=zone) if start else None, end_time, full_refresh)
     outcomes = []
     bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*bar, console=console, disable=as_json or not console.is_terminal) as progress:
-        task = progress.add_task("prices", total=len(codes))
-        for code in codes:
-            progress.update(task, description=f"prices of {code}")
-            outcomes.append(update_instrument(desk, code, window=window))
+        task = progress.add_task("prices", total=len(chosen))
+        for instrument in chosen:
+            progress.update(task, description=f"prices of {instrument}")
+            outcomes.append(update_instrument(desk, instrument, window=window))
             progress.advance(task)
     failed = {outcome.instrument: outcome.error for outcome in outcomes if outcome.error}
     if as_json:
-        print_json({"updated": [code for code in codes if code not in failed], "failed": failed})
+        print_json({"updated": [instrument for instrument in chosen if instrument not in failed], "failed": failed})
     else:
         print_table("Failed", pd.DataFrame({"instrument": list(failed), "why": list(failed.values())}), "none")
         console.print(price_summary(outcomes), soft_wrap=True)
     if failed:
-        raise StateError(f"{len(failed)} of {len(codes)} instruments failed; they keep their last good prices and are locked")
+        raise StateError(f"{len(failed)} of {len(chosen)} instruments failed; they keep their last good prices and are locked")
 
 
-def choose(desk: Desk, instruments: tuple[str, ...], region: str | None) -> list[str]:
-    """The instruments meant, in the order of the universe. Raises ConfigError for an unknown or stale one, and where none is meant."""
-    for code in instruments:
-        desk.instrument(code)
-        if code in desk.settings.stale_instruments:
+def chosen_instruments(desk: Desk, instruments: tuple[str, ...], region: str | None) -> list[str]:
+    """The given instruments (none: all) that are in `region`, in the order of the universe.
+
+    Raises ConfigError for unknown or stale ones, and if none is left.
+    """
+    for instrument in instruments:
+        desk.instrument(instrument)
+        if instrument in desk.settings.stale_instruments:
             raise ConfigError(
-                f"{code} is among the stale_instruments of {desk.home.path / 'tradeflow.toml'}; take it out of the list first"
+                f"{instrument} is among the stale_instruments of {desk.home.path / 'tradeflow.toml'}; take it out of the list first"
             )
-        if code not in desk.universe:
+        if instrument not in desk.universe:
             raise ConfigError(
-                f"{code} is not in the universe of this home; add it to `universe` in {desk.home.path / 'tradeflow.toml'}"
+                f"{instrument} is not in the universe of this home; add it to `universe` in {desk.home.path / 'tradeflow.toml'}"
             )
     if region is not None and region.upper() not in REGIONS:
         raise ConfigError(f"unknown region {region!r}; use one of {', '.join(REGIONS)}")
-    codes = [code for code in desk.universe if not instruments or code in instruments]
+    chosen = [instrument for instrument in desk.universe if not instruments or instrument in instruments]
     if region is not None:
-        codes = [code for code in codes if desk.instrument(code).region == region.upper()]
-    if not codes:
+        chosen = [instrument for instrument in chosen if desk.instrument(instrument).region == region.upper()]
+    if not chosen:
         raise ConfigError(f"no instrument of this home is in the region {region}; `tradeflow instruments` lists regions")
-    return codes
+    return chosen
 
 
 @prices.command()
 @click.argument("instrument", required=False)
 @click.option("--fx", "currency", help="Check the rate of this currency against the dollar instead.")
 @click.option("--accept", multiple=True, metavar="CONTRACT@TIME", help="The price is right: the next update stores its batch.")
-@click.option("--reject", multiple=True, metavar="CONTRACT@TIME", help="The price is wrong: it counts nowhere.")
-@click.option("--replace", "replaced", multiple=True, metavar="CONTRACT@TIME=PRICE", help="The price is wrong: this one counts.")
+@click.option("--reject", multiple=True, metavar="CONTRACT@TIME", help="The price is wrong: it is ignored everywhere.")
+@click.option(
+    "--replace", "replaced", multiple=True, metavar="CONTRACT@TIME=PRICE", help="The price is wrong: PRICE is used instead."
+)
 @click.option("--why", default="", help="The reason, kept in the ledger; needed for a decision.")
 @click.option("--stored", "only_stored", is_flag=True, help="Do not ask the broker for new prices.")
 @dry_run_option
-@click.option("--yes", is_flag=True, help="Take a replacement that is a spike itself.")
+@click.option("--yes", is_flag=True, help="Accept a replacement that is a spike itself.")
 @json_option
 @click.pass_obj
 def check(
@@ -141,7 +146,7 @@ def check(
 ) -> None:
     """List suspected spikes of INSTRUMENT, stored and new ones, with the rows before each; or decide about a price.
 
-    Bars are never edited: a decision is laid over them. TIME is in UTC, as the list shows it; a rate (--fx) is named by TIME alone.
+    Bars are never edited: decisions are kept in the ledger and applied on read. TIME is in UTC, as in the list; a rate (--fx) has only a TIME.
     """
     if (instrument is None) == (currency is None):
         raise ConfigError("name an instrument, or a currency with --fx")
@@ -149,79 +154,83 @@ def check(
     if currency is not None:
         if currency not in desk.home.currencies:
             raise ConfigError(f"no rate of {currency} is collected here; this home has {', '.join(desk.home.currencies)}")
-        code, bars = f"{currency}USD", review_rates(desk, currency, fetch=not only_stored)
+        name, bars = f"{currency}USD", review_rates(desk, currency, fetch=not only_stored)
     else:
-        code = desk.instrument(str(instrument)).code
-        bars = review_bars(desk, code, fetch=not only_stored)
+        name = desk.instrument(str(instrument)).code
+        bars = review_bars(desk, name, fetch=not only_stored)
     decisions = [
-        *(_decision("accept", text, currency) for text in accept),
-        *(_decision("reject", text, currency) for text in reject),
+        *(_parse_decision("accept", text, currency) for text in accept),
+        *(_parse_decision("reject", text, currency) for text in reject),
     ]
-    decisions += [_decision("replace", text, currency) for text in replaced]
-    report: dict[str, object] = {"name": code}
+    decisions += [_parse_decision("replace", text, currency) for text in replaced]
+    report: dict[str, object] = {"name": name}
     if decisions:
         if not why:
             raise ConfigError("a decision about a price needs --why; the reason is kept in the ledger")
-        table = decide_prices(desk, code, bars, decisions=decisions, who=getpass.getuser(), why=why, trust=yes, dry_run=dry_run)
+        table = decide_prices(desk, name, bars, decisions=decisions, who=getpass.getuser(), why=why, trust=yes, dry_run=dry_run)
         report |= {"decided": table, "recorded": not dry_run}
         if not as_json:
             shown = table.assign(contract=[_contract_name(contract) for contract in table["contract"]])
             print_table("Would be decided" if dry_run else "Decided", shown, decimals=4)
-    found = suspects(desk, code, bars)
+    suspected = suspects(desk, name, bars)
     if as_json:
-        print_json({**report, "suspects": [_facts(each) for each in found]})
+        print_json({**report, "suspects": [_suspect_fields(suspect) for suspect in suspected]})
         return
-    console.print(f"{len(found)} suspected spikes of {code}" + (" left" if decisions else ""))
-    for each in found:
-        print_table(_title(each), each.context, decimals=4)
+    console.print(f"{len(suspected)} suspected spikes of {name}" + (" left" if decisions else ""))
+    for suspect in suspected:
+        print_table(_title(suspect), suspect.context, decimals=4)
 
 
-def _decision(verdict: str, text: str, currency: str | None) -> PriceDecision:
-    """What `CONTRACT@TIME`, `CONTRACT@TIME=PRICE`, or without a contract for rates, means. Raises ConfigError."""
-    where, _, price = text.partition("=")
-    contract, at, time = where.rpartition("@")
+def _parse_decision(verdict: str, text: str, currency: str | None) -> PriceDecision:
+    """Parse `CONTRACT@TIME` or `CONTRACT@TIME=PRICE`; for rates without CONTRACT@. Raises ConfigError."""
+    place, _, price = text.partition("=")
+    contract, separator, time_text = place.rpartition("@")
     example = "2024-01-05T19:20" if currency else "20240300@2024-01-05T19:20"
     example += "=101.5" if verdict == "replace" else ""
     problem = ConfigError(f"--{verdict} {text!r} cannot be read; write it as {example}")
     try:
-        stamp = pd.Timestamp(time)
+        stamp = pd.Timestamp(time_text)
         number = float(price) if price else None
-        wanted = FX_CONTRACT if currency else parse_contract(contract)
+        contract_id = FX_CONTRACT if currency else parse_contract(contract)
     except (ValueError, DataError) as error:
         raise problem from error
-    if stamp is pd.NaT or bool(at) == bool(currency) or (number is None) == (verdict == "replace"):
+    if stamp is pd.NaT or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
         raise problem
     if number is not None and not math.isfinite(number):
         raise problem
-    moment = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return PriceDecision(wanted, moment.to_pydatetime(), verdict, number)  # type: ignore[arg-type]
+    time = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return PriceDecision(contract_id, time.to_pydatetime(), verdict, number)  # type: ignore[arg-type]
 
 
 def _contract_name(contract: int) -> str:
     return contract_label(int(contract)) if contract else ""
 
 
-def _reference(each: SuspectPrice) -> str:
-    """How the price is named in a decision."""
-    time = f"{each.time:%Y-%m-%dT%H:%M}" if each.time == each.time.replace(second=0, microsecond=0) else each.time.isoformat()
-    return f"{each.contract}@{time}" if each.contract else time
+def _reference(suspect: SuspectPrice) -> str:
+    """The text that names the price in a decision."""
+    time = (
+        f"{suspect.time:%Y-%m-%dT%H:%M}"
+        if suspect.time == suspect.time.replace(second=0, microsecond=0)
+        else suspect.time.isoformat()
+    )
+    return f"{suspect.contract}@{time}" if suspect.contract else time
 
 
-def _title(each: SuspectPrice) -> str:
-    place = "stored" if each.stored else "new, its batch is refused"
-    return f"{_reference(each)}  {each.frequency}, {place}: {each.price:,.4f} moves {each.units:.1f} average days"
+def _title(suspect: SuspectPrice) -> str:
+    place = "stored" if suspect.stored else "new, its batch is refused"
+    return f"{_reference(suspect)}  {suspect.frequency}, {place}: {suspect.price:,.4f} changes by {suspect.units:.1f} times the usual daily change"
 
 
-def _facts(each: SuspectPrice) -> dict[str, object]:
+def _suspect_fields(suspect: SuspectPrice) -> dict[str, object]:
     return {
-        "reference": _reference(each),
-        "contract": each.contract,
-        "frequency": each.frequency,
-        "time": each.time,
-        "price": each.price,
-        "units": each.units,
-        "stored": each.stored,
-        "context": each.context,
+        "reference": _reference(suspect),
+        "contract": suspect.contract,
+        "frequency": suspect.frequency,
+        "time": suspect.time,
+        "price": suspect.price,
+        "units": suspect.units,
+        "stored": suspect.stored,
+        "context": suspect.context,
     }
 
 
@@ -234,7 +243,7 @@ def _facts(each: SuspectPrice) -> dict[str, object]:
     type=click.Choice(FREQUENCY_NAMES),
     default="D",
     show_default=True,
-    help="Daily rows, hours, or so many minutes.",
+    help="Length of a row: a day, an hour, or so many minutes.",
 )
 @click.option("--zone", help="Time zone of times without an offset (default: the desk's).")
 @click.option("--time", default="Time", show_default=True, help="Column of the times.")
@@ -244,7 +253,7 @@ def _facts(each: SuspectPrice) -> dict[str, object]:
 @click.option("--low", help="Column of lowest prices.")
 @click.option("--final", default="Close", show_default=True, help="Column of closing prices.")
 @click.option("--volume", help="Column of volumes.")
-@click.option("--yes", is_flag=True, help="Take the prices as they are, without the check for spikes.")
+@click.option("--yes", is_flag=True, help="Store the prices without the check for spikes.")
 @dry_run_option
 @json_option
 @click.pass_obj
@@ -269,19 +278,21 @@ def seed(
 ) -> None:
     """Add the price history of one contract of INSTRUMENT from a CSV file. What is stored stays."""
     desk = open_desk(home, quiet=as_json)
-    code = desk.instrument(instrument).code
+    instrument = desk.instrument(instrument).code
     columns = CsvColumns(time, final, open_, high, low, volume, time_format)
     bars = read_bars_csv(path, parse_contract(contract), columns, frequency=frequency, zone=zone or desk.settings.time_zone)
-    report = seed_bars(desk, code, bars, trust=yes, dry_run=dry_run)
+    report = seed_bars(desk, instrument, bars, trust=yes, dry_run=dry_run)
     if report.refused:
-        raise StateError(f"{code}: {report.refused}; nothing was stored: mend the file, or take it as it is with --yes")
+        raise StateError(f"{instrument}: {report.refused}; nothing was stored: correct the file, or store it as it is with --yes")
     if as_json:
-        print_json({"instrument": code, "read": report.read, "added": report.added, "stored": not dry_run})
+        print_json({"instrument": instrument, "read": report.read, "added": report.added, "stored": not dry_run})
     else:
         verb = "would add" if dry_run else "added"
-        console.print(f"{verb} {report.added:,} of {report.read:,} bars of {code} {contract_label(parse_contract(contract))}")
+        console.print(
+            f"{verb} {report.added:,} of {report.read:,} bars of {instrument} {contract_label(parse_contract(contract))}"
+        )
         if report.added and not dry_run:
-            console.print(f"`tradeflow roll parameters {code}` rebuilds its roll history with them", soft_wrap=True)
+            console.print(f"`tradeflow roll parameters {instrument}` rebuilds its roll history with them", soft_wrap=True)
 
 
 @prices.command()
@@ -293,20 +304,20 @@ def seed(
 def delete(home: Path | None, instrument: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Delete the price files of INSTRUMENT: bars, multiple and adjusted prices, spreads. Refused while it is held."""
     desk = open_desk(home, quiet=as_json)
-    code = desk.instrument(instrument).code
-    there = delete_prices(desk, code, dry_run=True)
-    done = bool(there) and not dry_run and ask(f"delete {', '.join(there)} of {code}?", yes=yes, as_json=as_json)
+    instrument = desk.instrument(instrument).code
+    files = delete_prices(desk, instrument, dry_run=True)
+    done = bool(files) and not dry_run and ask(f"delete {', '.join(files)} of {instrument}?", yes=yes, as_json=as_json)
     if done:
-        delete_prices(desk, code)
+        delete_prices(desk, instrument)
     if as_json:
-        print_json({"instrument": code, "files": there, "deleted": done})
+        print_json({"instrument": instrument, "files": files, "deleted": done})
     elif done:
         console.print(
-            f"deleted {', '.join(there)} of {code}; `tradeflow prices update {code} --full-refresh` fetches them again",
+            f"deleted {', '.join(files)} of {instrument}; `tradeflow prices update {instrument} --full-refresh` fetches them again",
             soft_wrap=True,
         )
     else:
-        console.print(f"would delete {', '.join(there) or 'nothing'}" if dry_run else "nothing was deleted")
+        console.print(f"would delete {', '.join(files) or 'nothing'}" if dry_run else "nothing was deleted")
 
 
 @prices.command()
@@ -317,7 +328,7 @@ def delete(home: Path | None, instrument: str, *, yes: bool, dry_run: bool, as_j
 def spreads(home: Path | None, instruments: tuple[str, ...], region: str | None, *, as_json: bool) -> None:
     """Sample the bid-ask spread of the priced contract of INSTRUMENTS (default: all) from the broker's quotes now."""
     desk = open_desk(home, quiet=as_json)
-    samples = sample_spreads(desk, choose(desk, instruments, region))
-    rows = [(each.instrument, each.contract, each.spread, each.reason) for each in samples]
+    samples = sample_spreads(desk, chosen_instruments(desk, instruments, region))
+    rows = [(sample.instrument, sample.contract, sample.spread, sample.reason) for sample in samples]
     frame = pd.DataFrame(rows, columns=["instrument", "contract", "spread", "reason"])
     print_json(frame) if as_json else print_table("Spreads", frame, decimals=6)

@@ -1,4 +1,4 @@
-"""Rolling by hand: where every instrument stands, roll states, rolls of prices, roll parameters."""
+"""Rolls by hand: roll states, rolls of prices, roll parameters."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from tradeflow_core.series import RollPlan
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, in so many days."
+    "--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, within this many days."
 )
 @json_option
 @click.pass_context
 def roll(ctx: click.Context, days: int | None, *, as_json: bool) -> None:
-    """Show where every instrument stands in its roll, the most urgent first; with a command, act on it.
+    """Show the roll state of every instrument, the most urgent first; with a command, act on it.
 
     \b
     tradeflow roll explain                        what the states mean
@@ -61,7 +61,7 @@ def roll(ctx: click.Context, days: int | None, *, as_json: bool) -> None:
 
 
 def status_rows(statuses: list[RollStatus]) -> list[dict[str, object]]:
-    """The statuses for programs."""
+    """The statuses as JSON rows."""
     return [{**asdict(status), "urgency": status.urgency, "allowed": list(status.allowed)} for status in statuses]
 
 
@@ -98,13 +98,13 @@ def print_statuses(title: str, statuses: list[RollStatus]) -> None:
 @click.argument("state", required=False)
 @json_option
 def explain(state: str | None, *, as_json: bool) -> None:
-    """Say what a roll state means, or all of them."""
-    wanted = [parse_state(state)] if state else list(RollState)
+    """Explain a roll state, or all of them."""
+    roll_states = [parse_state(state)] if state else list(RollState)
     if as_json:
-        print_json({each.value: EXPLANATIONS[each] for each in wanted})
+        print_json({roll_state.value: EXPLANATIONS[roll_state] for roll_state in roll_states})
         return
-    for each in wanted:
-        console.print(f"[bold]{each}[/bold]: {EXPLANATIONS[each]}", soft_wrap=True)
+    for roll_state in roll_states:
+        console.print(f"[bold]{roll_state}[/bold]: {EXPLANATIONS[roll_state]}", soft_wrap=True)
 
 
 @roll.command("set")
@@ -116,11 +116,11 @@ def explain(state: str | None, *, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def set_(home: Path | None, instrument: str, state: str, *, why: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Put INSTRUMENT into a roll STATE; Roll_Adjusted rolls its prices into the forward contract, after showing and asking."""
+    """Put INSTRUMENT into a roll STATE; Roll_Adjusted rolls its prices into the forward contract, after showing a preview and asking."""
     desk = open_desk(home, quiet=as_json)
     desk.instrument(instrument)
-    wanted = parse_state(state)
-    change = set_state(desk, instrument, wanted, who=getpass.getuser(), why=why, dry_run=dry_run)
+    new_state = parse_state(state)
+    change = set_state(desk, instrument, new_state, who=getpass.getuser(), why=why, dry_run=dry_run)
     report: dict[str, object] = {
         "instrument": instrument,
         "before": change.before.value,
@@ -129,7 +129,7 @@ def set_(home: Path | None, instrument: str, state: str, *, why: str, dry_run: b
         "warnings": list(change.warnings),
         "done": not dry_run,
     }
-    plan = preview_roll(desk, instrument) if wanted == RollState.ROLL_ADJUSTED else None
+    plan = preview_roll(desk, instrument) if new_state == RollState.ROLL_ADJUSTED else None
     if plan:
         if not as_json:
             print_preview(desk, instrument, plan)
@@ -145,7 +145,7 @@ def set_(home: Path | None, instrument: str, state: str, *, why: str, dry_run: b
     for warning in change.warnings:
         console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
     if dry_run:
-        console.print(f"would do: {instrument} from {change.before} to {wanted}")
+        console.print(f"would change {instrument} from {change.before} to {new_state}")
     elif report["done"]:
         rolled = f" (rolled into {contract_label(plan.price_contract)})" if plan else ""
         console.print(f"[bold]{instrument}[/bold]: {change.before} -> {report['after']}{rolled}")
@@ -160,15 +160,15 @@ def set_(home: Path | None, instrument: str, state: str, *, why: str, dry_run: b
 @json_option
 @click.pass_obj
 def auto(home: Path | None, instruments: tuple[str, ...], *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Let the rules decide the roll of INSTRUMENTS (default: all that are near it); each roll of prices is shown and asked for."""
+    """Let the rules decide the roll of INSTRUMENTS (default: all near their roll); each roll of prices is shown and has to be confirmed."""
     desk = open_desk(home, quiet=as_json)
-    for code in instruments:
-        desk.instrument(code)
+    for instrument in instruments:
+        desk.instrument(instrument)
 
-    def confirm(code: str, plan: RollPlan) -> bool:
+    def confirm(instrument: str, plan: RollPlan) -> bool:
         if not as_json:
-            print_preview(desk, code, plan)
-        return ask(f"roll {code}?", yes=yes, as_json=as_json)
+            print_preview(desk, instrument, plan)
+        return ask(f"roll {instrument}?", yes=yes, as_json=as_json)
 
     statuses = roll_by_rules(
         desk, list(instruments) or None, dry_run=dry_run, confirm=None if yes else confirm, who=getpass.getuser()
@@ -176,9 +176,9 @@ def auto(home: Path | None, instruments: tuple[str, ...], *, dry_run: bool, yes:
     if as_json:
         print_json(status_rows(statuses))
         return
-    shown = [status for status in statuses if status.decision or status.note or instruments]
-    if shown:
-        print_statuses("Rolls by the rules", shown)
+    listed = [status for status in statuses if status.decision or status.note or instruments]
+    if listed:
+        print_statuses("Rolls by the rules", listed)
     else:
         console.print(f"{len(statuses)} instruments, nothing to do")
 
@@ -199,11 +199,11 @@ def preview(home: Path | None, instrument: str, *, as_json: bool) -> None:
         print_preview(desk, instrument, plan)
 
 
-def print_preview(desk: Desk, code: str, plan: RollPlan) -> None:
-    """Show what a roll of prices would make of them."""
-    for name, frame in preview_tables(desk, code, plan).items():
-        shown = frame.reset_index(names="time").astype({"time": str})  # rows of a roll are a second apart
-        print_table(f"{code} {name.replace('_', ', ')} the roll", shown, decimals=4)
+def print_preview(desk: Desk, instrument: str, plan: RollPlan) -> None:
+    """Show the prices before and after a roll."""
+    for name, frame in preview_tables(desk, instrument, plan).items():
+        shown = frame.reset_index(names="time").astype({"time": str})  # full times: rows of a roll are a second apart
+        print_table(f"{instrument} {name.replace('_', ', ')} the roll", shown, decimals=4)
     for mark in plan.marks[plan.marks["why"] != "first row"].to_dict("records"):
         console.print(
             f"{contract_label(int(mark['contract']))} was not quoted at {mark['date']:%Y-%m-%d %H:%M} UTC: {mark['price']:,.4f} ({mark['why']})"
@@ -242,20 +242,20 @@ def parameters(
 ) -> None:
     """Change how INSTRUMENT is rolled: rebuild its history by the new rule, compare, and put it in force if confirmed.
 
-    What is not given stays. The former rolls stay in the ledger; the rule goes to rolls.csv in the home's config folder.
+    Options that are left out stay as they are. The former rolls stay in the ledger; the rule goes to rolls.csv in the home's config folder.
     """
     desk = open_desk(home, quiet=as_json)
-    present = desk.instrument(instrument).roll_rule
-    if present is None:
+    rule_now = desk.instrument(instrument).roll_rule
+    if rule_now is None:
         raise ConfigError(f"{instrument}: no roll rule; add a row for it to {desk.home.path / 'config' / 'rolls.csv'}")
-    given = {
+    options = {
         "hold": hold,
         "priced": priced,
         "roll_offset": roll_offset,
         "carry_offset": carry_offset,
         "expiry_offset": expiry_offset,
     }
-    rule = replace(present, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    rule = replace(rule_now, **{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     change = plan_parameters(desk, instrument, rule)
     if not as_json:
         _print_change(change)
@@ -268,7 +268,7 @@ def parameters(
     elif done:
         console.print("in force; multiple and adjusted prices are rebuilt")
     else:
-        console.print("nothing was changed" + (": the rule and its rolls are the present ones" if same else ""))
+        console.print("nothing was changed" + (": the rule and its rolls are the same as now" if same else ""))
 
 
 def _change_facts(change: ParameterChange) -> dict[str, object]:
@@ -288,16 +288,16 @@ def _change_facts(change: ParameterChange) -> dict[str, object]:
 
 
 def _print_change(change: ParameterChange) -> None:
-    show: Callable[[RollRule], str] = lambda rule: (  # noqa: E731
+    describe: Callable[[RollRule], str] = lambda rule: (  # noqa: E731
         f"hold {rule.hold}, priced {rule.priced}, roll {rule.roll_offset}, carry {rule.carry_offset:+d}, expiry {rule.expiry_offset}"
     )
-    console.print(f"now:    {show(change.before)}\nafter:  {show(change.after)}")
+    console.print(f"now:    {describe(change.before)}\nafter:  {describe(change.after)}")
     rolls = change.rolls.assign(into=[contract_label(int(contract)) for contract in change.rolls["into"]])
     print_table("Rolls that change", rolls, "none")
-    last, now = change.events[-1], change.present
+    last_roll, current_roll = change.events[-1], change.present
     console.print(
-        f"rolls: {change.rolls_before} -> {change.rolls_after}; priced contract: {contract_label(now.price_contract)} -> "
-        f"{contract_label(last.price_contract)}; adjusted prices change by up to {change.adjusted_change:,.4f} beyond a constant, "
+        f"rolls: {change.rolls_before} -> {change.rolls_after}; priced contract: {contract_label(current_roll.price_contract)} -> "
+        f"{contract_label(last_roll.price_contract)}; adjusted prices change by up to {change.adjusted_change:,.4f} beyond a constant, "
         f"{change.adjusted_differs:.0%} of them",
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""How a desk stands, and whether everything in it holds."""
+"""The state of a desk, and whether its invariants hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tradeflow_core.ledger import active_stop, locked_instruments
 def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
     """Show capital, positions against optimal ones, orders, freshness and locks.
 
-    With INSTRUMENT: everything about that one, and why it has no order today.
+    With INSTRUMENT: the same for that one alone, and why it has no order today.
     """
     desk = open_desk(home, quiet=as_json)
     if instrument:
@@ -29,7 +29,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         stop, locked = active_stop(view), locked_instruments(view)
     positions, orders = reports.position_rows(desk), reports.order_rows(desk, today)
     fresh, capital = reports.freshness_rows(desk), reports.newest_capital(desk)
-    waiting: list[dict[str, object]] = [
+    held_back: list[dict[str, object]] = [
         {
             "instrument": blocked.order.instrument,
             "strategy": blocked.order.strategy,
@@ -39,8 +39,8 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         for blocked in execution.blocked_orders(desk)
     ]
     if instrument:
-        positions, orders, fresh, waiting = (
-            [row for row in rows if row["instrument"] == instrument] for rows in (positions, orders, fresh, waiting)
+        positions, orders, fresh, held_back = (
+            [row for row in rows if row["instrument"] == instrument] for rows in (positions, orders, fresh, held_back)
         )
     if as_json:
         print_json(
@@ -55,7 +55,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
                 "capital": capital and {name: value for name, value in capital.items() if name != "time"},
                 "positions": positions,
                 "orders": orders,
-                "orders_held_back": waiting,
+                "orders_held_back": held_back,
                 "prices": fresh,
                 "locks": locked,
             }
@@ -72,8 +72,8 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         )
     print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
     print_table(f"Orders for {today}", orders, "none")
-    if waiting:
-        print_table("Contract orders that cannot be sent now", waiting)
+    if held_back:
+        print_table("Contract orders that cannot be sent now", held_back)
     stale = [row for row in fresh if row["age"] is None or row["age"] > 1 or row["lock"]]
     print_table("Prices that need a look", stale, f"all {len(fresh)} instruments have fresh prices and no lock")
 

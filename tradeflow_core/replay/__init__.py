@@ -1,4 +1,4 @@
-"""The past as a market: seeding a home from a tape, and what a tape's roll leaves over."""
+"""Replaying a tape in a home of its own: seeding, closing what its rolls leave over, a record of each day. Also adopting a tape."""
 
 import lazy_loader
 

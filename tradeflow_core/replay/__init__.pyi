@@ -2,7 +2,7 @@ from .adopt import (
     adopt as adopt,
     copy_history as copy_history,
     copy_tables as copy_tables,
-    record_past as record_past,
+    record_rolls_and_contracts as record_rolls_and_contracts,
 )
 from .closing import (
     close_rolled_contract as close_rolled_contract,
@@ -16,6 +16,6 @@ from .records import (
 )
 from .seeding import (
     replay_home as replay_home,
-    replay_of as replay_of,
+    replay_settings as replay_settings,
     seed_replay as seed_replay,
 )

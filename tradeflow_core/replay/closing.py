@@ -1,4 +1,4 @@
-"""What a tape's roll leaves over: positions in contracts that the tape has rolled out of are closed at their last price.
+"""Closing positions in contracts that the tape has rolled out of, at their last price.
 
 A tape rolls on its own day, whether or not our orders to roll were filled by then, and often has no price of the old contract after it.
 """
@@ -24,7 +24,7 @@ from tradeflow_core.rolls import tape_events
 
 
 def close_rolled_contracts(desk: Desk) -> list[str]:
-    """Close what is held of contracts before the one that the tape has rolled into; returns lines for the report of the day."""
+    """Close positions in contracts older than the one that the tape has rolled into; returns lines for the report of the day."""
     lines = []
     with desk.ledger.read() as view:
         held = positions_by_contract(view, desk.account)
@@ -32,41 +32,45 @@ def close_rolled_contracts(desk: Desk) -> list[str]:
         with desk.ledger.read() as view:
             current = current_roll(view, instrument)
         events = tape_events(desk, instrument)
-        later = events[events["after"] > pd.Timestamp(current.after)] if current.after else events[events["after"].notna()]
-        if len(later) and later["after"].iloc[0] < pd.Timestamp(desk.now()) and contract < later["price_contract"].iloc[0]:
+        later_rolls = events[events["after"] > pd.Timestamp(current.after)] if current.after else events[events["after"].notna()]
+        if (
+            len(later_rolls)
+            and later_rolls["after"].iloc[0] < pd.Timestamp(desk.now())
+            and contract < later_rolls["price_contract"].iloc[0]
+        ):
             lines += close_rolled_contract(desk, instrument, contract)
     return lines
 
 
 def close_rolled_contract(desk: Desk, instrument: str, contract: int) -> list[str]:
-    """Close what is held of one contract at its last price, for the strategies that hold it; returns lines for the report of the day.
+    """Close the position in one contract at its last price, for the strategies that hold it; returns lines for the report of the day.
 
-    Interrupted at any point and called again it goes on: what the broker has filled is booked first, and orders that were made are used.
+    If it was interrupted, another call goes on: fills at the broker are booked first, and orders made before are used.
     """
     poll_orders(desk)
     with desk.ledger.begin() as tx:
         position = positions_by_contract(tx, desk.account).get((instrument, contract), 0)
         if not position:
             return []
-        underway = [order for order in open_contract_orders(tx) if _closes(order, instrument, contract)]
-        left = position + sum(leg.remaining for order in underway for leg in order.legs)
-        for strategy, share in _shares(tx, instrument, left):
+        closing_orders = [order for order in open_contract_orders(tx) if _closes(order, instrument, contract)]
+        uncovered = position + sum(leg.remaining for order in closing_orders for leg in order.legs)
+        for strategy, share in _shares(tx, instrument, uncovered):
             _balance(tx, desk, strategy, instrument=instrument, leg=Leg(contract, -share))
     with desk.ledger.read() as view:
         orders = [order for order in open_contract_orders(view) if _closes(order, instrument, contract)]
     for order in orders:
         _close_at_last_price(desk, order)
     poll_orders(desk)
-    return [f"{instrument}: {position} of {contract_label(contract)} closed at the last price, since the tape rolled"]
+    return [f"{instrument}: {position} of {contract_label(contract)} closed at the last price, because the tape rolled"]
 
 
 def _closes(order: ContractOrder, instrument: str, contract: int) -> bool:
-    balances = order.instrument == instrument and order.order_type is OrderType.BALANCE
-    return balances and [leg.contract for leg in order.legs] == [contract]
+    is_balance = order.instrument == instrument and order.order_type is OrderType.BALANCE
+    return is_balance and [leg.contract for leg in order.legs] == [contract]
 
 
 def _shares(tx: Connection, instrument: str, position: int) -> list[tuple[str, int]]:
-    """Whose the position is; what no strategy holds on its side is closed for the first of them."""
+    """The position split among the strategies that hold it; what none of them holds goes to the first one."""
     holders = {name: held for (name, code), held in positions_by_strategy(tx).items() if code == instrument and name != ROLLS}
     shares, rest = share_out(holders, position)
     return [*shares, (min(holders, default=ROLLS), rest)] if rest else shares
@@ -87,7 +91,7 @@ def _balance(tx: Connection, desk: Desk, strategy: str, *, instrument: str, leg:
 
 
 def _close_at_last_price(desk: Desk, order: ContractOrder) -> None:
-    """Send an order for what is left of `order` at the last price, market open or not. Only a replay's paper exchange takes it."""
+    """Send an order for what is left of `order` at the last price, market open or not. Only the paper exchange of a replay accepts it."""
     legs = tuple(Leg(leg.contract, leg.remaining) for leg in order.legs)
     intent = OrderIntent(new_reference(), desk.account, order.instrument, legs, OrderType.LAST)
     with desk.ledger.begin() as tx:

@@ -12,15 +12,15 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.home import next_business_day
 from tradeflow_core.ledger import recorded_steps, rolls_recorded
 from tradeflow_core.model import ROLLS, OrderType
-from tradeflow_core.replay.seeding import left_out_of, replay_of
+from tradeflow_core.replay.seeding import left_out_instruments, replay_settings
 from tradeflow_core.reports import capital_history, fills_of_day, orders_of_day, profit_of_day
 
 
 @dataclass(frozen=True, slots=True)
 class DayRecord:
-    """What one day of a replay did. `orders` of strategies, `roll_orders` of forced rolls, `closed` positions that a roll of the tape left
-    over, `rolls` of price series, `profit` the change of the account value over the day, `value` of the account and `capital` at its end
-    (base currency), `seconds` the measured time of its work; `prices` says how the price update went."""
+    """What one day of a replay did. `orders` of strategies, `roll_orders` of forced rolls, `closed` positions in contracts that the tape had
+    rolled out of, `rolls` of price series, `profit` the change of the account value over the day, `value` of the account and `capital` at its end
+    (base currency), `seconds` the measured time of its work; `prices` is the summary of the price step."""
 
     day: date
     prices: str
@@ -36,9 +36,9 @@ class DayRecord:
 
     def line(self) -> str:
         """The day in one line."""
-        left = f", {self.closed} closed at the last price since the tape rolled" if self.closed else ""
+        closed = f", {self.closed} closed at the last price because the tape rolled" if self.closed else ""
         return (
-            f"{self.day}: {self.prices}; {self.orders} orders, {self.roll_orders} roll orders, {self.fills} fills, {self.rolls} rolls{left}; "
+            f"{self.day}: {self.prices}; {self.orders} orders, {self.roll_orders} roll orders, {self.fills} fills, {self.rolls} rolls{closed}; "
             f"profit {self.profit:+,.0f}, account {self.value:,.0f}, capital {self.capital:,.0f}"
         )
 
@@ -67,35 +67,35 @@ class ReplaySummary:
 
 def replay_summary(desk: Desk) -> ReplaySummary:
     """The replay of this home so far."""
-    replay = replay_of(desk.home)
-    done = desk.last_done_day()
-    days, day = [], replay.start
-    while done is not None and day <= done:
+    settings = replay_settings(desk.home)
+    last_done = desk.last_done_day()
+    days, day = [], settings.start
+    while last_done is not None and day <= last_done:
         days.append(day_record(desk, day))
         day = next_business_day(day)
-    return ReplaySummary(str(desk.home.path), replay.tape, desk.settings.base_currency, days, left_out_of(desk.home))
+    return ReplaySummary(str(desk.home.path), settings.tape, desk.settings.base_currency, days, left_out_instruments(desk.home))
 
 
 def day_record(desk: Desk, day: date) -> DayRecord:
     """The record of a day that is done."""
     orders, capital = orders_of_day(desk, day), capital_history(desk)
-    opened, closed = desk.home.at(day, time()), desk.home.at(day + timedelta(days=1), time())
+    start, end = desk.home.at(day, time()), desk.home.at(day + timedelta(days=1), time())
     with desk.ledger.read() as view:
         steps = recorded_steps(view)
-        rolls = rolls_recorded(view, "tape", since=opened, until=closed)
+        rolls = rolls_recorded(view, "tape", since=start, until=end)
     steps = steps[steps["day"] == day].set_index("step")
-    known = capital[capital.index < pd.Timestamp(closed)].iloc[-1]
-    left_over = orders["type"] == OrderType.BALANCE
+    last_capital = capital[capital.index < pd.Timestamp(end)].iloc[-1]
+    is_closing = orders["type"] == OrderType.BALANCE
     return DayRecord(
         day=day,
         prices=str(steps.loc["prices", "summary"]),
-        orders=int((~left_over & (orders["strategy"] != ROLLS)).sum()),
-        roll_orders=int((~left_over & (orders["strategy"] == ROLLS)).sum()),
-        closed=int(left_over.sum()),
+        orders=int((~is_closing & (orders["strategy"] != ROLLS)).sum()),
+        roll_orders=int((~is_closing & (orders["strategy"] == ROLLS)).sum()),
+        closed=int(is_closing.sum()),
         fills=len(fills_of_day(desk, day)),
         rolls=int(rolls),
         profit=profit_of_day(desk, day) or 0.0,
-        value=float(known["broker"]),
-        capital=float(known["capital"]),
+        value=float(last_capital["broker"]),
+        capital=float(last_capital["capital"]),
         seconds=float(steps["seconds"].sum()),
     )

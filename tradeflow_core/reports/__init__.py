@@ -1,4 +1,4 @@
-"""Reading out: tables of what a desk holds and did, the daily report, the check of all invariants."""
+"""Reports: tables of what a desk holds and did, the report of the day, the check of all invariants."""
 
 import lazy_loader
 

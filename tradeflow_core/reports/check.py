@@ -1,4 +1,4 @@
-"""`tradeflow check`: every invariant of the ledger and the store, each broken one as a sentence."""
+"""`tradeflow check`: checks all invariants of the ledger and the store; each broken one is a sentence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tradeflow_core.prices import Closes, stored_closes
 
 
 def check_desk(desk: Desk) -> list[str]:
-    """All problems of the ledger, of the stored series and against the broker's positions; empty when everything holds."""
+    """All problems of the ledger and of the stored series, and differences from the broker's positions; empty if there are none."""
     with desk.ledger.read() as view:
         problems = ledger_problems(view)
     problems += store_problems(desk)
     try:
         problems += [
-            f"{found.instrument} {found.contract}: the ledger holds {found.ledger}, the broker {found.broker}"
-            for found in position_breaks(desk)
+            f"{position_break.instrument} {position_break.contract}: the ledger holds {position_break.ledger}, the broker {position_break.broker}"
+            for position_break in position_breaks(desk)
         ]
     except TradeflowError as error:
         problems.append(f"positions could not be compared with the broker's: {error}")
@@ -28,7 +28,7 @@ def check_desk(desk: Desk) -> list[str]:
 
 
 def store_problems(desk: Desk) -> list[str]:
-    """Stored series that cannot be read, are not sorted, hold a time twice, or reach into the future."""
+    """Stored series that cannot be read, are not sorted, hold a time twice, or end in the future."""
     problems = []
     now = pd.Timestamp(desk.now())
     for dataset in ("multiple_prices", "adjusted_prices", "spot_fx", "total_capital"):
@@ -50,29 +50,30 @@ def store_problems(desk: Desk) -> list[str]:
     return problems
 
 
-def _bar_problems(bars: Closes, what: str, now: pd.Timestamp) -> list[str]:
+def _bar_problems(bars: Closes, series: str, now: pd.Timestamp) -> list[str]:
     keys = (bars.contract, bars.frequency, bars.start)
-    same, later = np.ones(max(len(bars.end) - 1, 0), dtype=bool), np.zeros(max(len(bars.end) - 1, 0), dtype=bool)
+    all_equal, is_later = np.ones(max(len(bars.end) - 1, 0), dtype=bool), np.zeros(max(len(bars.end) - 1, 0), dtype=bool)
     for key in keys:
-        later |= same & (key[1:] > key[:-1])
-        same &= key[1:] == key[:-1]
+        is_later |= all_equal & (key[1:] > key[:-1])
+        all_equal &= key[1:] == key[:-1]
     problems = []
-    if same.any():
-        problems.append(f"{what}: a bar is stored twice")
-    if not (same | later).all():
-        problems.append(f"{what}: bars are not in order")
+    if all_equal.any():
+        problems.append(f"{series}: a bar is stored twice")
+    if not (all_equal | is_later).all():
+        problems.append(f"{series}: bars are not in order")
     last = pd.Timestamp(int(bars.end.max(initial=0)), unit="us", tz="UTC")
     if last > now:
-        problems.append(f"{what}: a bar ends in the future, at {last}")
+        problems.append(f"{series}: a bar ends in the future, at {last}")
     return problems
 
 
-def _index_problems(index: pd.DatetimeIndex, what: str, now: pd.Timestamp) -> list[str]:
+def _index_problems(index: pd.DatetimeIndex, series: str, now: pd.Timestamp) -> list[str]:
     problems = []
     if not index.is_unique:
-        problems.append(f"{what}: the time {index[index.duplicated()][0]} occurs twice")
+        problems.append(f"{series}: the time {index[index.duplicated()][0]} occurs twice")
     if not index.is_monotonic_increasing:
-        problems.append(f"{what}: times are not in order")
+        problems.append(f"{series}: times are not in order")
+    # A roll adds rows up to two seconds after the last price.
     if len(index) and index.max() > now + pd.Timedelta(seconds=2):
-        problems.append(f"{what}: a time lies in the future, {index.max()}")
+        problems.append(f"{series}: a time lies in the future, {index.max()}")
     return problems

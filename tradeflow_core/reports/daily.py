@@ -12,12 +12,12 @@ from tradeflow_core.reports.tables import capital_history, contract_positions, f
 def daily_report(desk: Desk, day: date) -> tuple[str, str]:
     """The report of `day` as text, also written to the home's `reports` folder, and its summary in one line."""
     orders, fills, capital = orders_of_day(desk, day), fills_of_day(desk, day), capital_history(desk)
-    base, profit = desk.settings.base_currency, profit_of_day(desk, day)
-    value = f"{capital['broker'].iloc[-1]:,.0f} {base}" if len(capital) else "unknown"
+    currency, profit = desk.settings.base_currency, profit_of_day(desk, day)
+    value = f"{capital['broker'].iloc[-1]:,.0f} {currency}" if len(capital) else "unknown"
     rolls = int((orders["strategy"] == ROLLS).sum())
-    made = len(orders) - rolls
-    text_profit = "" if profit is None else f", profit {profit:+,.0f} {base}"
-    summary = f"{made} orders, {rolls} rolls, {len(fills)} fills, account {value}{text_profit}"
+    strategy_orders = len(orders) - rolls
+    profit_text = "" if profit is None else f", profit {profit:+,.0f} {currency}"
+    summary = f"{strategy_orders} orders, {rolls} rolls, {len(fills)} fills, account {value}{profit_text}"
     parts = [f"{day:%A %Y-%m-%d}, {desk.home.describe()}", "", summary]
     for title, frame in (("Orders", orders), ("Fills", fills), ("Positions", contract_positions(desk))):
         parts += ["", title, frame.to_string(index=False) if len(frame) else "none"]

@@ -1,4 +1,4 @@
-"""What people want to see of a desk as plain rows, read without pandas: `tradeflow status` must answer at once.
+"""Orders, positions, capital and freshness of a desk as plain rows, read without pandas, since `tradeflow status` must answer at once.
 
 `reports.tables` gives the same as data frames.
 """
@@ -16,8 +16,8 @@ from tradeflow_core.nightly import optimal_rows
 from tradeflow_core.orders import ORDER_DECISIONS
 
 Row = dict[str, Any]
-NEWEST = 50
-"""So many of the newest rows are looked at first: two days of hourly bars."""
+NEWEST_ROWS = 50
+"""How many of the newest rows are read first: two days of hourly bars."""
 
 
 def order_rows(desk: Desk, day: date) -> list[Row]:
@@ -38,21 +38,21 @@ def position_rows(desk: Desk) -> list[Row]:
         held = positions_by_strategy(view)
     rows = []
     for strategy in desk.settings.strategies:
-        wanted = optimal_rows(desk, strategy) if desk.store.exists("optimal_positions", strategy) else {}
-        decided = desk.store.rows(ORDER_DECISIONS, strategy) if desk.store.exists(ORDER_DECISIONS, strategy) else []
-        reasons = {row["instrument"]: row["reason"] for row in decided}
-        for code in sorted({*wanted, *(code for name, code in held if name == strategy)}):
-            optimal = wanted.get(code, {})
+        optimal_by_instrument = optimal_rows(desk, strategy) if desk.store.exists("optimal_positions", strategy) else {}
+        decisions = desk.store.rows(ORDER_DECISIONS, strategy) if desk.store.exists(ORDER_DECISIONS, strategy) else []
+        reasons = {row["instrument"]: row["reason"] for row in decisions}
+        for instrument in sorted({*optimal_by_instrument, *(instrument for name, instrument in held if name == strategy)}):
+            optimal = optimal_by_instrument.get(instrument, {})
             rows.append(
                 {
                     "strategy": strategy,
-                    "instrument": code,
-                    "position": held.get((strategy, code), 0),
-                    "optimal": _figure(optimal.get("notional_position")),
-                    "lower": _figure(optimal.get("lower")),
-                    "upper": _figure(optimal.get("upper")),
-                    "price": _figure(optimal.get("reference_price")),
-                    "last_decision": reasons.get(code, ""),
+                    "instrument": instrument,
+                    "position": held.get((strategy, instrument), 0),
+                    "optimal": _number_or_none(optimal.get("notional_position")),
+                    "lower": _number_or_none(optimal.get("lower")),
+                    "upper": _number_or_none(optimal.get("upper")),
+                    "price": _number_or_none(optimal.get("reference_price")),
+                    "last_decision": reasons.get(instrument, ""),
                 }
             )
     return rows
@@ -70,22 +70,22 @@ def freshness_rows(desk: Desk) -> list[Row]:
         locked = locked_instruments(view)
     stored, today = set(desk.store.names("adjusted_prices")), desk.today()
     rows = []
-    for code in desk.universe:
-        last = _last_priced(desk, code) if code in stored else None
+    for instrument in desk.universe:
+        last = _last_priced(desk, instrument) if instrument in stored else None
         age = None if last is None else business_days_between(desk.home.local_day(last), today)
-        rows.append({"instrument": code, "last_time": last, "age": age, "lock": locked.get(code, "")})
+        rows.append({"instrument": instrument, "last_time": last, "age": age, "lock": locked.get(instrument, "")})
     return rows
 
 
-def _last_priced(desk: Desk, code: str) -> datetime | None:
-    """The time of the newest adjusted price that is there."""
-    for newest in (NEWEST, None):  # nearly always among the last few
-        for row in reversed(desk.store.rows("adjusted_prices", code, newest)):
-            if _figure(row["price"]) is not None:
+def _last_priced(desk: Desk, instrument: str) -> datetime | None:
+    """The time of the newest adjusted price that is not missing."""
+    for count in (NEWEST_ROWS, None):  # all rows only if the newest have no price
+        for row in reversed(desk.store.rows("adjusted_prices", instrument, count)):
+            if _number_or_none(row["price"]) is not None:
                 time: datetime = row["date"]
                 return time
     return None
 
 
-def _figure(value: float | None) -> float | None:
+def _number_or_none(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""What people want to see of a desk, as data frames: orders, fills, positions, capital, freshness. Rendering is done elsewhere."""
+"""Orders, fills, positions, capital and freshness of a desk, as data frames. Commands and assets render them."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def positions_against_optimal(desk: Desk) -> pd.DataFrame:
 
 
 def contract_positions(desk: Desk) -> pd.DataFrame:
-    """What is held, by contract: instrument, contract, quantity."""
+    """Positions by contract: instrument, contract, quantity."""
     with desk.ledger.read() as view:
         held = positions_by_contract(view, desk.account)
-    rows = [(code, contract_label(contract), quantity) for (code, contract), quantity in sorted(held.items())]
+    rows = [(instrument, contract_label(contract), quantity) for (instrument, contract), quantity in sorted(held.items())]
     return pd.DataFrame(rows, columns=["instrument", "contract", "quantity"])
 
 
@@ -80,12 +80,12 @@ def profit_of_day(desk: Desk, day: date) -> float | None:
     history = capital_history(desk)["accumulated"]
     if len(history) < 2:
         return None
-    local = pd.DatetimeIndex(history.index).tz_convert(desk.settings.time_zone).date
-    before, upto = history[local < day], history[local <= day]
-    if upto.empty:
+    days = pd.DatetimeIndex(history.index).tz_convert(desk.settings.time_zone).date
+    before, until = history[days < day], history[days <= day]
+    if until.empty:
         return None
-    start = before.iloc[-1] if len(before) else upto.iloc[0]
-    return float(upto.iloc[-1] - start)
+    start = before.iloc[-1] if len(before) else until.iloc[0]
+    return float(until.iloc[-1] - start)
 
 
 def _stored(desk: Desk, dataset: str, name: str) -> pd.DataFrame | None:

@@ -1,1 +1,1 @@
-"""The paper exchange and the markets that it trades on: a simulated one, and a tape of past days."""
+"""The paper exchange and the markets that it trades on: a simulated one, and one that replays a tape."""

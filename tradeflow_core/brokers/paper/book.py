@@ -50,7 +50,7 @@ orders = Table(
     Column("reason", String, nullable=False, default=""),
     Column("submitted", String, nullable=False),
     Column("fills", Whole, nullable=False, default=0),
-    # What the order took from the quote of the current `QUOTE_LIFE`.
+    # How much of one quote the order has used up; a quote counts once for each period of `QUOTE_LIFE`.
     Column("quote_bucket", BigInteger, nullable=False, default=-1),
     Column("hit_units", Whole, nullable=False, default=0),
     sqlite_autoincrement=True,
@@ -102,10 +102,10 @@ def open_book(url: str, account: str, base_currency: str, *, capital: Decimal) -
             connection.execute(
                 insert(account_table).values(one=1, account=account, base_currency=base_currency, capital=str(capital))
             )
-        found = read_account(connection)
-    if (found.account, found.base_currency) != (account, base_currency):
+        stored = read_account(connection)
+    if (stored.account, stored.base_currency) != (account, base_currency):
         raise StateError(
-            f"the book {engine.url.render_as_string()} belongs to the account {found.account} in {found.base_currency}, "
+            f"the book {engine.url.render_as_string()} belongs to the account {stored.account} in {stored.base_currency}, "
             f"not to {account} in {base_currency}; correct the settings or use another home"
         )
     return engine

@@ -16,10 +16,10 @@ from tradeflow_core.model import Fill, OrderIntent
 
 
 class PaperBroker:
-    """A `Broker` that trades on `market` at the instants of `clock`, with the book at `book_url`.
+    """A `Broker` that trades on `market` at the time of `clock`, with the book at `book_url`.
 
-    It has no threads and never waits: time is what the clock says, and nothing happens between two calls. Every instance (in
-    every process) that opens the same book is the same broker. `capital` is in `base_currency` and counts when the book is made.
+    It has no threads and never waits; nothing happens between two calls. All instances that open the same book, in any
+    process, are one broker. `capital` is in `base_currency` and is used only when the book is made.
     """
 
     name = "paper"
@@ -82,9 +82,9 @@ class PaperBroker:
         self._exchange.cancel(client_ref, self._clock.now())
 
     def order_state(self, client_ref: str) -> OrderState:
-        """Where the order stands now; raises UnknownOrder."""
+        """The state of the order now; raises UnknownOrder."""
         return self._exchange.order_state(client_ref, self._clock.now())
 
     def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
-        """Fills of the account in order of time; only those of the given references if given."""
+        """Fills of the account in order of time; with `refs`, only those of these orders."""
         return self._exchange.executions(account, self._clock.now(), refs)

@@ -1,18 +1,18 @@
 """The paper exchange: matches orders against a market and keeps their durable book.
 
-The book is a database of its own, as a broker's is: orders, fills, positions and the account outlive every crash of
-the client, and each event (an order taken, a fill of all its legs, a cancellation) is one transaction. The exchange
-has no life of its own: whoever asks it something at an instant first lets it match what works against the market of
-that instant, so the same questions at the same instants give the same fills.
+The book is a database of its own, as a broker's is: orders, fills, positions and the account survive every crash of
+the client, and each event (a new order, a fill of all its legs, a cancellation) is one transaction. The exchange does
+nothing between calls: each call first matches the working orders against the market at its time, so the same calls at
+the same times give the same fills.
 
 Rules of matching, each chosen on the pessimistic side:
 
 - A market order buys at the ask and sells at the bid, moved against it by at most half of the half spread.
-- A quote can be hit for its size once in `QUOTE_LIFE` by one order; the rest of the order fills at later instants.
+- An order can take the size of a quote once in `QUOTE_LIFE`; the rest of the order fills later.
 - A limit order fills when the opposite quote reaches its limit: at that quote if it did so when the order came in, at
-  its limit if it had to wait. It fills for the quoted size like any other.
+  its limit if the order had to wait. The quoted size limits it as well.
 - An order of type `last` is filled in full when it comes in, at the last price of each leg without any spread, whether the market is
-  open or not and even after the contract has expired: what a replayed roll leaves over is closed so. No real exchange takes such orders.
+  open or not and even after the contract has expired. It closes positions that a replayed roll leaves over; no real exchange has it.
 - The legs of a spread fill together in the ratio of the order, or not at all.
 - A closed market, or one without a quote, leaves the order working. There is no time in force: an order works
   until it is filled or cancelled.
@@ -59,17 +59,19 @@ from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent, OrderType
 
 QUOTE_LIFE = timedelta(minutes=5)
 ADVERSE_FRACTION = 0.5
-TAKEN = (OrderType.MARKET, OrderType.LIMIT, OrderType.LAST)
-"""Types of orders that this exchange works."""
+"""A market order fills at most this part of the half spread beyond the quote."""
+ACCEPTED_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.LAST)
+"""Types of orders that this exchange accepts."""
 MARGIN_DAYS_OF_RISK = 3.0
 MARGIN_LOOKBACK = timedelta(days=90)
+"""Enough calendar days for 60 daily changes."""
 
 
 class Exchange:
     """A paper exchange on `market`, for one `account` that starts with `capital` in `base_currency`.
 
-    `book_url` names its database (SQLite or PostgreSQL); a book that exists goes on with its own capital and must belong to the
-    same account and currency (StateError otherwise).
+    `book_url` names its database (SQLite or PostgreSQL); an existing book keeps its own capital and must belong to the same
+    account and currency (StateError otherwise).
     """
 
     def __init__(self, market: Market, book_url: str, account: str, *, base_currency: str, capital: Decimal) -> None:
@@ -84,14 +86,14 @@ class Exchange:
         self._engine.dispose()
 
     def submit(self, intent: OrderIntent, now: datetime) -> OrderState:
-        """Take the order, once for each `client_ref`, and match it. Raises OrderRejected; a refused order stays on record.
+        """Record the order, once for each `client_ref`, and match it. Raises OrderRejected; a refused order stays on record.
 
-        The order is durable before anything is matched. A reference that is known already is answered with that
-        order's state; OrderRejected where it named a different order.
+        The order is durable before anything is matched. A reference that was used before returns the state of that
+        order; OrderRejected if it belongs to a different order.
         """
         now = as_utc(now)
         with self._engine.begin() as connection:
-            order = _find(connection, intent.client_ref)
+            order = _find_order(connection, intent.client_ref)
             if order is not None:
                 _check_same(connection, order, intent)
             else:
@@ -102,10 +104,10 @@ class Exchange:
         return self._state(intent.client_ref)
 
     def cancel(self, client_ref: str, now: datetime) -> None:
-        """Take a working order out of the market; what it filled stays. Raises UnknownOrder."""
+        """Cancel a working order; what it filled stays. Raises UnknownOrder."""
         self._match(as_utc(now))
         with self._engine.begin() as connection:
-            if _find(connection, client_ref) is None:
+            if _find_order(connection, client_ref) is None:
                 raise UnknownOrder(f"no order has the reference {client_ref}")
             connection.execute(
                 update(orders_table)
@@ -114,12 +116,12 @@ class Exchange:
             )
 
     def order_state(self, client_ref: str, now: datetime) -> OrderState:
-        """Where the order stands at `now`; raises UnknownOrder."""
+        """The state of the order at `now`; raises UnknownOrder."""
         self._match(as_utc(now))
         return self._state(client_ref)
 
     def executions(self, account: str, now: datetime, refs: Sequence[str] | None = None) -> list[Fill]:
-        """Fills of the account up to `now` in order of time; only those of the given references if given."""
+        """Fills of the account up to `now` in order of time; with `refs`, only those of these orders."""
         self._check_account(account)
         self._match(as_utc(now))
         query = select(executions_table, orders_table.c.client_ref, orders_table.c.instrument).join(orders_table)
@@ -192,17 +194,17 @@ class Exchange:
         for (code, contract), quantity in self.positions(account, now).items():
             by_instrument[code][contract] = quantity
         total = Decimal(0)
-        for code, held in by_instrument.items():
+        for code, quantities in by_instrument.items():
             instrument = self._market.instruments[code]
-            risk = self._daily_risk(code, max(held, key=lambda contract: abs(held[contract])), now)
-            amount = MARGIN_DAYS_OF_RISK * risk * abs(sum(held.values())) * instrument.point_size
+            risk = self._daily_risk(code, max(quantities, key=lambda contract: abs(quantities[contract])), now)
+            amount = MARGIN_DAYS_OF_RISK * risk * abs(sum(quantities.values())) * instrument.point_size
             total += Decimal(repr(amount)) * self._rate(instrument.currency, now)
         return total
 
-    def _daily_risk(self, code: str, contract: int, now: datetime) -> float:
+    def _daily_risk(self, instrument: str, contract: int, now: datetime) -> float:
         try:
             changes = (
-                self._market.bars(code, contract, "D", start=now - MARGIN_LOOKBACK, end=now, now=now)["FINAL"]
+                self._market.bars(instrument, contract, "D", start=now - MARGIN_LOOKBACK, end=now, now=now)["FINAL"]
                 .diff()
                 .dropna()
                 .tail(60)
@@ -210,11 +212,11 @@ class Exchange:
         except NoData:
             changes = None
         if changes is None or len(changes) < 10:
-            return 0.02 * abs(self._market.mark(code, contract, now))
+            return 0.02 * abs(self._market.mark(instrument, contract, now))
         return float(changes.std())
 
     def _record(self, connection: Connection, intent: OrderIntent, now: datetime) -> Row:
-        reason = self._objection(intent, now)
+        reason = self._refusal(intent, now)
         status = BrokerOrderStatus.REJECTED if reason else BrokerOrderStatus.WORKING
         connection.execute(
             insert(orders_table).values(
@@ -228,7 +230,7 @@ class Exchange:
                 submitted=now.isoformat(),
             )
         )
-        order = _find(connection, intent.client_ref)
+        order = _find_order(connection, intent.client_ref)
         if order is None:
             raise StateError(
                 f"order {intent.client_ref} was not stored in the book of the paper exchange; restore it from a backup"
@@ -243,97 +245,101 @@ class Exchange:
             )
         return order
 
-    def _objection(self, intent: OrderIntent, now: datetime) -> str:
-        """Why the order cannot be taken, or an empty text."""
-        what = f"order {intent.client_ref} in {intent.instrument}"
+    def _refusal(self, intent: OrderIntent, now: datetime) -> str:
+        """Why the order is refused, or an empty text."""
+        place = f"order {intent.client_ref} in {intent.instrument}"
         if intent.account != self.account:
-            return f"{what}: the account {intent.account} is not {self.account}"
+            return f"{place}: the account {intent.account} is not {self.account}"
         if intent.instrument not in self._market.instruments:
-            return f"{what}: the instrument is not traded here"
+            return f"{place}: the instrument is not traded here"
         if not intent.legs or any(leg.quantity == 0 for leg in intent.legs):
-            return f"{what}: a leg without quantity; give each leg a quantity that is not zero"
+            return f"{place}: a leg without quantity; give each leg a quantity that is not zero"
         if len({leg.contract for leg in intent.legs}) < len(intent.legs):
-            return f"{what}: two legs in the same contract"
+            return f"{place}: two legs in the same contract"
         for leg in intent.legs:
             try:
                 spec = self._market.contract(intent.instrument, leg.contract, now)
             except UnknownContract as error:
-                return f"{what}: {error}"
+                return f"{place}: {error}"
             if intent.order_type is OrderType.LAST:
                 try:
                     self._market.mark(intent.instrument, leg.contract, now)
                 except NoData as error:
-                    return f"{what}: {error}"
+                    return f"{place}: {error}"
             elif has_expired(spec, now):
-                return f"{what}: contract {leg.contract} expired on {spec.expiry}"
-        if intent.order_type not in TAKEN:
-            return f"{what}: orders of type {intent.order_type} are not taken here; use {', '.join(TAKEN)}"
+                return f"{place}: contract {leg.contract} expired on {spec.expiry}"
+        if intent.order_type not in ACCEPTED_TYPES:
+            return f"{place}: orders of type {intent.order_type} are not accepted here; use {', '.join(ACCEPTED_TYPES)}"
         if intent.order_type is OrderType.LIMIT:
             if intent.limit_price is None or not math.isfinite(intent.limit_price):
-                return f"{what}: a limit order needs a limit price"
+                return f"{place}: a limit order needs a limit price"
             if len(intent.legs) > 1 and (len(intent.legs) > 2 or sum(leg.quantity for leg in intent.legs) != 0):
-                return f"{what}: a limit price is defined for one leg, or for two of opposite and equal quantity"
+                return f"{place}: a limit price is defined for one leg, or for two of opposite and equal quantity"
         return ""
 
     def _state(self, client_ref: str) -> OrderState:
         with self._engine.begin() as connection:
-            order = _find(connection, client_ref)
+            order = _find_order(connection, client_ref)
             if order is None:
                 raise UnknownOrder(f"no order has the reference {client_ref}")
             filled = tuple(leg.filled for leg in _legs(connection, order.broker_id))
         return OrderState(client_ref, str(order.broker_id), order.status, filled, order.reason)
 
-    def _match(self, now: datetime, only: int | None = None) -> None:
-        """Fill what works and can be filled at `now`; every order in a transaction of its own."""
+    def _match(self, now: datetime, broker_id: int | None = None) -> None:
+        """Fill the working orders (or one, by its `broker_id`) as far as the market allows at `now`, each in its own transaction."""
         query = select(orders_table.c.broker_id).where(orders_table.c.status == BrokerOrderStatus.WORKING)
-        if only is not None:
-            query = query.where(orders_table.c.broker_id == only)
+        if broker_id is not None:
+            query = query.where(orders_table.c.broker_id == broker_id)
         with self._engine.begin() as connection:
-            working = connection.execute(query.order_by(orders_table.c.broker_id)).scalars().all()
-        for broker_id in working:
+            working_ids = connection.execute(query.order_by(orders_table.c.broker_id)).scalars().all()
+        for working_id in working_ids:
             with self._engine.begin() as connection:
-                self._match_order(connection, broker_id, now)
+                self._match_order(connection, working_id, now)
 
     def _match_order(self, connection: Connection, broker_id: int, now: datetime) -> None:
-        # Another process may have filled or cancelled it since the list of working orders was read.
+        # Another process may have filled or cancelled the order since the list of working orders was read.
         order = connection.execute(
             select(orders_table).where(orders_table.c.broker_id == broker_id, orders_table.c.status == BrokerOrderStatus.WORKING)
         ).one_or_none()
         if order is None:
             return
         legs = _legs(connection, broker_id)
+        # An order is a number of equal units: for each unit, leg i trades ratio[i] contracts.
         units = math.gcd(*(leg.quantity for leg in legs))
         ratio = [leg.quantity // units for leg in legs]
-        done = legs[0].filled // ratio[0]
-        number = order.fills + 1
-        bucket = micros(now) // (QUOTE_LIFE // timedelta(microseconds=1))
-        hit = 0 if order.quote_bucket != bucket else order.hit_units
+        filled = legs[0].filled // ratio[0]
+        fill_number = order.fills + 1
+        quote_bucket = micros(now) // (QUOTE_LIFE // timedelta(microseconds=1))
+        used = 0 if order.quote_bucket != quote_bucket else order.hit_units
         prices: list[float] | None
         if order.order_type == OrderType.LAST:
-            lots = units - done
+            lots = units - filled
             prices = [self._market.mark(order.instrument, leg.contract, now) for leg in legs]
         else:
             try:
                 quotes = [self._market.quote(order.instrument, leg.contract, now) for leg in legs]
             except (NoQuote, UnknownContract):
                 return
-            size = min(_size(quote, part) // abs(part) for quote, part in zip(quotes, ratio, strict=True)) - hit
-            lots = min(units - done, size)
+            size = (
+                min(_quoted_size(quote, leg_ratio) // abs(leg_ratio) for quote, leg_ratio in zip(quotes, ratio, strict=True))
+                - used
+            )
+            lots = min(units - filled, size)
             if lots <= 0:
                 return
-            prices = self._fill_prices(order, quotes, ratio, number=number, now=now)
+            prices = self._fill_prices(order, quotes, ratio, fill_number=fill_number, now=now)
         if prices is None:
             return
         instrument = self._market.instruments[order.instrument]
         rows = []
-        for leg, part, price in zip(legs, ratio, prices, strict=True):
-            cost = instrument.costs.commission(part * lots, price, instrument.point_size)
+        for leg, leg_ratio, price in zip(legs, ratio, prices, strict=True):
+            cost = instrument.costs.commission(leg_ratio * lots, price, instrument.point_size)
             rows.append(
                 {
-                    "exec_id": f"{broker_id}.{number:02d}.{leg.leg}",
+                    "exec_id": f"{broker_id}.{fill_number:02d}.{leg.leg}",
                     "broker_id": broker_id,
                     "contract": leg.contract,
-                    "quantity": part * lots,
+                    "quantity": leg_ratio * lots,
                     "price": price,
                     "time": now.isoformat(),
                     "commission": str(Decimal(repr(cost)).quantize(Decimal("0.0001"))),
@@ -343,49 +349,50 @@ class Exchange:
             connection.execute(
                 update(legs_table)
                 .where(legs_table.c.broker_id == broker_id, legs_table.c.leg == leg.leg)
-                .values(filled=leg.filled + part * lots)
+                .values(filled=leg.filled + leg_ratio * lots)
             )
         connection.execute(insert(executions_table), rows)
-        status = BrokerOrderStatus.FILLED if done + lots == units else BrokerOrderStatus.WORKING
+        status = BrokerOrderStatus.FILLED if filled + lots == units else BrokerOrderStatus.WORKING
         connection.execute(
             update(orders_table)
             .where(orders_table.c.broker_id == broker_id)
-            .values(status=status, fills=number, quote_bucket=bucket, hit_units=hit + lots)
+            .values(status=status, fills=fill_number, quote_bucket=quote_bucket, hit_units=used + lots)
         )
 
     def _fill_prices(
-        self, order: Row, quotes: list[Quote], ratio: list[int], *, number: int, now: datetime
+        self, order: Row, quotes: list[Quote], ratio: list[int], *, fill_number: int, now: datetime
     ) -> list[float] | None:
-        """The price of each leg, or None where a limit forbids the fill."""
+        """The price of each leg, or None if the limit is not reached."""
         instrument = self._market.instruments[order.instrument]
-        side = [quote.ask if part > 0 else quote.bid for quote, part in zip(quotes, ratio, strict=True)]
+        # What each leg pays or gets without any slippage: it buys at the ask and sells at the bid.
+        touch = [quote.ask if leg_ratio > 0 else quote.bid for quote, leg_ratio in zip(quotes, ratio, strict=True)]
         if order.order_type == OrderType.MARKET:
             prices = []
-            for quote, part, price in zip(quotes, ratio, side, strict=True):
+            for quote, leg_ratio, price in zip(quotes, ratio, touch, strict=True):
                 adverse = (
                     ADVERSE_FRACTION
-                    * unit_hash(order.instrument, order.submitted, number, quote.contract)
+                    * unit_hash(order.instrument, order.submitted, fill_number, quote.contract)
                     * (quote.ask - quote.bid)
                     / 2
                 )
                 step = tick_size(instrument, price)
-                prices.append(round(price + math.copysign(round(adverse / step) * step, part), 10))
+                prices.append(round(price + math.copysign(round(adverse / step) * step, leg_ratio), 10))
             return prices
-        # A difference of two prices carries binary dust, which must not decide whether it meets the limit.
-        short_of_limit = round(side[0] - sum(side[1:]) - order.limit_price, 9)
+        # Rounded, since the rounding error of a difference must not decide whether it meets the limit.
+        short_of_limit = round(touch[0] - sum(touch[1:]) - order.limit_price, 9)
         if short_of_limit > 0 if ratio[0] > 0 else short_of_limit < 0:
             return None
         if now.isoformat() != order.submitted:
-            # It rested in the market: the first leg takes the difference between the limit and the other leg's quote.
-            side[0] = round(order.limit_price + sum(side[1:]), 10)
-        return side
+            # The order had to wait, so it fills at its limit: the first leg's price is the limit plus the other leg's quote.
+            touch[0] = round(order.limit_price + sum(touch[1:]), 10)
+        return touch
 
 
-def _size(quote: Quote, part: int) -> int:
-    return quote.ask_size if part > 0 else quote.bid_size
+def _quoted_size(quote: Quote, leg_ratio: int) -> int:
+    return quote.ask_size if leg_ratio > 0 else quote.bid_size
 
 
-def _find(connection: Connection, client_ref: str) -> Row | None:
+def _find_order(connection: Connection, client_ref: str) -> Row | None:
     return connection.execute(select(orders_table).where(orders_table.c.client_ref == client_ref)).one_or_none()
 
 
@@ -394,8 +401,8 @@ def _legs(connection: Connection, broker_id: int) -> Sequence[Row]:
 
 
 def _check_same(connection: Connection, order: Row, intent: OrderIntent) -> None:
-    legs = tuple((leg.contract, leg.quantity) for leg in _legs(connection, order.broker_id))
-    known = (order.account, order.instrument, order.order_type, order.limit_price, legs)
-    asked = tuple((leg.contract, leg.quantity) for leg in intent.legs)
-    if known != (intent.account, intent.instrument, intent.order_type, intent.limit_price, asked):
+    recorded_legs = tuple((leg.contract, leg.quantity) for leg in _legs(connection, order.broker_id))
+    recorded = (order.account, order.instrument, order.order_type, order.limit_price, recorded_legs)
+    asked_legs = tuple((leg.contract, leg.quantity) for leg in intent.legs)
+    if recorded != (intent.account, intent.instrument, intent.order_type, intent.limit_price, asked_legs):
         raise OrderRejected(f"the reference {intent.client_ref} was used for another order; give each order its own")

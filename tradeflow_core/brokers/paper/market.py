@@ -1,7 +1,7 @@
-"""What a paper exchange asks of the market that it trades on.
+"""The interface of the market that a paper exchange trades on.
 
-A market is a pure function: the answer depends on what is asked and on the instant `now` at which it is asked, on
-nothing else. It never shows a bar whose end lies after `now`. All instants are timezone-aware UTC.
+A market is a pure function: an answer depends on the arguments alone, of which `now` is the present time. It never shows
+a bar that ends after `now`. All instants are timezone-aware UTC.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ FREQUENCIES = ("D", "H")
 
 
 class Market(Protocol):
-    """Prices, quotes and contracts as they were known at an instant."""
+    """Prices, quotes and contracts as they were known at the time `now`."""
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
-        """What is traded, by code."""
+        """The instruments that are traded, by code."""
 
     def contract(self, instrument: str, contract: int, now: datetime) -> ContractSpec:
         """Facts of one contract, expired ones too; raises UnknownContract where it is not listed at `now`."""
@@ -66,7 +66,7 @@ def tick_size(instrument: Instrument, price: float) -> float:
 
 
 def round_to(step: float, price: float) -> float:
-    """`price` at the nearest multiple of `step`, free of the binary dust of the multiplication."""
+    """`price` at the nearest multiple of `step`, without the rounding error of the multiplication."""
     return float(np.round(np.round(price / step) * step, 10))
 
 
@@ -75,8 +75,8 @@ def quote_around(
 ) -> Quote:
     """A quote with `price` in its middle and the instrument's usual half spread (at least half a tick) on either side.
 
-    `on_ticks` puts both sides on ticks. That keeps the width right on average where prices lie anywhere between two ticks,
-    but not where they all lie on ticks, as recorded ones do.
+    `on_ticks` puts both sides on ticks. The rounding leaves the average spread right if prices lie anywhere between
+    two ticks, but not if all lie on ticks, as recorded prices do.
     """
     step = tick_size(instrument, price)
     half = max(instrument.costs.spread_cost, step / 2)
@@ -106,7 +106,7 @@ def utc_index(stamps: np.ndarray) -> pd.DatetimeIndex:
 
 
 def check_frequency(instrument: str, frequency: str) -> None:
-    """Raises NoData for a bar length that no paper market keeps."""
+    """Raises NoData for a bar length that paper markets do not have."""
     if frequency not in FREQUENCIES:
         raise NoData(f"{instrument}: there are no bars of frequency {frequency!r}; ask for D or H")
 

@@ -11,7 +11,7 @@ from tradeflow_core.store import Tape
 
 
 class ReplayBroker(PaperBroker):
-    """A broker that plays `tape` up to the instant of `clock`; its book is that of `PaperBroker`."""
+    """A broker that shows `tape` up to the time of `clock`; the rest is as in `PaperBroker`."""
 
     name = "replay"
 

@@ -18,7 +18,7 @@ class SimulatedBroker(PaperBroker):
     """A broker whose market follows from `seed`, with a history that begins on `first_day`.
 
     `instruments`, `sessions`, `parameters` (by instrument) and `fx` (by currency) come from the tables of
-    `tradeflow_core.instruments`. `broken` instruments send unusable bars, a fault to practise with. The book at `book_url`
+    `tradeflow_core.instruments`. `broken` instruments send unusable bars, to practise what to do then. The book at `book_url`
     belongs to `account`, which starts with `capital` in `base_currency`.
     """
 

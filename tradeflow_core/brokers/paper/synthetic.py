@@ -5,7 +5,7 @@ Term structure. The price of the contract that expires at T, during trade date d
     F(t, T) = exp( x(t) + season(T) - c(d) (T - d) / 365 ),   rounded to the tick
 
 with x the log level of the underlying and c the roll yield (`synthetic_paths`). **A positive c is backwardation**: near
-contracts are dearer, and a holder earns about c a year; a negative c is contango. The season, for crops and energy, belongs
+contracts cost more, and a holder earns about c a year; a negative c is contango. The season, for crops and energy, belongs
 to the delivery month and never changes, so the spread between two months has a yearly shape but holding one contract does not.
 
 Volume. The market's volume sits in the held contract, and moves to the next one around its desired roll date: of two
@@ -50,7 +50,7 @@ HELD_LISTED = 6
 SEASONAL_FACTORS = ("Ags", "Energy")
 SEASON_SIZE = 0.15
 QUOTED_PART = 0.004
-"""Part of an hour's volume that stands at the best bid or ask."""
+"""Part of an hour's volume that is quoted at the best bid or ask."""
 
 FX_FACTOR, FX_LOADING = "Dollar", 0.7
 _DAY = timedelta(days=1)
@@ -59,8 +59,8 @@ _DAY = timedelta(days=1)
 class SyntheticMarket:
     """A `Market` that follows from `seed`, the parameters of each instrument and `first_day`, when its history begins.
 
-    `instruments` by code; `sessions` their hours; `parameters` and `fx` what the simulated market knows of instruments
-    and currencies. An instrument without parameters or roll rule is a ConfigError when it is asked for, not before.
+    `instruments` by code; `sessions` their hours; `parameters` by instrument and `fx` by currency, from the packaged tables.
+    An instrument without parameters or roll rule raises ConfigError when it is first used, not before.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SyntheticMarket:
         self._paths = Paths(seed, first_day.year)
         self._seed = seed
         self._hours_by_session: dict[tuple[str, int], HoursOfYear] = {}
-        # A block of hours takes half a megabyte: the cache is bounded, and the daily bars drawn from it stay.
+        # A block of hours takes half a megabyte: this cache is bounded, and the small daily bars made from it are all kept.
         self._intraday = lru_cache(maxsize=160)(self._draw_intraday)
         self._daily_bars = lru_cache(maxsize=None)(self._draw_daily_bars)
         self._spec = lru_cache(maxsize=None)(self._make_spec)
@@ -87,7 +87,7 @@ class SyntheticMarket:
     def contract(self, instrument: str, contract: int, now: datetime) -> ContractSpec:
         """Facts of one contract, expired ones too; raises UnknownContract where it is not listed at `now`."""
         spec = self._spec(instrument, contract)
-        if self._listed(instrument, spec) > as_utc(now).date():
+        if self._first_trade_date(instrument, spec) > as_utc(now).date():
             raise UnknownContract(f"{instrument}: contract {contract} is not listed yet on {now:%Y-%m-%d}")
         return spec
 
@@ -105,7 +105,7 @@ class SyntheticMarket:
             spec = self._spec_or_none(instrument, contract)
             if spec is None or spec.expiry < earliest:
                 continue
-            if self._listed(instrument, spec) > today:
+            if self._first_trade_date(instrument, spec) > today:
                 return specs
             specs.append(spec)
         return specs
@@ -118,8 +118,8 @@ class SyntheticMarket:
         spec = self.contract(instrument, contract, now)
         start, limit = as_utc(start), min(as_utc(end), as_utc(now))
         after, until = micros(start), micros(limit)
-        listed = self._listed(instrument, spec)
-        # Trade dates end at most one day after their date, so that these dates hold every bar of the window.
+        listed = self._first_trade_date(instrument, spec)
+        # A trade date ends at most one day after its date, so these dates cover every bar of the window.
         first, last = max(listed, start.date() - 2 * _DAY), min(spec.expiry, limit.date() + _DAY)
         parts: list[tuple[np.ndarray, ...]] = []
         for year in range(first.year, last.year + 1):
@@ -131,14 +131,14 @@ class SyntheticMarket:
                 part = self._day_columns(instrument, spec, year, rows=rows)
             else:
                 part = self._hour_columns(instrument, spec, year, rows=rows)
-                kept = (part[1] > part[0]) & (part[1] > after) & (part[1] <= until)
-                part = tuple(column[kept] for column in part)
+                in_window = (part[1] > part[0]) & (part[1] > after) & (part[1] <= until)
+                part = tuple(column[in_window] for column in part)
             if len(part[0]):
                 parts.append(part)
         if not parts:
-            self._require_history(instrument, spec, listed, now=micros(as_utc(now)))
-            nothing = np.empty(0, np.int64)
-            return bar_frame(contract, frequency, nothing, end=nothing, prices=(nothing.astype(float),) * 4, volume=nothing)
+            self._require_first_bar(instrument, spec, listed, now=micros(as_utc(now)))
+            no_bars = np.empty(0, np.int64)
+            return bar_frame(contract, frequency, no_bars, end=no_bars, prices=(no_bars.astype(float),) * 4, volume=no_bars)
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return bar_frame(contract, frequency, columns[0], end=columns[1], prices=tuple(columns[2:6]), volume=columns[6])
 
@@ -175,7 +175,7 @@ class SyntheticMarket:
         bar, price = self._price(instrument, spec, year, row=row, at=micros(now))
         if not hours.start[row, bar] <= micros(now) < hours.end[row, bar]:
             raise NoQuote(f"{instrument}: the market is closed at {now}")
-        if hours.days[row] < np.datetime64(self._listed(instrument, spec)):
+        if hours.days[row] < np.datetime64(self._first_trade_date(instrument, spec)):
             raise NoQuote(f"{instrument}: contract {contract} does not trade yet")
         rows = slice(row, row + 1)
         volume = self._hour_volumes(instrument, spec, year, rows=rows)[0, bar]
@@ -195,92 +195,94 @@ class SyntheticMarket:
             at = int(hours.close[row])
         return round_to(self._step(instrument), self._price(instrument, spec, year, row=row, at=at)[1])
 
-    def _trade_date(self, code: str, now: datetime) -> tuple[int, int]:
+    def _trade_date(self, instrument: str, now: datetime) -> tuple[int, int]:
         """Year and row of the last trade date that has opened by `now`."""
         for year in ((now + _DAY).year, (now + _DAY).year - 1):
             if year >= self._first_day.year:
-                row = int(np.searchsorted(self._hours(code, year).open, micros(now), "right")) - 1
+                row = int(np.searchsorted(self._hours(instrument, year).open, micros(now), "right")) - 1
                 if row >= 0:
                     return year, row
-        raise NoData(f"{code}: the simulated market has no price before {now}; its history begins on {self._first_day}")
+        raise NoData(f"{instrument}: the simulated market has no price before {now}; its history begins on {self._first_day}")
 
-    def _price(self, code: str, spec: ContractSpec, year: int, *, row: int, at: int) -> tuple[int, float]:
-        """The bar of a trade date that is forming, or was the last, at the microsecond `at`; and the price at that moment."""
-        hours = self._hours(code, year)
+    def _price(self, instrument: str, spec: ContractSpec, year: int, *, row: int, at: int) -> tuple[int, float]:
+        """The bar of a trade date that is forming, or was the last, at `at` (microseconds since 1970); and the price then."""
+        hours = self._hours(instrument, year)
         bar = int(np.searchsorted(hours.start[row, : hours.count[row]], at, "right")) - 1
         begin, end = hours.start[row, bar], hours.end[row, bar]
-        nodes = self._intraday(code, year).nodes[row]
+        nodes = self._intraday(instrument, year).nodes[row]
         level = nodes[bar] + (nodes[bar + 1] - nodes[bar]) * min(1.0, (at - begin) / (end - begin))
-        return bar, float(np.exp(level + self._shift(code, spec, year, rows=slice(row, row + 1))[0]))
+        return bar, float(np.exp(level + self._shift(instrument, spec, year, rows=slice(row, row + 1))[0]))
 
-    def _day_columns(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
-        hours, levels = self._hours(code, year), self._daily_bars(code, year)[:, rows]
-        prices = self._rounded(code, levels + self._shift(code, spec, year, rows=rows))
-        return hours.open[rows], hours.close[rows], *prices, self._day_volumes(code, spec, year, rows=rows)
+    def _day_columns(self, instrument: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
+        hours, levels = self._hours(instrument, year), self._daily_bars(instrument, year)[:, rows]
+        prices = self._rounded(instrument, levels + self._shift(instrument, spec, year, rows=rows))
+        return hours.open[rows], hours.close[rows], *prices, self._day_volumes(instrument, spec, year, rows=rows)
 
-    def _hour_columns(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
-        hours, path = self._hours(code, year), self._intraday(code, year)
-        shift = self._shift(code, spec, year, rows=rows)[:, None]
+    def _hour_columns(self, instrument: str, spec: ContractSpec, year: int, *, rows: slice) -> tuple[np.ndarray, ...]:
+        hours, path = self._hours(instrument, year), self._intraday(instrument, year)
+        shift = self._shift(instrument, spec, year, rows=rows)[:, None]
         levels = (path.nodes[rows, :-1], path.high[rows], path.low[rows], path.nodes[rows, 1:])
-        prices = [self._rounded(code, level + shift).ravel() for level in levels]
-        volume = self._hour_volumes(code, spec, year, rows=rows).ravel()
+        prices = [self._rounded(instrument, level + shift).ravel() for level in levels]
+        volume = self._hour_volumes(instrument, spec, year, rows=rows).ravel()
         return hours.start[rows].ravel(), hours.end[rows].ravel(), *prices, volume
 
-    def _rounded(self, code: str, levels: np.ndarray) -> np.ndarray:
-        step = self._step(code)
+    def _rounded(self, instrument: str, levels: np.ndarray) -> np.ndarray:
+        step = self._step(instrument)
         return np.round(np.round(np.exp(levels) / step) * step, 10)
 
-    def _step(self, code: str) -> float:
-        return tick_size(self.instruments[code], self._parameters[code].price)
+    def _step(self, instrument: str) -> float:
+        return tick_size(self.instruments[instrument], self._parameters[instrument].price)
 
-    def _shift(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
-        """(rows,) what the log price of the contract has over the path."""
-        hours = self._hours(code, year)
-        carry = self._paths.daily(code, self._model(code), year).carry[hours.weekday[rows]]
+    def _shift(self, instrument: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
+        """(rows,) log price of the contract less that of the path."""
+        hours = self._hours(instrument, year)
+        carry = self._paths.daily(instrument, self._model(instrument), year).carry[hours.weekday[rows]]
         years = (np.datetime64(spec.expiry) - hours.days[rows]).astype(float) / 365
-        return self._season(code, spec.contract) - carry * years
+        return self._season(instrument, spec.contract) - carry * years
 
-    def _season(self, code: str, contract: int) -> float:
-        parameters = self._parameters[code]
+    def _season(self, instrument: str, contract: int) -> float:
+        parameters = self._parameters[instrument]
         if parameters.factor not in SEASONAL_FACTORS:
             return 0.0
-        peak = zlib.crc32(code.encode()) % 12
+        peak = zlib.crc32(instrument.encode()) % 12
         return float(SEASON_SIZE * parameters.annual_vol * np.cos(2 * np.pi * (month_number(contract) % 12 - peak) / 12))
 
-    def _day_volumes(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
-        hours = self._hours(code, year)
-        activity = self._paths.daily(code, self._model(code), year).activity[hours.weekday[rows]]
-        volume = self._parameters[code].daily_volume * activity * self._share(code, spec, hours.days[rows])
+    def _day_volumes(self, instrument: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
+        hours = self._hours(instrument, year)
+        activity = self._paths.daily(instrument, self._model(instrument), year).activity[hours.weekday[rows]]
+        volume = self._parameters[instrument].daily_volume * activity * self._share(instrument, spec, hours.days[rows])
         return np.round(volume) + hours.count[rows]
 
-    def _hour_volumes(self, code: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
-        hours = self._hours(code, year)
+    def _hour_volumes(self, instrument: str, spec: ContractSpec, year: int, *, rows: slice) -> np.ndarray:
+        hours = self._hours(instrument, year)
         used = hours.end[rows] > hours.start[rows]
-        spread = self._day_volumes(code, spec, year, rows=rows) - hours.count[rows]
-        passed = np.round(self._intraday(code, year).volume[rows] * spread[:, None])
-        return np.diff(passed, axis=1, prepend=0.0) + used
+        divided = self._day_volumes(instrument, spec, year, rows=rows) - hours.count[rows]
+        traded = np.round(self._intraday(instrument, year).volume[rows] * divided[:, None])
+        return np.diff(traded, axis=1, prepend=0.0) + used
 
-    def _share(self, code: str, spec: ContractSpec, days: np.ndarray) -> np.ndarray:
+    def _share(self, instrument: str, spec: ContractSpec, days: np.ndarray) -> np.ndarray:
         """(days,) the contract's part of the market's volume."""
-        rule = self._rule(code)
+        rule = self._rule(instrument)
         thin = 0.003 * np.exp((days - np.datetime64(spec.expiry)).astype(float) / 365)
         if contract_letter(spec.contract) not in rule.hold:
             return thin
         width = float(np.clip(365 / len(rule.hold) / 20, 1.5, 4.0))
-        kept = _logistic((self._moves(code, spec.contract) - days).astype(float) / width)
-        before = _logistic((self._moves(code, rule.previous_held(spec.contract)) - days).astype(float) / width)
-        return 0.985 * (kept - before) + thin
+        still_here = _logistic((self._volume_moves(instrument, spec.contract) - days).astype(float) / width)
+        still_in_previous = _logistic(
+            (self._volume_moves(instrument, rule.previous_held(spec.contract)) - days).astype(float) / width
+        )
+        return 0.985 * (still_here - still_in_previous) + thin
 
-    def _moves(self, code: str, contract: int) -> np.datetime64:
-        """The day on which half of the volume has left the contract."""
-        rule = self._rule(code)
+    def _volume_moves(self, instrument: str, contract: int) -> np.datetime64:
+        """The day on which half of the volume has moved on to the next contract."""
+        rule = self._rule(instrument)
         return np.datetime64(rule.desired_roll_date(contract) - 2 * _DAY)
 
-    def _model(self, code: str) -> PathModel:
-        return self._curve(code)[0]
+    def _model(self, instrument: str) -> PathModel:
+        return self._curve(instrument)[0]
 
-    def _rule(self, code: str) -> RollRule:
-        return self._curve(code)[1]
+    def _rule(self, instrument: str) -> RollRule:
+        return self._curve(instrument)[1]
 
     def _make_curve(self, code: str) -> tuple[PathModel, RollRule]:
         instrument, parameters = self.instruments.get(code), self._parameters.get(code)
@@ -306,36 +308,36 @@ class SyntheticMarket:
             raise UnknownContract(f"{code}: contract {contract} expired before the history begins, on {self._first_day}")
         return ContractSpec(code, contract, expiry, instrument.currency, instrument.point_size, self._step(code))
 
-    def _spec_or_none(self, code: str, contract: int) -> ContractSpec | None:
+    def _spec_or_none(self, instrument: str, contract: int) -> ContractSpec | None:
         try:
-            return self._spec(code, contract)
+            return self._spec(instrument, contract)
         except UnknownContract:
             return None
 
-    def _listed(self, code: str, spec: ContractSpec) -> date:
+    def _first_trade_date(self, instrument: str, spec: ContractSpec) -> date:
         """First trade date: early enough for `HELD_LISTED` contracts beyond the held one, where that is at most three years."""
-        rule = self._rule(code)
+        rule = self._rule(instrument)
         ahead = max(400, min(HELD_LISTED * 365 // len(set(rule.hold)), 1100)) + max(0, -rule.roll_offset)
         return max(spec.expiry - timedelta(days=ahead), self._first_day)
 
-    def _require_history(self, code: str, spec: ContractSpec, listed: date, *, now: int) -> None:
-        hours = self._hours(code, listed.year)
+    def _require_first_bar(self, instrument: str, spec: ContractSpec, listed: date, *, now: int) -> None:
+        hours = self._hours(instrument, listed.year)
         row = int(np.searchsorted(hours.days, np.datetime64(listed)))
         if row < len(hours.days) and hours.end[row, 0] > now:
-            raise NoData(f"{code}: contract {spec.contract} has not traded yet; its first trading date is {listed}")
+            raise NoData(f"{instrument}: contract {spec.contract} has not traded yet; its first trading date is {listed}")
 
-    def _hours(self, code: str, year: int) -> HoursOfYear:
-        key = (self._sessions.session_of(code).name, year)
+    def _hours(self, instrument: str, year: int) -> HoursOfYear:
+        key = (self._sessions.session_of(instrument).name, year)
         if key not in self._hours_by_session:
-            self._hours_by_session[key] = hours_of_year(self._sessions, code, year)
+            self._hours_by_session[key] = hours_of_year(self._sessions, instrument, year)
         return self._hours_by_session[key]
 
-    def _draw_intraday(self, code: str, year: int) -> IntradayPath:
-        return self._paths.intraday(code, self._model(code), year, hours=self._hours(code, year))
+    def _draw_intraday(self, instrument: str, year: int) -> IntradayPath:
+        return self._paths.intraday(instrument, self._model(instrument), year, hours=self._hours(instrument, year))
 
-    def _draw_daily_bars(self, code: str, year: int) -> np.ndarray:
+    def _draw_daily_bars(self, instrument: str, year: int) -> np.ndarray:
         """(4, rows) open, high, low, final of the path."""
-        path = self._intraday(code, year)
+        path = self._intraday(instrument, year)
         return np.stack([path.nodes[:, 0], path.high.max(axis=1), path.low.min(axis=1), path.nodes[:, -1]])
 
     def _fx_year(self, currency: str, year: int) -> pd.Series:
@@ -349,8 +351,10 @@ class SyntheticMarket:
             return None
         if currency not in self._fx:
             raise NoData(f"{currency}: the simulated market has no rate; add a line to simulated_fx.csv of the config folder")
-        known = self._fx[currency]
-        return self._paths.daily(f"fx:{currency}", PathModel(known.rate, known.annual_vol, 0.0, FX_FACTOR, FX_LOADING), year)
+        parameters = self._fx[currency]
+        return self._paths.daily(
+            f"fx:{currency}", PathModel(parameters.rate, parameters.annual_vol, 0.0, FX_FACTOR, FX_LOADING), year
+        )
 
 
 def _logistic(days: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from tradeflow_core.errors import ConfigError
 from tradeflow_core.instruments import Sessions
 
 MAX_BARS = 28
-"""The most hourly bars that one trade date can have (24 hours, and an odd piece on either side of each break)."""
+"""The most hourly bars that one trade date can have (24 hours, and part of an hour on either side of each break)."""
 
 _HOUR = 3_600_000_000
 DAY_MICROS = 24 * _HOUR
@@ -46,7 +46,7 @@ class HoursOfYear:
 
 
 def weekdays_of(year: int) -> np.ndarray:
-    """Mondays to Fridays of a year, datetime64[D]: the time grid of every simulated path, whatever its holidays."""
+    """Mondays to Fridays of a year, datetime64[D]: the time grid of every simulated path; holidays are on it too."""
     days = np.arange(np.datetime64(f"{year}-01-01"), np.datetime64(f"{year + 1}-01-01"))
     return days[np.is_busday(days)]
 
@@ -62,10 +62,14 @@ def hours_of_year(sessions: Sessions, instrument: str, year: int) -> HoursOfYear
     dates = days.to_numpy().astype("datetime64[D]")
     if not np.isin(dates, grid).all():
         raise ConfigError(f"{instrument}: the simulated market trades from Monday to Friday; change the Days of its session")
-    most = max(map(len, windows), default=1)
+    most_windows = max(map(len, windows), default=1)
     bounds = np.array(
-        [[(micros(a), micros(b)) for a, b in day] + [(0, 0)] * (most - len(day)) for day in windows], dtype=np.int64
-    ).reshape(len(windows), most, 2)
+        [
+            [(micros(opens_at), micros(closes_at)) for opens_at, closes_at in day] + [(0, 0)] * (most_windows - len(day))
+            for day in windows
+        ],
+        dtype=np.int64,
+    ).reshape(len(windows), most_windows, 2)
     opens, closes = bounds[..., :1], bounds[..., 1:]
     hour = opens // _HOUR * _HOUR + np.arange(25) * _HOUR
     start = np.maximum(opens, hour).reshape(len(windows), -1)
