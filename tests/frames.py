@@ -9,7 +9,7 @@ from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import contract_facts, marks_of
 from tradeflow_core.prices import stored_bars
-from tradeflow_core.series import lay_over
+from tradeflow_core.series import apply_marks
 
 
 def contracts_of(view: Connection, instrument: str) -> pd.DataFrame:
@@ -28,4 +28,4 @@ def marked_bars(desk: Desk, instrument: str) -> pd.DataFrame:
     """The stored bars with a person's corrections applied."""
     with desk.ledger.read() as view:
         marks = marks_of(view, instrument)
-    return lay_over(stored_bars(desk, instrument), marks)[BAR_COLUMNS].reset_index(drop=True)
+    return apply_marks(stored_bars(desk, instrument), marks)[BAR_COLUMNS].reset_index(drop=True)

@@ -41,7 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--skips-fail", action="store_true", help="a test that is skipped fails: everything that it needs should be here"
     )
-    group.addoption("--summary-file", type=Path, metavar="FILE", help="add this run's results to the file, and tell of all that it holds")
+    group.addoption(
+        "--summary-file", type=Path, metavar="FILE", help="add this run's results to the file, and tell of all that it holds"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

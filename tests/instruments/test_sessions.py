@@ -182,7 +182,7 @@ def test_a_market_that_never_opens_says_so_instead_of_searching_for_ever(tmp_pat
         ("X,Australia/Sydney,none,Weekdays,09:00,16:00", "Days", "Mon-Fri"),
         ("X,Australia/Sydney,none,Mon-Fri,09:00-1d,16:00", "Close", "longer than a day"),
         ("ONE,Asia/Tokyo,none,Mon-Fri,10:00,16:00", "Zone", "differs from line 2"),
-        ("ONE,UTC,none,Mon-Fri,10:00,16:00", "Open", "opens before the one before it closes"),
+        ("ONE,UTC,none,Mon-Fri,10:00,16:00", "Open", "opens before the previous one closes"),
     ],
 )
 def test_a_wrong_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, column: str, *, words: str) -> None:

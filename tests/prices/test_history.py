@@ -20,7 +20,7 @@ CODE = "EUROSTX"
 def compare_history(before: pd.Series, after: pd.Series) -> HistoryChange | None:
     """What is different in `after`, up to the last stamp of `before`."""
     was_at, now_at = (pd.DatetimeIndex(prices.index).asi8 for prices in (before, after))
-    return compare_prices(was_at, before.to_numpy(), now_at, now=after.to_numpy())
+    return compare_prices(was_at, before.to_numpy(), now_at, new_prices=after.to_numpy())
 
 
 def series(values: dict[int, float]) -> pd.Series:

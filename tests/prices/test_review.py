@@ -21,7 +21,7 @@ from tradeflow_core.prices import (
     run_stages,
     stored_bars,
     stored_fx,
-    suspects,
+    suspect_prices,
     update_spot_fx,
 )
 
@@ -61,24 +61,24 @@ def prices_of(desk: Desk, contract: int) -> pd.Series:
 
 def test_good_prices_are_not_suspected(trading_desk: Desk) -> None:
     for code in trading_desk.universe:
-        assert suspects(trading_desk, code, review_bars(trading_desk, code)) == []
+        assert suspect_prices(trading_desk, code, review_bars(trading_desk, code)) == []
 
 
 def test_a_spike_of_a_fresh_fetch_is_listed_with_the_rows_before_it(trading_desk: Desk) -> None:
     contract = let_the_next_fetch_jump(trading_desk)
     before = stored_bars(trading_desk, CODE)
-    (found,) = suspects(trading_desk, CODE, review_bars(trading_desk, CODE))
+    (found,) = suspect_prices(trading_desk, CODE, review_bars(trading_desk, CODE))
     assert (found.contract, found.frequency, found.stored) == (contract, "D", False)
     assert found.units > trading_desk.settings.prices.max_price_spike
     assert len(found.context) == 6 and found.context["FINAL"].iloc[-1] == found.price
     assert found.context["time"].is_monotonic_increasing
-    assert suspects(trading_desk, CODE, review_bars(trading_desk, CODE, fetch=False)) == []
+    assert suspect_prices(trading_desk, CODE, review_bars(trading_desk, CODE, fetch=False)) == []
     pd.testing.assert_frame_equal(stored_bars(trading_desk, CODE), before)
 
 
 def test_a_spike_that_is_stored_already_is_listed_too(trading_desk: Desk) -> None:
     contract, time, price = bad_tick(trading_desk)
-    found = suspects(trading_desk, CODE, review_bars(trading_desk, CODE, fetch=False))
+    found = suspect_prices(trading_desk, CODE, review_bars(trading_desk, CODE, fetch=False))
     assert [each.contract for each in found] == [contract] * 2, "into the bad price and out of it"
     assert (found[0].time, found[0].price, found[0].stored) == (time, price, True)
 
@@ -91,11 +91,11 @@ def test_a_refused_batch_is_stored_by_the_update_after_its_spike_was_accepted(tr
         run_stages(desk, CODE)
     assert len(stored_bars(desk, CODE)) == before
     bars = review_bars(desk, CODE)
-    (found,) = suspects(desk, CODE, bars)
+    (found,) = suspect_prices(desk, CODE, bars)
     decide_prices(
         desk, CODE, bars, decisions=[PriceDecision(found.contract, found.time, "accept")], who="me", why="the quoting changed"
     )
-    assert suspects(desk, CODE, review_bars(desk, CODE)) == []
+    assert suspect_prices(desk, CODE, review_bars(desk, CODE)) == []
     run_stages(desk, CODE)
     assert len(stored_bars(desk, CODE)) == before + 3
     with desk.ledger.read() as view:
@@ -114,7 +114,7 @@ def test_a_rejected_bar_counts_nowhere_and_stays_what_the_broker_sent(trading_de
     pd.testing.assert_series_equal(prices_of(desk, contract), before.drop(pd.Timestamp(time)))
     pd.testing.assert_frame_equal(stored_bars(desk, CODE), stored)
     assert len(marked_bars(desk, CODE)) == len(stored) - 1
-    assert suspects(desk, CODE, review_bars(desk, CODE)) == []
+    assert suspect_prices(desk, CODE, review_bars(desk, CODE)) == []
     assert pd.Timestamp(time) not in desk.store.read("adjusted_prices", CODE).dropna().index
 
 
@@ -164,7 +164,7 @@ def test_the_newest_decision_about_a_price_counts(trading_desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("decision", "message"),
     [
-        (lambda c, t: PriceDecision(19990300, t, "accept"), "US10 1999-03: there are no prices of it"),
+        (lambda c, t: PriceDecision(19990300, t, "accept"), "US10 1999-03: it has no prices"),
         (lambda c, t: PriceDecision(c, t.replace(second=7), "accept"), r"no price at .*:07 UTC; the nearest is at .*:00 UTC"),
         (lambda c, t: PriceDecision(c, t, "replace", float("nan")), "must be a number"),
     ],
@@ -201,7 +201,7 @@ def test_a_rate_that_goes_from_1_to_50_is_refused_until_a_person_accepts_it(trad
         update_spot_fx(desk, "EUR")
     assert len(desk.store.read("spot_fx", "EURUSD")) == len(stored) - 3
     bars = review_rates(desk, "EUR")
-    (found,) = suspects(desk, "EURUSD", bars)
+    (found,) = suspect_prices(desk, "EURUSD", bars)
     assert (found.contract, found.time, found.stored) == (0, stored.index[-3].to_pydatetime(), False)
     decide_prices(desk, "EURUSD", bars, decisions=[PriceDecision(0, found.time, "accept")], who="me", why="devalued")
     update_spot_fx(desk, "EUR")
@@ -215,7 +215,7 @@ def test_a_stored_rate_can_be_replaced_or_rejected(trading_desk: Desk) -> None:
     bad.iloc[-3] *= 50
     desk.store.write("spot_fx", "EURUSD", bad)
     time = rates.index[-3].to_pydatetime()
-    assert suspects(desk, "EURUSD", review_rates(desk, "EUR"))[0].time == time
+    assert suspect_prices(desk, "EURUSD", review_rates(desk, "EUR"))[0].time == time
     decide_prices(
         desk,
         "EURUSD",

@@ -1,4 +1,4 @@
-"""Capital: what the account is worth, how much of it is traded with, and which strategy gets how much."""
+"""Capital: the account value, the total capital made of it, and the share of each strategy."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Account values to capital: total capital is a fold over the values that the broker told, strategy capital a share of it."""
+"""From account values to capital: total capital is computed from the values that the broker reported, strategy capital is a share of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tradeflow_core.prices import latest_rate, stored_fx
 
 
 class CapitalJump(DataError):
-    """The profit or loss of one step is larger than `max_change` allows, and nobody has confirmed it."""
+    """The account value jumped by more than `max_change` and nobody has confirmed it."""
 
 
 def poll_account(desk: Desk) -> pd.DataFrame:
@@ -40,17 +40,17 @@ def poll_account(desk: Desk) -> pd.DataFrame:
 
 
 def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, *, max_change: float) -> pd.DataFrame:
-    """Total capital out of account values.
+    """Total capital from account values.
 
     `values`: account value in base currency by time (UTC), increasing; `events`: columns time, kind, amount (`flow`: deposit or withdrawal,
-    not a profit; `accept`: the change that ends at or before this time is right). Returns, by time, `capital` (what is traded with),
+    not a profit; `accept`: all changes up to this time are confirmed). Returns, by time, `capital` (the total capital),
     `maximum` (high-water mark), `accumulated` (profit and loss since the beginning), `broker` (the account value). Methods: full: profits
     are added to capital; half: they only make up for earlier losses; fixed: capital stays. Raises CapitalJump where the profit or loss of one
-    step exceeds `max_change` of the value before and nobody accepted it.
+    step exceeds `max_change` of the value before and nobody has confirmed it.
     """
     broker, times = values.to_numpy(dtype=float), pd.DatetimeIndex(values.index)
     flows, accepts = (events[events["kind"] == kind] for kind in ("flow", "accept"))
-    # The step in which a flow falls ends at the first value that is not before it.
+    # A flow belongs to the step that ends at the first value at or after its time.
     step = times.searchsorted(pd.DatetimeIndex(flows["time"]))
     flow = np.bincount(step, weights=flows["amount"].to_numpy(dtype=float), minlength=len(times))[: len(times)]
     profits = np.diff(broker) - flow[1:]
@@ -61,8 +61,8 @@ def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, *, max_ch
         first = int(jumps.argmax())
         raise CapitalJump(
             f"the account value went from {broker[first]:,.0f} to {broker[first + 1]:,.0f} at {times[first + 1]:%Y-%m-%d %H:%M} UTC, "
-            f"more than {max_change:.0%}; if that is right say `tradeflow capital accept`, "
-            "if it was a deposit or withdrawal `tradeflow capital flow AMOUNT`"
+            f"more than {max_change:.0%}; if that is right, run `tradeflow capital accept`; "
+            "if it was a deposit or withdrawal, run `tradeflow capital flow AMOUNT`"
         )
     start = float(broker[0])
     grow: dict[str, Callable[[float, float], float]] = {
@@ -103,7 +103,7 @@ def allocate(capital: float, weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def update_strategy_capital(desk: Desk) -> pd.DataFrame:
-    """Share the newest total capital among the strategies; stored by strategy as the dataset strategy_capital (time, capital)."""
+    """Divide the newest total capital among the strategies, and store each share in the dataset strategy_capital (time, capital)."""
     total = desk.store.read("total_capital", "total")
     now = pd.Timestamp(desk.now()).as_unit("us")
     shares = allocate(float(total["capital"].iloc[-1]), {name: s.weight for name, s in desk.settings.strategies.items()})

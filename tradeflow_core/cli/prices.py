@@ -31,7 +31,7 @@ from tradeflow_core.prices import (
     review_rates,
     sample_spreads,
     seed_bars,
-    suspects,
+    suspect_prices,
     update_instrument,
 )
 
@@ -172,7 +172,7 @@ def check(
         if not as_json:
             shown = table.assign(contract=[_contract_name(contract) for contract in table["contract"]])
             print_table("Would be decided" if dry_run else "Decided", shown, decimals=4)
-    suspected = suspects(desk, name, bars)
+    suspected = suspect_prices(desk, name, bars)
     if as_json:
         print_json({**report, "suspects": [_suspect_fields(suspect) for suspect in suspected]})
         return

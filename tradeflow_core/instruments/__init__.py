@@ -1,4 +1,4 @@
-"""What is traded: instruments and their costs, contracts and roll rules, trading hours, and the tables of all of them."""
+"""Instruments: their costs, roll rules and trading hours, and the tables that define them."""
 
 import lazy_loader
 

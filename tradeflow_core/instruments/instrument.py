@@ -1,4 +1,4 @@
-"""What is traded: one `Instrument` per futures market, with its money facts, costs and roll rule."""
+"""One `Instrument` per futures market: its point size and currency, costs and roll rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Costs:
     """Trading costs of one instrument.
 
     `spread_cost`: half of the usual bid-ask spread, in price points (paid once per fill).
-    The commission of a fill is the **maximum** of the three others, in the instrument's currency:
+    The commission of a fill is the **maximum** of these three, in the instrument's currency:
     `per_block` per contract, `percentage` as a fraction of the traded value, `per_trade` flat.
     """
 
@@ -23,15 +23,15 @@ class Costs:
 
     def commission(self, quantity: float, price: float, point_size: float) -> float:
         """Commission in instrument currency of a fill of `quantity` contracts at `price`."""
-        blocks = abs(quantity)
-        return max(self.per_block * blocks, self.percentage * blocks * abs(price) * point_size, self.per_trade)
+        contracts = abs(quantity)
+        return max(self.per_block * contracts, self.percentage * contracts * abs(price) * point_size, self.per_trade)
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """A futures market.
 
-    `point_size`: value, in `currency`, of a move of 1.0 in the price of one contract.
+    `point_size`: money, in `currency`, that one contract moves when the price moves by 1.0.
     `region`: US, EMEA or ASIA. `session`: key of its trading hours in the sessions table
     (None where hours are unknown). `tick`: smallest price step (0 where unknown).
     """

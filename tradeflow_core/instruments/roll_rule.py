@@ -1,4 +1,4 @@
-"""The rule that says which contracts of a market are held, priced and rolled, and when."""
+"""The roll rule of an instrument: which contracts are held and priced, and when they are rolled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradeflow_core.model import MONTH_LETTERS, adjacent_contract, first_day
 
 @dataclass(frozen=True, slots=True)
 class RollRule:
-    """When a market is rolled, and which contracts play which part.
+    """When an instrument is rolled, and which of its contracts are held, priced and used for carry.
 
     `hold`: letters of the months that are held, e.g. `HMUZ`; `priced`: months with usable prices (the carry contract is
     one of them). `roll_offset`: days from expiry to the desired roll, usually negative. `carry_offset`: -1 where the
@@ -21,8 +21,8 @@ class RollRule:
     delivery month (or from the id's own day) to the approximate expiry.
 
     The methods that step from contract to contract use month arithmetic. Where ids carry days, pass `known`, the ids that
-    exist: a stepped day id almost never exists by itself (weekly expiries, third Wednesdays). Without `known` the day
-    digits are carried over unchanged. Raises ConfigError for letters, offsets or types that make no sense.
+    exist, since month arithmetic almost never gives the day of an existing id (weekly expiries, third Wednesdays). Without `known`
+    the day digits stay unchanged. Raises ConfigError for letters, offsets or types that are not valid.
     """
 
     hold: str
@@ -49,7 +49,7 @@ class RollRule:
         return adjacent_contract(contract, self.hold, 1, known=known)
 
     def previous_held(self, contract: int, known: Sequence[int] | None = None) -> int:
-        """The contract of the hold cycle before."""
+        """The previous contract of the hold cycle."""
         return adjacent_contract(contract, self.hold, -1, known=known)
 
     def forward_of(self, contract: int, known: Sequence[int] | None = None) -> int:
@@ -65,5 +65,5 @@ class RollRule:
         return first_day(contract) + timedelta(days=self.expiry_offset)
 
     def desired_roll_date(self, contract: int, expiry: date | None = None) -> date:
-        """`roll_offset` calendar days from `expiry`, the broker's where known, otherwise the approximate one."""
+        """`roll_offset` calendar days from `expiry` (default: the approximate expiry)."""
         return (expiry or self.approximate_expiry(contract)) + timedelta(days=self.roll_offset)

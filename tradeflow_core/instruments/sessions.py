@@ -1,12 +1,12 @@
-"""When markets trade: local opening hours from a table, holidays from exchange calendars, answers in UTC.
+"""When markets trade: local opening hours from a table, holidays from exchange calendars, results in UTC.
 
 A session (`sessions.csv`) is one or more daily windows in the time zone of its exchange. Days are *trade dates*: the
 window `17:00-1d` to `16:00` of Monday opens on Sunday evening, `17:15` to `03:00+1d` of Friday closes on Saturday morning. The
-hours are local, so summer time moves them in UTC and never on the exchange's clock. A holiday closes every window of its
-trade date; early closes of half days are not known here.
+hours are local, so summer time moves them in UTC and never in local time. A holiday closes every window of its trade date;
+early closes on half days are ignored.
 
-Columns: Session, Zone (IANA name), Calendar (a name of exchange_calendars, or `none` for a market that closes on weekends
-only), Days (`Mon-Fri`, `Sun-Thu`, `Mon`), Open, Close.
+Columns: Session, Zone (IANA name), Calendar (a name of exchange_calendars, or `none` for a market without holidays),
+Days (`Mon-Fri`, `Sun-Thu`, `Mon`), Open, Close.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.instrument import Instrument
-from tradeflow_core.instruments.tables import Row, find_instrument, places, read_first, unknown
+from tradeflow_core.instruments.tables import Row, find_instrument, read_first, table_folders, unknown_name
 
 NO_CALENDAR = "none"
 
@@ -37,7 +37,7 @@ _EARLIEST, _LATEST = date(1990, 1, 1), date(2049, 12, 31)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One daily window: `weekdays` of its trade dates (Monday is 0), opening and closing as distances from local midnight."""
+    """One daily window: `weekdays` of its trade dates (Monday is 0), `open` and `close` relative to local midnight."""
 
     weekdays: frozenset[int]
     open: timedelta
@@ -57,9 +57,9 @@ class Session:
 class Sessions:
     """The opening hours of a set of instruments.
 
-    `instruments` by code, `sessions` by name. Instants go in and come out as UTC; a naive instant is a DataError. Unknown
-    instruments and sessions, and an instrument whose hours are unknown, are ConfigErrors. A date for which the holidays
-    of the exchange are not recorded is a DataError.
+    `instruments` by code, `sessions` by name. Arguments and results are aware instants, results in UTC. Methods raise
+    DataError for a naive instant, and for a date for which the holidays of the exchange are not recorded; ConfigError for an
+    unknown instrument or session, and for an instrument whose hours are unknown.
     """
 
     def __init__(self, instruments: Mapping[str, Instrument], sessions: Mapping[str, Session]) -> None:
@@ -67,12 +67,12 @@ class Sessions:
         self._sessions = dict(sessions)
         for instrument in self._instruments.values():
             if instrument.session is not None and instrument.session not in self._sessions:
-                problem = unknown(instrument.session, self._sessions, "session")
+                problem = unknown_name(instrument.session, self._sessions, "session")
                 raise ConfigError(f"instrument {instrument.code}: {problem}; correct its Session or add it to sessions.csv")
         self._bounds: dict[tuple[str, date], tuple[tuple[datetime, datetime], ...]] = {}
 
     def session_of(self, name: str) -> Session:
-        """The session of that name, or of the instrument of that code."""
+        """The session of that name, or of the instrument with that code."""
         if name in self._sessions:
             return self._sessions[name]
         session = find_instrument(self._instruments, name).session
@@ -84,16 +84,16 @@ class Sessions:
 
     def is_business_day(self, name: str, day: date) -> bool:
         """Whether `day` is a trade date of a session (or of an instrument's session): one of its weekdays and no holiday."""
-        return _is_trade_date(self.session_of(name), _plain(day))
+        return _is_trade_date(self.session_of(name), _as_date(day))
 
     def session_bounds(self, name: str, day: date) -> list[tuple[datetime, datetime]]:
         """(open, close) in UTC of every window of trade date `day`, in order; empty on a holiday or weekend."""
-        return list(self._windows_of(self.session_of(name), _plain(day)))
+        return list(self._windows_of(self.session_of(name), _as_date(day)))
 
     def trading_days(self, name: str, start: date, end: date) -> pd.DatetimeIndex:
         """The trade dates from `start` to `end`, both included, as naive midnights."""
         session = self.session_of(name)
-        days = pd.date_range(_plain(start), _plain(end), freq="D", name="date")
+        days = pd.date_range(_as_date(start), _as_date(end), freq="D", name="date")
         days = days[days.day_of_week.isin(sorted(_weekdays(session)))]
         if session.calendar == NO_CALENDAR or days.empty:
             return days
@@ -101,35 +101,35 @@ class Sessions:
         calendar.require(session.name, days[0].date(), days[-1].date())
         return days[days.isin(calendar.days)]
 
-    def is_open(self, instrument: str, instant: datetime) -> bool:
-        """Whether the market trades at `instant`: the open belongs to the window, the close does not."""
-        return self.closes_at(instrument, instant) is not None
+    def is_open(self, instrument: str, time: datetime) -> bool:
+        """Whether the market trades at `time`: the opening time is included, the closing time is not."""
+        return self.closes_at(instrument, time) is not None
 
-    def closes_at(self, instrument: str, instant: datetime) -> datetime | None:
-        """When the window that is open at `instant` closes (UTC); None where the market is closed."""
-        session, moment = self.session_of(instrument), _utc(instant)
-        local = moment.astimezone(session.zone).date()
+    def closes_at(self, instrument: str, time: datetime) -> datetime | None:
+        """When the window that is open at `time` closes (UTC); None where the market is closed."""
+        session, utc = self.session_of(instrument), _utc(time)
+        local_day = utc.astimezone(session.zone).date()
         for shift in (-1, 0, 1):
-            for opens, closes in self._windows_of(session, local + timedelta(days=shift)):
-                if opens <= moment < closes:
+            for opens, closes in self._windows_of(session, local_day + timedelta(days=shift)):
+                if opens <= utc < closes:
                     return closes
         return None
 
-    def hours_until_close(self, instrument: str, instant: datetime) -> float:
-        """Hours left of the window that is open at `instant`; 0 where the market is closed."""
-        closes = self.closes_at(instrument, instant)
-        return 0.0 if closes is None else (closes - _utc(instant)).total_seconds() / 3600
+    def hours_until_close(self, instrument: str, time: datetime) -> float:
+        """Hours until the window that is open at `time` closes; 0 where the market is closed."""
+        closes = self.closes_at(instrument, time)
+        return 0.0 if closes is None else (closes - _utc(time)).total_seconds() / 3600
 
-    def next_open(self, instrument: str, instant: datetime) -> datetime:
-        """The first opening of a window at or after `instant` (UTC). DataError where there is none in the next 30 days."""
-        session, moment = self.session_of(instrument), _utc(instant)
-        local = moment.astimezone(session.zone).date()
+    def next_open(self, instrument: str, time: datetime) -> datetime:
+        """The first opening of a window at or after `time` (UTC). DataError where there is none in the next 30 days."""
+        session, utc = self.session_of(instrument), _utc(time)
+        local_day = utc.astimezone(session.zone).date()
         for shift in range(-1, _SEARCH_DAYS + 1):
-            for opens, _ in self._windows_of(session, local + timedelta(days=shift)):
-                if opens >= moment:
+            for opens, _ in self._windows_of(session, local_day + timedelta(days=shift)):
+                if opens >= utc:
                     return opens
         raise DataError(
-            f"{instrument}: session {session.name} does not open in the {_SEARCH_DAYS} days after {moment}; check its calendar"
+            f"{instrument}: session {session.name} does not open in the {_SEARCH_DAYS} days after {utc}; check its calendar"
         )
 
     def _windows_of(self, session: Session, day: date) -> tuple[tuple[datetime, datetime], ...]:
@@ -143,10 +143,10 @@ class Sessions:
 
 
 def load_sessions(instruments: Mapping[str, Instrument], *folders: str | Path) -> Sessions:
-    """The opening hours of `instruments`: the packaged sessions, each folder's `sessions.csv` replaces those of a name."""
+    """The opening hours of `instruments`, from the packaged sessions; a session in a folder's `sessions.csv` replaces the one of that name."""
     sessions: dict[str, Session] = {}
-    for place in places(folders):
-        _, rows = read_first(place, ("sessions.csv",), _COLUMNS)
+    for folder in table_folders(folders):
+        _, rows = read_first(folder, ("sessions.csv",), _COLUMNS)
         grouped: dict[str, list[Row]] = {}
         for row in rows:
             grouped.setdefault(row.code("Session"), []).append(row)
@@ -165,24 +165,23 @@ class _Calendar:
     dates: frozenset[date]
 
     def require(self, session: str, start: date, end: date) -> None:
-        """Raise DataError where a date lies outside the recorded years."""
+        """Raise DataError where `start` or `end` is outside the recorded years."""
         if start < self.first or end > self.last:
             day = start if start < self.first else end
-            known = f"from {self.first} to {self.last}"
             raise DataError(
-                f"session {session}: the holidays of calendar {self.name} are known {known}, not on {day}; "
+                f"session {session}: the holidays of calendar {self.name} are known from {self.first} to {self.last}, not on {day}; "
                 f"ask for other dates, upgrade exchange_calendars, or write the calendar {NO_CALENDAR} in the home's sessions.csv"
             )
 
 
 @cache
 def _calendar(name: str) -> _Calendar:
-    # Imported here: a command that never asks for holidays does not pay 0.1 s for the import.
+    # Imported here, since it takes 0.1 s and most commands need no holidays.
     from exchange_calendars import get_calendar
     from exchange_calendars.errors import InvalidCalendarName
 
     try:
-        # Any recorded year will do: the class tells its own limits and its rule of business days.
+        # Any recorded year will do: the limits and the rule of business days are those of the whole calendar.
         calendar = get_calendar(name, start="2015-01-01", end="2015-12-31")
     except InvalidCalendarName:
         raise ConfigError(
@@ -210,19 +209,19 @@ def _weekdays(session: Session) -> frozenset[int]:
 
 
 def _instant(day: date, clock: timedelta, zone: ZoneInfo) -> datetime:
-    # Naive addition keeps the wall clock of the exchange; converting afterwards applies the summer time of that very day.
-    return (datetime.combine(day, time()) + clock).replace(tzinfo=zone).astimezone(UTC)
+    # Naive addition keeps the local time of the exchange; the conversion then applies the summer time of that day.
+    return (datetime.combine(day, datetime.min.time()) + clock).replace(tzinfo=zone).astimezone(UTC)
 
 
-def _utc(instant: datetime) -> datetime:
-    if instant.tzinfo is None:
-        raise DataError(f"the instant {instant} has no time zone; pass an aware UTC instant")
-    if isinstance(instant, pd.Timestamp):
-        instant = instant.to_pydatetime(warn=False)
-    return instant.astimezone(UTC)
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise DataError(f"the instant {time} has no time zone; pass an aware UTC instant")
+    if isinstance(time, pd.Timestamp):
+        time = time.to_pydatetime(warn=False)
+    return time.astimezone(UTC)
 
 
-def _plain(day: date) -> date:
+def _as_date(day: date) -> date:
     return day.date() if isinstance(day, datetime) else day
 
 
@@ -236,7 +235,7 @@ def _session(name: str, rows: list[Row]) -> Session:
     pairs = sorted(((_window(row), row) for row in rows), key=lambda pair: pair[0].open)
     for (before, _), (after, row) in pairwise(pairs):
         if before.close > after.open and before.weekdays & after.weekdays:
-            raise row.error("Open", f"this window of session {name} opens before the one before it closes; shorten one of them")
+            raise row.error("Open", f"this window of session {name} opens before the previous one closes; shorten one of them")
     return Session(name, _zone(rows[0]), rows[0].text("Calendar"), tuple(window for window, _ in pairs))
 
 
@@ -262,11 +261,11 @@ def _window(row: Row) -> Window:
 
 def _clock(row: Row, column: str) -> timedelta:
     text = row.text(column)
-    if not (found := _CLOCK.fullmatch(text)):
+    if not (match := _CLOCK.fullmatch(text)):
         raise row.error(
             column, f"{text!r} is not a time; write HH:MM, HH:MM-1d for the evening before or HH:MM+1d for the next day"
         )
-    hours, minutes, shift = found.groups()
+    hours, minutes, shift = match.groups()
     return timedelta(days=int(shift[:2]) if shift else 0, hours=int(hours), minutes=int(minutes))
 
 

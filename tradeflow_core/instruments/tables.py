@@ -1,11 +1,11 @@
-"""The tables of what can be traded: read, checked line by line, and laid over each other.
+"""The tables of instruments and currencies: read, checked line by line, and merged.
 
-The package brings tables of some fifty liquid futures. A folder (a home's own config folder, or the `csvconfig` folder of
-a pysystemtrade installation) may bring tables of the same kinds; a row there replaces the row of the same code here.
+The package has tables of about forty liquid futures. A folder (a home's own config folder, or the `csvconfig` folder of
+a pysystemtrade installation) may have tables of the same kinds; a row there replaces the packaged row of the same code.
 
-| table | file here | file of pysystemtrade |
+| table | our file | file of pysystemtrade |
 |---|---|---|
-| money facts, region, session | instruments.csv | instrumentconfig.csv |
+| point size, currency, costs, region, session | instruments.csv | instrumentconfig.csv |
 | roll rules | rolls.csv | rollconfig.csv |
 | half spreads, in price points | spreadcosts.csv | spreadcosts.csv |
 | currencies | fx.csv | |
@@ -65,7 +65,7 @@ class FxPair:
     """How a currency is priced against the US dollar.
 
     `code`: our name, e.g. `JPYUSD`, US dollars for one unit of `currency`. `broker_pair`: the pair that the broker
-    quotes, e.g. `USD.JPY`. `invert`: true where our rate is one over the broker's.
+    quotes, e.g. `USD.JPY`. `invert`: True where our rate is 1 / the broker's.
     """
 
     code: str
@@ -74,9 +74,9 @@ class FxPair:
     invert: bool
 
     def from_quotes(self, quotes: pd.Series) -> pd.Series:
-        """Our rate out of the broker's quotes of `broker_pair`, inverted where that is the other way round.
+        """Our rate from the broker's quotes of `broker_pair`, inverted if `invert`.
 
-        Raises DataError for a quote that is not a positive number, which has no inverse.
+        Raises DataError for a quote that is not a positive number.
         """
         wrong = quotes[~((quotes > 0) & (quotes < float("inf")))]
         if len(wrong):
@@ -88,7 +88,7 @@ class FxPair:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedMarket:
-    """What the simulated market knows of one instrument.
+    """Parameters of one instrument in the simulated market.
 
     `price`: starting level in quote units. `annual_vol`: fraction of price a year. `carry`: roll yield of a long position,
     fraction of price a year (negative in contango). `factor`, `loading`: the common factor of its asset class and the
@@ -106,7 +106,7 @@ class SimulatedMarket:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFx:
-    """What the simulated market knows of one currency: `rate` in US dollars a unit, `annual_vol` a fraction a year."""
+    """Parameters of one currency in the simulated market: `rate` in US dollars for one unit, `annual_vol` a fraction a year."""
 
     currency: str
     rate: float
@@ -115,14 +115,14 @@ class SimulatedFx:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table; its readers turn cells into values and name the cell when they cannot."""
+    """One line of a table. Its methods convert cells into values; each raises ConfigError, naming the cell, for a wrong value."""
 
     file: str
     line: int
     cells: Mapping[str, str]
 
     def error(self, column: str, problem: str) -> ConfigError:
-        """The error to raise about a cell of this line; `problem` says what is wrong and what to write."""
+        """An error about a cell of this line; `problem` says what is wrong and what to write instead."""
         return ConfigError(f"{self.file}, line {self.line}, column {column}: {problem}")
 
     def has(self, column: str) -> bool:
@@ -130,7 +130,7 @@ class Row:
         return column in self.cells
 
     def text(self, column: str) -> str:
-        """A text that is not empty."""
+        """Text that is not empty."""
         if not (text := self.cells[column]):
             raise self.error(column, "is empty; fill it in")
         return text
@@ -170,7 +170,7 @@ class Row:
         return value
 
     def cost(self, column: str) -> float:
-        """A cost, not below zero; an empty cell or NaN means that it is not charged."""
+        """A cost, zero or more; an empty cell or NaN means 0."""
         return 0.0 if self.cells[column].lower() in ("", "nan") else self.number(column, low=0.0)
 
     def whole(self, column: str) -> int:
@@ -197,48 +197,50 @@ class Row:
 
 
 def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, Instrument]:
-    """Every known instrument by code, in the order of codes.
+    """All instruments by code, sorted by code.
 
-    The packaged tables, overlaid by the tables in each of `folders` in turn: a row there replaces the row of the same code,
-    table by table, so a folder with a `rolls.csv` of one line changes one roll rule. The columns Session and Tick may be
-    missing: they then stay as they were, or unknown. An instrument without roll row has `roll_rule` None, one without spread row
-    costs nothing in spread. `packaged=False` starts from nothing (a backtest on foreign data alone).
-    Raises ConfigError for a missing folder and for every malformed line.
+    The tables in each of `folders` in turn are merged into the packaged ones: a row replaces the row of the same code, table by
+    table, so a folder with a `rolls.csv` of one line changes one roll rule. The columns Session and Tick may be missing: these
+    values then stay as before, or unknown. An instrument without roll row has `roll_rule` None, one without spread row has a
+    spread cost of 0. `packaged=False` reads only `folders` (a backtest on other data alone).
+    Raises ConfigError for a missing folder and for a malformed line.
     """
     instruments: dict[str, Instrument] = {}
     rules: dict[str, RollRule] = {}
     spreads: dict[str, float] = {}
     rows: list[Row] = []
-    for place in places(folders, packaged=packaged):
-        file, instrument_rows = read_first(place, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
+    for folder in table_folders(folders, packaged=packaged):
+        file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
         for code, row in by_code(instrument_rows).items():
             instruments[code] = _instrument(row, instruments.get(code))
-        roll_file, roll_rows = read_first(place, ROLL_FILES, ROLL_COLUMNS)
-        _, spread_rows = read_first(place, SPREAD_FILES, ("Instrument", "SpreadCost"))
+        roll_file, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
+        _, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
         rules.update({code: _roll_rule(row) for code, row in by_code(roll_rows).items()})
         spreads.update({code: row.cost("SpreadCost") for code, row in by_code(spread_rows).items()})
-        # The tables of pysystemtrade hold roll rules and spreads of markets that it does not describe.
+        # The tables of pysystemtrade have roll rules and spreads of instruments that are missing in its instrumentconfig.csv.
         if INSTRUMENT_FILES[1] != file and ROLL_FILES[1] != roll_file:
             rows += [*roll_rows, *spread_rows]
     for row in rows:
         if (code := row.cells["Instrument"]) not in instruments:
-            raise row.error("Instrument", f"{unknown(code, instruments)}; add it to {INSTRUMENT_FILES[0]} or remove this line")
+            raise row.error(
+                "Instrument", f"{unknown_name(code, instruments)}; add it to {INSTRUMENT_FILES[0]} or remove this line"
+            )
     return {code: _with_rule_and_spread(instruments[code], rules, spreads) for code in sorted(instruments)}
 
 
 def load_fx_table(*folders: str | Path) -> dict[str, FxPair]:
-    """The currencies that can be converted, by code (`EURUSD`); each folder's `fx.csv` overlays the packaged one."""
+    """The currencies that can be converted, by FX code (`EURUSD`); rows of each folder's `fx.csv` replace packaged ones."""
     return _load(folders, "fx.csv", ("Code", "Currency", "BrokerPair", "Invert"), key="Code", build=_fx_pair)
 
 
 def load_simulated_market(*folders: str | Path) -> dict[str, SimulatedMarket]:
-    """The simulated market's parameters by instrument; each folder's `simulated_market.csv` overlays the packaged one."""
+    """The simulated market's parameters by instrument; rows of each folder's `simulated_market.csv` replace packaged ones."""
     columns = ("Instrument", "Price", "AnnualVol", "Carry", "Factor", "Loading", "DailyVolume")
     return _load(folders, "simulated_market.csv", columns, key="Instrument", build=_simulated_market)
 
 
 def load_simulated_fx(*folders: str | Path) -> dict[str, SimulatedFx]:
-    """The simulated market's parameters by currency; each folder's `simulated_fx.csv` overlays the packaged one."""
+    """The simulated market's parameters by currency; rows of each folder's `simulated_fx.csv` replace packaged ones."""
     return _load(folders, "simulated_fx.csv", ("Currency", "Rate", "AnnualVol"), key="Currency", build=_simulated_fx)
 
 
@@ -248,32 +250,32 @@ def default_universe() -> list[str]:
 
 
 def find_instrument(instruments: Mapping[str, Instrument], code: str) -> Instrument:
-    """The instrument of that code. Raises ConfigError, naming the nearest known code, where there is none."""
+    """The instrument of that code. Raises ConfigError, naming the nearest code, where there is none."""
     if code not in instruments:
-        raise ConfigError(f"{unknown(code, instruments)}; add it to an instruments.csv in the home's config folder")
+        raise ConfigError(f"{unknown_name(code, instruments)}; add it to an instruments.csv in the home's config folder")
     return instruments[code]
 
 
-def unknown(code: str, known: Mapping[str, Any], what: str = "instrument") -> str:
-    """The words for a name that is not among `known`, with the nearest that is."""
-    return f"unknown {what} {code!r}{nearest(code, known)}"
+def unknown_name(name: str, names: Mapping[str, Any], kind: str = "instrument") -> str:
+    """The beginning of an error about a name that is not among `names`, with the nearest one that is."""
+    return f"unknown {kind} {name!r}{nearest(name, names)}"
 
 
-def places(folders: Sequence[str | Path], *, packaged: bool = True) -> list[Traversable]:
-    """Where to look for tables, later ones overlaying earlier ones: the package, then `folders`."""
+def table_folders(folders: Sequence[str | Path], *, packaged: bool = True) -> list[Traversable]:
+    """The folders to read tables from: the package's, then `folders`; rows of later ones replace those of earlier ones."""
     for folder in folders:
         if not Path(folder).is_dir():
             raise ConfigError(f"{folder} is not a folder; create it or name the folder that holds the tables")
-    own = [files(__package__) / "tables"] if packaged else []
-    return [*own, *(Path(folder) for folder in folders)]
+    package_tables = [files(__package__) / "tables"] if packaged else []
+    return [*package_tables, *(Path(folder) for folder in folders)]
 
 
-def read_first(place: Traversable, names: Sequence[str], columns: Sequence[str]) -> tuple[str | None, list[Row]]:
-    """The one of `names` that lies in `place` (None where none does) and its lines, each with at least `columns`."""
-    found = [name for name in names if (place / name).is_file()]
-    if len(found) > 1:
-        raise ConfigError(f"{place} holds {' and '.join(found)}, two tables of the same kind; remove one of them")
-    return (found[0], read_table(place / found[0], columns)) if found else (None, [])
+def read_first(folder: Traversable, names: Sequence[str], columns: Sequence[str]) -> tuple[str | None, list[Row]]:
+    """The file of `names` that is in `folder` (None where there is none) and its lines, each with at least `columns`."""
+    present = [name for name in names if (folder / name).is_file()]
+    if len(present) > 1:
+        raise ConfigError(f"{folder} holds {' and '.join(present)}, two tables of the same kind; remove one of them")
+    return (present[0], read_table(folder / present[0], columns)) if present else (None, [])
 
 
 def read_table(table: Traversable, columns: Sequence[str]) -> list[Row]:
@@ -301,24 +303,24 @@ def read_table(table: Traversable, columns: Sequence[str]) -> list[Row]:
 
 
 def by_code(rows: Sequence[Row], column: str = "Instrument") -> dict[str, Row]:
-    """The lines of one table by code; a code that occurs twice is an error."""
-    found: dict[str, Row] = {}
+    """The lines of one table by code. Raises ConfigError for a code that occurs twice."""
+    rows_of: dict[str, Row] = {}
     for row in rows:
         code = row.code(column)
-        if code in found:
-            raise row.error(column, f"{code} is already on line {found[code].line}; keep one of the two lines")
-        found[code] = row
-    return found
+        if code in rows_of:
+            raise row.error(column, f"{code} is already on line {rows_of[code].line}; keep one of the two lines")
+        rows_of[code] = row
+    return rows_of
 
 
 def _load(
     folders: Sequence[str | Path], name: str, columns: Sequence[str], *, key: str, build: Callable[[Row], T]
 ) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for place in places(folders):
-        _, rows = read_first(place, (name,), columns)
-        found.update({code: build(row) for code, row in by_code(rows, key).items()})
-    return dict(sorted(found.items()))
+    values: dict[str, T] = {}
+    for folder in table_folders(folders):
+        _, rows = read_first(folder, (name,), columns)
+        values.update({code: build(row) for code, row in by_code(rows, key).items()})
+    return dict(sorted(values.items()))
 
 
 def _instrument(row: Row, before: Instrument | None) -> Instrument:

@@ -36,7 +36,7 @@ from .review import (
     decide_prices as decide_prices,
     review_bars as review_bars,
     review_rates as review_rates,
-    suspects as suspects,
+    suspect_prices as suspect_prices,
 )
 from .sampling import (
     refresh_expiries as refresh_expiries,

@@ -1,6 +1,6 @@
-"""The stored bars of an instrument, and the contract prices that derive from them.
+"""The stored bars of an instrument, and the contract prices derived from them.
 
-Bars are facts: a stored one is never changed. What a person or a roll has to say about prices lies over them as marks of the ledger.
+A stored bar is never changed. Manual corrections and prices inferred by rolls are kept separately, as marks in the ledger, and applied on read.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tradeflow_core.store import APPENDED
 DATASET = "contract_prices"
 KEY = APPENDED[DATASET]
 INTRADAY_MINUTES = {"H": 60, "30M": 30, "15M": 15, "5M": 5, "1M": 1}
-"""How long a bar of each intraday frequency is."""
+"""The length of a bar of each intraday frequency, in minutes."""
 
 FREQUENCY_NAMES = sorted(["D", *INTRADAY_MINUTES])
 DAILY = FREQUENCY_NAMES.index("D")
 PRICE_COLUMNS = ["OPEN", "HIGH", "LOW", "FINAL"]
 CLOSES = ("contract", "frequency", "start", "end", "FINAL")
-"""The columns that contract prices are made of."""
+"""The columns from which contract prices are derived."""
 
 BAR_TYPES: dict[str, Any] = {
     "contract": np.dtype("int64"),
@@ -47,10 +47,10 @@ _CLOSES = pa.schema(list(zip(CLOSES, (pa.int64(), _FREQUENCY, _INSTANT, _INSTANT
 
 @dataclass(frozen=True, slots=True)
 class Closes:
-    """Closes of bars as arrays in order of contract, frequency and start: `frequency` as the place in `FREQUENCY_NAMES`, `start` and `end` in
+    """Closes of bars as arrays in order of contract, frequency and start: `frequency` as index into `FREQUENCY_NAMES`, `start` and `end` in
     microseconds since 1970.
 
-    What a day needs of the past is only this, and arrays are by far quicker to make and to look into than frames.
+    A day needs no more of the past than this, and arrays are far quicker to build and to search than frames.
     """
 
     contract: NDArray[np.int64]
@@ -61,7 +61,7 @@ class Closes:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Closes:
-        """Those of a stored table with the columns `CLOSES`."""
+        """The closes of a stored table with the columns `CLOSES`."""
         columns = table.select(CLOSES).cast(_CLOSES).columns
         contract, frequency, start, end, final = (
             column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in columns
@@ -72,15 +72,15 @@ class Closes:
 
     @classmethod
     def of_bars(cls, bars: pd.DataFrame) -> Closes:
-        """Those of sorted bars in `BAR_TYPES`."""
+        """The closes of sorted bars in `BAR_TYPES`."""
         contract, final = bars["contract"].to_numpy(), bars["FINAL"].to_numpy()
         return cls(contract, frequency_codes(bars), instants(bars["start"]), instants(bars["end"]), final)
 
     def place(self, contract: int, frequency: str) -> slice:
-        """The rows of one contract and frequency, found by bisection: what it costs does not grow with past contracts."""
+        """The rows of one contract and frequency, by binary search: the time hardly grows with past contracts."""
         low, high = self.contract.searchsorted((contract, contract + 1)).tolist()
-        code = FREQUENCY_NAMES.index(frequency)
-        first, last = self.frequency[low:high].searchsorted((code, code + 1)).tolist()
+        frequency_code = FREQUENCY_NAMES.index(frequency)
+        first, last = self.frequency[low:high].searchsorted((frequency_code, frequency_code + 1)).tolist()
         return slice(low + first, low + last)
 
     def part(self, rows: slice) -> Closes:
@@ -94,25 +94,27 @@ class Closes:
         return pd.DataFrame(dict(zip(CLOSES, (self.contract, frequency, start, end, self.final), strict=True)))
 
 
-def stored_bars(desk: Desk, code: str, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
-    """All stored bars of an instrument (`columns` of them), sorted by contract, frequency and start; empty where there are none."""
-    if not desk.store.exists(DATASET, code):
+def stored_bars(desk: Desk, instrument: str, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
+    """All stored bars of an instrument (only `columns`), sorted by contract, frequency and start; empty where there are none."""
+    if not desk.store.exists(DATASET, instrument):
         return no_bars(columns)
-    bars = desk.store.read(DATASET, code, None if columns is BAR_COLUMNS else columns)
+    bars = desk.store.read(DATASET, instrument, None if columns is BAR_COLUMNS else columns)
     types = {name: BAR_TYPES[name] for name in columns}
     return bars if bars.dtypes.to_dict() == types else bars.astype(types)
 
 
-def stored_closes(desk: Desk, code: str) -> list[Closes]:
-    """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them, and counts once."""
+def stored_closes(desk: Desk, instrument: str) -> list[Closes]:
+    """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them and then counts once."""
     return (
-        [Closes.of_table(part) for part in desk.store.tables(DATASET, code, CLOSES)] if desk.store.exists(DATASET, code) else []
+        [Closes.of_table(part) for part in desk.store.tables(DATASET, instrument, CLOSES)]
+        if desk.store.exists(DATASET, instrument)
+        else []
     )
 
 
-def bar_ends(desk: Desk, code: str, contract: int) -> pd.DatetimeIndex:
+def bar_ends(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex:
     """When the stored bars of a contract end (UTC), in no order."""
-    parts = desk.store.tables(DATASET, code, ("contract", "end")) if desk.store.exists(DATASET, code) else []
+    parts = desk.store.tables(DATASET, instrument, ("contract", "end")) if desk.store.exists(DATASET, instrument) else []
     ends = [part["end"].to_numpy()[part["contract"].to_numpy() == contract] for part in parts]
     return pd.DatetimeIndex(np.concatenate([np.empty(0, "M8[us]"), *ends]), tz="UTC")
 
@@ -124,15 +126,15 @@ def no_bars(columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
 
 def not_stored(new: pd.DataFrame, stored: Sequence[Closes]) -> pd.DataFrame:
     """The sorted bars of `new` whose contract, frequency and start are in none of the `stored` parts."""
-    starts, there = instants(new["start"]), np.zeros(len(new), dtype=bool)
+    starts, is_stored = instants(new["start"]), np.zeros(len(new), dtype=bool)
     for rows, contract, frequency in batches_of(new):
         for part in stored:
-            there[rows] |= np.isin(starts[rows], part.start[part.place(contract, frequency)])
-    return new[~there]
+            is_stored[rows] |= np.isin(starts[rows], part.start[part.place(contract, frequency)])
+    return new[~is_stored]
 
 
 def batches_of(bars: pd.DataFrame) -> Iterator[tuple[slice, int, str]]:
-    """The rows of each contract and frequency in sorted bars, with both."""
+    """For each contract and frequency of sorted bars: its rows, contract and frequency."""
     contracts, codes = bars["contract"].to_numpy(), frequency_codes(bars)
     starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1]))[: len(bars)]).tolist()
     for start, end in pairwise([*starts, len(bars)]):
@@ -140,7 +142,7 @@ def batches_of(bars: pd.DataFrame) -> Iterator[tuple[slice, int, str]]:
 
 
 def frequency_codes(bars: pd.DataFrame) -> np.ndarray:
-    """The frequency of each bar as its place in `FREQUENCY_NAMES`."""
+    """The frequency of each bar as index into `FREQUENCY_NAMES`."""
     return np.asarray(bars["frequency"].array.codes)  # type: ignore[attr-defined]
 
 
@@ -157,34 +159,34 @@ def in_order(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def contract_volume(bars: pd.DataFrame, contract: int, zone: str) -> pd.Series:
-    """Contracts traded of one contract by business day in `zone` (naive midnights): the daily bar's volume, otherwise the sum of its hours'.
+    """Contracts traded of one contract by business day in `zone` (naive midnights): that of the daily bar, otherwise the sum of the intraday bars.
 
     `bars`: columns contract, frequency, start, end, VOLUME. NaN where nothing traded.
     """
-    own = bars[bars["contract"] == contract]
-    daily = (own["frequency"] == "D").to_numpy()
-    close = at_close(pd.DatetimeIndex(own["end"]).tz_convert(zone).tz_localize(None).normalize())
-    # An hour that begins at 23:00 is no close.
-    hour = pd.DatetimeIndex(own["start"]).tz_convert(zone).tz_localize(None) + pd.Timedelta(seconds=1)
-    return daily_volume(pd.Series(own["VOLUME"].to_numpy(), index=close.where(daily, hour)))
+    bars = bars[bars["contract"] == contract]
+    daily = (bars["frequency"] == "D").to_numpy()
+    close = at_close(pd.DatetimeIndex(bars["end"]).tz_convert(zone).tz_localize(None).normalize())
+    # One second later, so that an intraday bar that begins at 23:00 is not taken for a close.
+    intraday = pd.DatetimeIndex(bars["start"]).tz_convert(zone).tz_localize(None) + pd.Timedelta(seconds=1)
+    return daily_volume(pd.Series(bars["VOLUME"].to_numpy(), index=close.where(daily, intraday)))
 
 
-def contract_prices(desk: Desk, code: str, *, rolls: bool = True) -> pd.DataFrame:
-    """The prices of all contracts of an instrument as derived artifacts see them: columns contract (int64), date (UTC), price.
+def contract_prices(desk: Desk, instrument: str, *, rolls: bool = True) -> pd.DataFrame:
+    """The prices of all contracts of an instrument, from which multiple prices are made: columns contract (int64), date (UTC), price.
 
-    A bar counts at its end if daily, at its start if intraday; where both fall on one instant the daily one counts. Marks of the ledger
-    lie over the bars: a price replaces or adds one, a rejection removes it. `rolls` False leaves out the marks that rolls have made, which
-    belong to the present history of rolls.
+    A bar is dated by its end if daily, by its start if intraday; of two at one instant the daily one counts. Marks of the ledger are applied: a
+    mark with a price replaces or adds one, a rejection removes one. `rolls` False leaves out the marks made by rolls, which belong to the
+    present roll history.
     """
     with desk.ledger.read() as view:
-        marks = marks_of(view, code)
-    table = contract_table(stored_closes(desk, code), marks if rolls else marks[marks["source"] != "roll"])
+        marks = marks_of(view, instrument)
+    table = contract_table(stored_closes(desk, instrument), marks if rolls else marks[marks["source"] != "roll"])
     contracts = np.repeat(table.ids, np.diff(table.bounds))
     return pd.DataFrame({"contract": contracts, "date": table.form.index(table.stamps), "price": table.values})
 
 
 def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTable:
-    """`contract_prices` of closes in any number of parts and of the marks that lie over them, in the form that rebuilds take."""
+    """Contract prices of closes in any number of parts, with marks applied, in the form that rebuilds take."""
     ranks = np.concatenate([*(part.frequency == DAILY for part in parts), np.full(len(marks), 2)], dtype="int8", casting="unsafe")
     contracts = np.concatenate([*(part.contract for part in parts), marks["contract"].to_numpy()])
     times = (np.where(part.frequency == DAILY, part.end, part.start) for part in parts)  # as `bar_times` says
@@ -199,7 +201,7 @@ def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTabl
 
 
 def _order(contracts: NDArray[np.int64], stamps: NDArray[np.int64], ranks: NDArray[np.int8]) -> NDArray[np.intp]:
-    """The order by contract, stamp and rank. As one number a row where that is possible: rows that are nearly in order sort quickly by one key."""
+    """The order by contract, stamp and rank. Where they fit into one number it is sorted by that: nearly sorted rows are quick to sort by one key."""
     if not len(contracts):
         return np.empty(0, dtype=np.intp)
     starts = np.flatnonzero(np.append(True, contracts[1:] != contracts[:-1]))

@@ -1,7 +1,7 @@
-"""From the broker to the store: the new bars of the contracts that are followed.
+"""From the broker to the store: the new bars of the sampled contracts.
 
-New bars are appended; a batch of one contract and frequency that shows a spike is refused as a whole; a refresh of the whole history adds what
-is missing and keeps what is there.
+New bars are appended. A batch (the new bars of one contract and frequency) with a suspected spike is refused as a whole. A refresh of the whole
+history adds missing bars and never changes stored ones.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from tradeflow_core.prices.bar_store import (
     stored_closes,
 )
 from tradeflow_core.prices.incoming import NEGATIVE_PRICE, Batch, check_bars, clean_bars, typed_bars
-from tradeflow_core.series import first_spike, lay_over, suspicious
+from tradeflow_core.series import apply_marks, first_spike, suspected_spikes
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PriceSpike(DataError):
-    """A batch of new bars was refused, since a price moves more than is plausible."""
+    """A batch of new bars was refused because of a suspected spike."""
 
 
 @dataclass
 class Collected:
-    """What one instrument's download brought: the closes that are stored now, in parts, how many bars of each frequency were added,
-    contracts without data, how many bars were dropped and for what, batches refused."""
+    """The result of one instrument's download: the closes that are stored now, in parts; bars added by frequency; contracts without data;
+    bars dropped by reason; why batches were refused."""
 
     stored: Sequence[Closes]
     added: dict[str, int] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Usable bars of the broker that are not stored yet, in order; contracts without any; how many bars were dropped for what."""
+    """Usable bars of the broker that are not stored yet, in order; contracts without data; bars dropped by reason."""
 
     bars: pd.DataFrame
     without_data: list[int]
@@ -61,7 +61,7 @@ class Fetched:
 
 def collect_bars(
     desk: Desk,
-    code: str,
+    instrument: str,
     contracts: Sequence[int],
     *,
     frequencies: Sequence[str] | None = None,
@@ -69,26 +69,26 @@ def collect_bars(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Collected:
-    """Fetch new bars of the contracts, check them, and add them to the store at once.
+    """Fetch new bars of the contracts, check them, and add them to the store.
 
-    `frequencies`: default daily and the intraday one of the settings. Normally each contract and frequency goes on after its last stored
-    bar; `full_refresh` asks for everything from `start` on (default: the beginning) and adds what is missing. A broker that does not answer
-    raises and nothing is written; a batch with a spike is refused and reported, the others are written.
+    `frequencies`: default daily and the intraday one of the settings. Normally only bars after the last stored one of each contract and
+    frequency are fetched; `full_refresh` fetches all bars from `start` on (default: the beginning) and adds missing ones. Raises
+    BrokerUnavailable, and writes nothing, where the broker does not answer. A batch with a spike is refused and reported, the others are written.
     """
-    stored = stored_closes(desk, code)
+    stored = stored_closes(desk, instrument)
     fetched = fetch_bars(
-        desk, code, stored, contracts=contracts, frequencies=frequencies, full_refresh=full_refresh, start=start, end=end
+        desk, instrument, stored, contracts=contracts, frequencies=frequencies, full_refresh=full_refresh, start=start, end=end
     )
     if count := fetched.dropped.get(NEGATIVE_PRICE):
-        message = f"{code}: {count} new bars {NEGATIVE_PRICE} were dropped, as drop_negative_prices of tradeflow.toml says"
-        desk.alerts.send(f"negative prices of {code}", message, desk.now())
+        message = f"{instrument}: {count} new bars {NEGATIVE_PRICE} were dropped, as drop_negative_prices of tradeflow.toml says"
+        desk.alerts.send(f"negative prices of {instrument}", message, desk.now())
     report = Collected(stored, without_data=fetched.without_data, dropped=fetched.dropped)
-    return store_bars(desk, code, fetched.bars, report=report)
+    return store_bars(desk, instrument, fetched.bars, report=report)
 
 
 def fetch_bars(
     desk: Desk,
-    code: str,
+    instrument: str,
     stored: Sequence[Closes],
     *,
     contracts: Sequence[int],
@@ -102,11 +102,11 @@ def fetch_bars(
     frequencies = frequencies or (desk.settings.prices.intraday_frequency, "D")
     for contract in contracts:
         for frequency in frequencies:
-            # The bar that starts last need not end last: a price between two hours ends when it starts.
+            # The bar that starts last may not end last: a price between two hours is a bar without length.
             last = max((int(part.end[part.place(contract, frequency)].max(initial=-1)) for part in stored), default=-1)
-            since = start or BEGINNING if full_refresh or start else _since(desk, last, frequency, now=now)
+            since = start or BEGINNING if full_refresh or start else _fetch_start(desk, last, frequency, now=now)
             try:
-                bars = desk.broker.bars(code, contract, frequency, start=since, end=min(end, now) if end else now)
+                bars = desk.broker.bars(instrument, contract, frequency, start=since, end=min(end, now) if end else now)
             except (NoData, UnknownContract):
                 without_data.append(contract)
                 continue
@@ -114,25 +114,26 @@ def fetch_bars(
                 batches.append((contract, frequency, bars))
     if not batches:
         return Fetched(no_bars(), without_data, {})
-    new, dropped = clean_bars(check_bars(typed_bars(batches, code), code, now), desk.settings.prices)
+    new, dropped = clean_bars(check_bars(typed_bars(batches, instrument), instrument, now), desk.settings.prices)
     if full_refresh or start is not None:
         new = not_stored(new, stored)
     return Fetched(new, without_data, dropped)
 
 
-def _since(desk: Desk, last: int, frequency: str, *, now: datetime) -> datetime:
-    """From where on bars are new: the end of the last stored one (microseconds; negative: there is none), else as far back as history goes."""
+def _fetch_start(desk: Desk, last: int, frequency: str, *, now: datetime) -> datetime:
+    """Fetch from the end of the last stored bar (`last`: microseconds since 1970); where there is none (-1), a year of daily bars, or
+    `intraday_history_days`."""
     if last >= 0:
         return BEGINNING + timedelta(microseconds=last)
     return now - timedelta(days=366 if frequency == "D" else desk.settings.prices.intraday_history_days)
 
 
 def store_bars(
-    desk: Desk, code: str, new: pd.DataFrame, *, report: Collected, check: bool = True, write: bool = True
+    desk: Desk, instrument: str, new: pd.DataFrame, *, report: Collected, check: bool = True, write: bool = True
 ) -> Collected:
-    """Add `new` bars to those that `report` has as stored, but for batches that show a spike; completes the report.
+    """Add the `new` bars, except batches with a suspected spike, to those stored; completes `report`, which has the stored ones.
 
-    A batch is of one contract and frequency. `check` False: a person has accepted all of it; `write` False: only say what would come.
+    `check` False: do not look for spikes; `write` False: report what would be added, and write nothing.
     """
     if not len(new):
         return report
@@ -140,14 +141,14 @@ def store_bars(
         new = new.astype(BAR_TYPES)
     new = in_order(new)
     with desk.ledger.read() as view:
-        marks = marks_of(view, code)
+        marks = marks_of(view, instrument)
     limit, closes, accepted = desk.settings.prices.max_price_spike, Closes.of_bars(new), []
     for rows, contract, frequency in batches_of(new):
         batch = closes.part(rows)
         if check and (spike := _spike(_history(report.stored, contract, frequency), batch, limit, marks=marks)):
-            when, units = spike
-            what = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
-            report.refused.append(f"{what}: FINAL moves {units:.1f} average days at {when:%Y-%m-%d %H:%M} UTC")
+            time, units = spike
+            batch_name = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
+            report.refused.append(f"{batch_name}: FINAL moves {units:.1f} average days at {time:%Y-%m-%d %H:%M} UTC")
             continue
         report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)
         accepted.append(rows)
@@ -155,32 +156,32 @@ def store_bars(
         if report.refused:
             new = pd.concat([new.iloc[rows] for rows in accepted], ignore_index=True)
             closes = Closes.of_bars(new)
-        desk.store.append(DATASET, code, new)
+        desk.store.append(DATASET, instrument, new)
         report.stored = [*report.stored, closes]
     return report
 
 
 def _history(stored: Sequence[Closes], contract: int, frequency: str) -> list[Closes]:
     """The stored bars of one contract and frequency, in parts that are not empty."""
-    places = [(part, part.place(contract, frequency)) for part in stored]
-    return [part.part(rows) for part, rows in places if rows.stop > rows.start]
+    parts = [(part, part.place(contract, frequency)) for part in stored]
+    return [part.part(rows) for part, rows in parts if rows.stop > rows.start]
 
 
 def _spike(history: list[Closes], batch: Closes, limit: float, *, marks: pd.DataFrame) -> tuple[pd.Timestamp, float] | None:
-    """The first implausible price of a batch of one contract and frequency, after those stored, that nobody has spoken about: when, and its size
-    in average daily changes."""
-    parts, came = [*history, batch], batch.end.min()
+    """Time and size (in average daily changes) of the first suspected spike of a batch, which follows the stored `history` of its contract and
+    frequency; None where there is none that nobody has decided about."""
+    parts, first_new = [*history, batch], batch.end.min()
     if len(marks):
-        laid = lay_over(pd.concat([part.bars() for part in parts]), marks).sort_values("end", kind="stable")
-        final = pd.Series(laid["FINAL"].to_numpy(), index=pd.DatetimeIndex(laid["end"]))
-        beyond = suspicious(final, limit, _stamp(came) if history else None, spoken=laid["spoken"].to_numpy())
-        return (beyond.index[0], float(beyond.iloc[0])) if len(beyond) else None
+        bars = apply_marks(pd.concat([part.bars() for part in parts]), marks).sort_values("end", kind="stable")
+        final = pd.Series(bars["FINAL"].to_numpy(), index=pd.DatetimeIndex(bars["end"]))
+        spikes = suspected_spikes(final, limit, _stamp(first_new) if history else None, decided=bars["decided"].to_numpy())
+        return (spikes.index[0], float(spikes.iloc[0])) if len(spikes) else None
     ends, finals = np.concatenate([part.end for part in parts]), np.concatenate([part.final for part in parts])
     if (ends[1:] < ends[:-1]).any():
         order = np.argsort(ends, kind="stable")
         ends, finals = ends[order], finals[order]
-    found = first_spike(ends * 1000, finals, int(ends.searchsorted(came)) if history else 0, limit=limit)
-    return (_stamp(ends[found[0]]), found[1]) if found else None
+    spike = first_spike(ends * 1000, finals, int(ends.searchsorted(first_new)) if history else 0, limit=limit)
+    return (_stamp(ends[spike[0]]), spike[1]) if spike else None
 
 
 def _stamp(microseconds: int) -> pd.Timestamp:

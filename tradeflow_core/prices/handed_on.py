@@ -1,4 +1,4 @@
-"""Functions on price series that are used from outside under `tradeflow_core.prices`, where they once were; the code is in `series`."""
+"""Functions of `series` that users import from `tradeflow_core.prices`, where they were before; `docs/public.md` promises these names."""
 
 from tradeflow_core.series import back_adjust, build_multiple_prices, build_roll_calendar
 

@@ -1,7 +1,7 @@
-"""Whether a rebuild leaves the past as it was.
+"""What a rebuild of prices changes in the past.
 
-Prices are rebuilt as a whole each time, so a bar that comes late or a person's correction changes history. That is right, and it is said: what
-a rebuild changes at or before the last row of the prices before it is recorded in the dataset `history_changes`, one file an instrument.
+Prices are rebuilt as a whole each time, so a late bar or a manual correction changes history, as it should. Changes at or before the last row
+of the former prices are recorded in the dataset `history_changes`, one file for each instrument.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HISTORY_CHANGES = "history_changes"
 
 @dataclass(frozen=True, slots=True)
 class HistoryChange:
-    """Rows of multiple prices whose PRICE `changed`, that `came_late`, or are `gone`, all up to the end of the prices before; `first` is the
+    """How many rows of multiple prices `changed` their PRICE, `came_late`, or are `gone`, up to the end of the former prices; `first`: time of the
     earliest of them (UTC)."""
 
     changed: int
@@ -32,42 +32,44 @@ class HistoryChange:
 
     def __str__(self) -> str:
         counts = {"changed": self.changed, "came late": self.came_late, "gone": self.gone}
-        return f"{', '.join(f'{count} {what}' for what, count in counts.items() if count)}, the first at {self.first:%Y-%m-%d %H:%M} UTC"
+        return f"{', '.join(f'{count} {kind}' for kind, count in counts.items() if count)}, the first at {self.first:%Y-%m-%d %H:%M} UTC"
 
 
-def note_history(desk: Desk, code: str, prices: pd.DataFrame) -> tuple[HistoryChange | None, bytes]:
-    """Compare multiple prices that are about to be stored with those that are, and record what changes in the past.
+def record_history_change(desk: Desk, instrument: str, prices: pd.DataFrame) -> tuple[HistoryChange | None, bytes]:
+    """Compare new multiple prices with the stored ones, and record what changes in the past. The new prices are not stored here.
 
-    Returns the change, and a note to be stored with these prices: their number and checksums, by which the next comparison is done without
-    reading them, unless they differ.
+    Returns the change, and a note to be stored with the new prices: their number and checksums, so that the next comparison reads these prices
+    only if something differs.
     """
-    known = desk.store.note("multiple_prices", code)
-    rows, *sums = (int(number) for number in known.split()) if known else (0, 0, 0)
+    stored_note = desk.store.note("multiple_prices", instrument)
+    rows, *sums = (int(number) for number in stored_note.split()) if stored_note else (0, 0, 0)
     stamps, values = _instants(prices["PRICE"]), prices["PRICE"].to_numpy(dtype="float64")
     past = [_checksum(stamps[:rows]), _checksum(values[:rows])]
     note = f"{len(prices)} {_checksum(stamps[rows:], past[0])} {_checksum(values[rows:], past[1])}"
-    if known and past == sums and rows <= len(prices):
+    if stored_note and past == sums and rows <= len(prices):
         return None, note.encode()
-    found = _against_stored(desk, code, stamps, prices=values)
-    if found is not None:
+    change = _change_from_stored(desk, instrument, stamps, prices=values)
+    if change is not None:
         row = {
             "recorded_at": desk.now(),
-            "changed": found.changed,
-            "came_late": found.came_late,
-            "gone": found.gone,
-            "first": found.first,
+            "changed": change.changed,
+            "came_late": change.came_late,
+            "gone": change.gone,
+            "first": change.first,
         }
-        earlier = [desk.store.read(HISTORY_CHANGES, code)] if desk.store.exists(HISTORY_CHANGES, code) else []
-        desk.store.write(HISTORY_CHANGES, code, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
-    return found, note.encode()
+        earlier = [desk.store.read(HISTORY_CHANGES, instrument)] if desk.store.exists(HISTORY_CHANGES, instrument) else []
+        desk.store.write(HISTORY_CHANGES, instrument, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
+    return change, note.encode()
 
 
-def _against_stored(desk: Desk, code: str, stamps: NDArray[np.int64], *, prices: NDArray[np.float64]) -> HistoryChange | None:
+def _change_from_stored(
+    desk: Desk, instrument: str, stamps: NDArray[np.int64], *, prices: NDArray[np.float64]
+) -> HistoryChange | None:
     try:
-        before = desk.store.read("multiple_prices", code, ["PRICE"])["PRICE"]
-    except StateError:  # there are none, or none that can be read
+        before = desk.store.read("multiple_prices", instrument, ["PRICE"])["PRICE"]
+    except StateError:  # there are none, or the file cannot be read
         return None
-    return compare_prices(_instants(before), before.to_numpy(), stamps, now=prices)
+    return compare_prices(_instants(before), before.to_numpy(), stamps, new_prices=prices)
 
 
 def _checksum(values: NDArray[Any], before: int = 0) -> int:
@@ -79,18 +81,22 @@ def _instants(prices: pd.Series) -> NDArray[np.int64]:
 
 
 def compare_prices(
-    was_at: NDArray[np.int64], was: NDArray[np.float64], now_at: NDArray[np.int64], *, now: NDArray[np.float64]
+    old_stamps: NDArray[np.int64],
+    old_prices: NDArray[np.float64],
+    new_stamps: NDArray[np.int64],
+    *,
+    new_prices: NDArray[np.float64],
 ) -> HistoryChange | None:
-    """What is different in prices, up to the last stamp of those before; None where nothing is.
-
-    `was_at`, `was`: stamps (microseconds since 1970, increasing) and prices before; `now_at`, `now`: those after.
-    """
-    overlap = int(now_at.searchsorted(was_at[-1], "right")) if len(was_at) else 0
-    now_at, now = now_at[:overlap], now[:overlap]
-    if len(was_at) == overlap and np.array_equal(was_at, now_at) and np.array_equal(was, now, equal_nan=True):
+    """The difference of old and new prices up to the last old stamp; None where there is none. Stamps: microseconds since 1970, increasing."""
+    overlap = int(new_stamps.searchsorted(old_stamps[-1], "right")) if len(old_stamps) else 0
+    new_stamps, new_prices = new_stamps[:overlap], new_prices[:overlap]
+    same_stamps = len(old_stamps) == overlap and np.array_equal(old_stamps, new_stamps)
+    if same_stamps and np.array_equal(old_prices, new_prices, equal_nan=True):
         return None
-    _, before, after = np.intersect1d(was_at, now_at, assume_unique=True, return_indices=True)
-    other = before[~((was[before] == now[after]) | (np.isnan(was[before]) & np.isnan(now[after])))]
-    late, gone = np.setdiff1d(now_at, was_at, assume_unique=True), np.setdiff1d(was_at, now_at, assume_unique=True)
-    first = min(int(stamps.min()) for stamps in (was_at[other], late, gone) if len(stamps))
-    return HistoryChange(len(other), len(late), len(gone), pd.Timestamp(first, unit="us", tz="UTC"))
+    _, in_old, in_new = np.intersect1d(old_stamps, new_stamps, assume_unique=True, return_indices=True)
+    before, after = old_prices[in_old], new_prices[in_new]
+    changed = in_old[~((before == after) | (np.isnan(before) & np.isnan(after)))]
+    late = np.setdiff1d(new_stamps, old_stamps, assume_unique=True)
+    gone = np.setdiff1d(old_stamps, new_stamps, assume_unique=True)
+    first = min(int(stamps.min()) for stamps in (old_stamps[changed], late, gone) if len(stamps))
+    return HistoryChange(len(changed), len(late), len(gone), pd.Timestamp(first, unit="us", tz="UTC"))

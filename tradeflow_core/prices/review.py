@@ -1,7 +1,7 @@
-"""Prices that need a person's look: suspected spikes with their context, and what the person decides.
+"""Prices to be checked by hand: suspected spikes with their context, and decisions about them.
 
-A decision is a mark in the ledger, laid over the bars when they are read; the bars stay what the broker sent. An accepted spike lets the
-refused batch be stored by the next update, a rejected bar counts nowhere, a replaced one counts with the price given.
+A decision is a mark in the ledger, applied on read; the bars stay as the broker sent them. After an accepted spike the next update stores the
+refused batch; a rejected bar is ignored everywhere; a replaced one counts with the new price.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tradeflow_core.prices.bar_store import Closes, stored_bars
 from tradeflow_core.prices.collect import fetch_bars
 from tradeflow_core.prices.pipeline import run_stages
 from tradeflow_core.prices.spot_fx import fetch_rates
-from tradeflow_core.series import MANUAL, bar_times, lay_over, spike_units, suspicious
+from tradeflow_core.series import MANUAL, apply_marks, bar_times, spike_units, suspected_spikes
 
 CONTEXT_ROWS = 5
 Verdict = Literal["accept", "reject", "replace"]
@@ -31,9 +31,8 @@ Verdict = Literal["accept", "reject", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class SuspectPrice:
-    """A price that moves by `units` average daily changes. `time` (UTC) is by what a decision names it; `stored`: it is in the store already.
-
-    `context`: the five rows before it and itself, as a person's corrections left them.
+    """A price that moves by `units` average daily changes. A decision refers to it by `contract` and `time` (UTC). `stored`: it is in
+    the store already. `context`: the five rows before it and its own, with corrections applied.
     """
 
     instrument: str
@@ -48,7 +47,7 @@ class SuspectPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceDecision:
-    """What a person says of the price of `contract` (0: an FX rate) at `time`; `price` for `replace` only."""
+    """A manual decision about the price of `contract` (0: an FX rate) at `time` (UTC); `price` for `replace` only."""
 
     contract: int
     time: datetime
@@ -56,47 +55,46 @@ class PriceDecision:
     price: float | None = None
 
 
-def review_bars(desk: Desk, code: str, *, fetch: bool = True) -> pd.DataFrame:
-    """The bars of an instrument, stored ones and (`fetch`) new ones of the broker, as they came: bar columns, time (UTC), stored (bool).
+def review_bars(desk: Desk, instrument: str, *, fetch: bool = True) -> pd.DataFrame:
+    """The bars of an instrument, stored ones and (`fetch`) new ones of the broker, uncorrected: bar columns, time (UTC), stored (bool).
 
     Writes nothing. Raises BrokerUnavailable where the broker does not answer.
     """
-    stored = stored_bars(desk, code)
+    stored = stored_bars(desk, instrument)
     new = stored.iloc[:0]
     if fetch:
         with desk.ledger.read() as view:
-            known = contract_facts(view, code)
-        new = fetch_bars(
-            desk, code, [Closes.of_bars(stored)], contracts=[contract for contract, (_, sampling) in known.items() if sampling]
-        ).bars
-    return _both(stored, new)
+            facts = contract_facts(view, instrument)
+        sampled = [contract for contract, (_, sampling) in facts.items() if sampling]
+        new = fetch_bars(desk, instrument, [Closes.of_bars(stored)], contracts=sampled).bars
+    return _stored_and_new(stored, new)
 
 
 def review_rates(desk: Desk, currency: str, *, fetch: bool = True) -> pd.DataFrame:
     """The rates of a currency against the dollar in the form of `review_bars`: contract 0, frequency D, FINAL the rate."""
     old, new = fetch_rates(desk, currency)
     frames = [_as_bars(rates) for rates in (old if old is not None else new.iloc[:0], new if fetch else new.iloc[:0])]
-    return _both(frames[0], frames[1])
+    return _stored_and_new(frames[0], frames[1])
 
 
-def suspects(desk: Desk, code: str, bars: pd.DataFrame) -> list[SuspectPrice]:
-    """Every suspected spike nobody has spoken about, by contract, frequency and time; `bars` as the review functions return them.
+def suspect_prices(desk: Desk, instrument: str, bars: pd.DataFrame) -> list[SuspectPrice]:
+    """Every suspected spike that nobody has decided about, by contract, frequency and time; `bars` as the review functions return them.
 
-    `code`: the instrument, or the FX code (EURUSD).
+    `instrument`: its code, or an FX code (EURUSD).
     """
-    found = []
-    laid = lay_over(bars, _marks(desk, code, bars))
-    for (contract, frequency), group in laid.groupby(["contract", "frequency"], sort=True):
+    spikes = []
+    corrected = apply_marks(bars, _marks(desk, instrument, bars))
+    for (contract, frequency), group in corrected.groupby(["contract", "frequency"], sort=True):
         rows = group.sort_values("end", kind="stable").reset_index(drop=True)
         final = pd.Series(rows["FINAL"].to_numpy(), index=pd.DatetimeIndex(rows["end"]))
-        beyond = suspicious(final, desk.settings.prices.max_price_spike, None, spoken=rows["spoken"].to_numpy())
-        for end, units in beyond.items():
-            place = int(np.flatnonzero(final.index == end)[0])
-            row = rows.iloc[place]
-            context = rows.iloc[max(place - CONTEXT_ROWS, 0) : place + 1]
-            found.append(
+        changes = suspected_spikes(final, desk.settings.prices.max_price_spike, None, decided=rows["decided"].to_numpy())
+        for end, units in changes.items():
+            number = int(np.flatnonzero(final.index == end)[0])
+            row = rows.iloc[number]
+            context = rows.iloc[max(number - CONTEXT_ROWS, 0) : number + 1]
+            spikes.append(
                 SuspectPrice(
-                    instrument=code,
+                    instrument=instrument,
                     contract=int(str(contract)),
                     frequency=str(frequency),
                     time=row["time"].to_pydatetime(),
@@ -106,12 +104,12 @@ def suspects(desk: Desk, code: str, bars: pd.DataFrame) -> list[SuspectPrice]:
                     context=context[["time", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]].reset_index(drop=True),
                 )
             )
-    return found
+    return spikes
 
 
 def decide_prices(
     desk: Desk,
-    code: str,
+    instrument: str,
     bars: pd.DataFrame,
     *,
     decisions: Sequence[PriceDecision],
@@ -122,14 +120,14 @@ def decide_prices(
 ) -> pd.DataFrame:
     """Record decisions about prices in one transaction; returns them: contract, frequency, time, verdict, was, becomes (NaN: rejected).
 
-    `bars` as the review functions return them. A replacement that would itself be a spike is refused unless the person is to be `trust`ed.
-    Where stored prices change, multiple and adjusted prices are rebuilt at once. `dry_run` records nothing. Raises DataError where there is
-    no such bar, or a price is not usable.
+    `instrument`: its code, or an FX code; `bars` as the review functions return them. A replacement that would itself be a spike is refused
+    unless `trust`. Where stored prices change, multiple and adjusted prices are rebuilt at once. `dry_run` records nothing. Raises DataError
+    where there is no such bar, or a price is not usable.
     """
-    rows = [_find(code, bars, decision) for decision in decisions]
-    prices = [_price(code, row, decision) for row, decision in zip(rows, decisions, strict=True)]
+    rows = [_bar_of(instrument, bars, decision) for decision in decisions]
+    prices = [_decided_price(instrument, row, decision) for row, decision in zip(rows, decisions, strict=True)]
     if not trust:
-        _check_replacements(desk, code, bars, decisions=decisions, prices=prices)
+        _check_replacements(desk, instrument, bars, decisions=decisions, prices=prices)
     table = pd.DataFrame(
         {
             "contract": [decision.contract for decision in decisions],
@@ -147,7 +145,7 @@ def decide_prices(
         for decision, price in zip(decisions, prices, strict=True):
             record_mark(
                 tx,
-                code,
+                instrument,
                 decision.contract,
                 time=decision.time,
                 price=price,
@@ -156,9 +154,9 @@ def decide_prices(
                 who=who,
                 why=f"{decision.verdict}: {why}",
             )
-        rolled = find_roll(tx, code) is not None
-    if rolled and any(row["stored"] for row in rows) and not is_rates(bars):
-        run_stages(desk, code, ("multiple_prices", "adjusted_prices"))
+        has_rolls = find_roll(tx, instrument) is not None
+    if has_rolls and any(row["stored"] for row in rows) and not is_rates(bars):
+        run_stages(desk, instrument, ("multiple_prices", "adjusted_prices"))
     return table
 
 
@@ -167,10 +165,10 @@ def is_rates(bars: pd.DataFrame) -> bool:
     return bool((bars["contract"] == FX_CONTRACT).all()) and len(bars) > 0
 
 
-def _both(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    parts = [part.assign(stored=kept) for part, kept in ((stored, True), (new, False)) if len(part)]
-    both = pd.concat(parts, ignore_index=True) if parts else stored.assign(stored=pd.Series([], dtype=bool))
-    return both.assign(time=bar_times(both))
+def _stored_and_new(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    parts = [part.assign(stored=is_stored) for part, is_stored in ((stored, True), (new, False)) if len(part)]
+    bars = pd.concat(parts, ignore_index=True) if parts else stored.assign(stored=pd.Series([], dtype=bool))
+    return bars.assign(time=bar_times(bars))
 
 
 def _as_bars(rates: pd.Series) -> pd.DataFrame:
@@ -179,43 +177,44 @@ def _as_bars(rates: pd.Series) -> pd.DataFrame:
     return frame.assign(contract=FX_CONTRACT, frequency="D", OPEN=np.nan, HIGH=np.nan, LOW=np.nan, VOLUME=np.nan)[BAR_COLUMNS]
 
 
-def _marks(desk: Desk, code: str, bars: pd.DataFrame) -> pd.DataFrame:
+def _marks(desk: Desk, instrument: str, bars: pd.DataFrame) -> pd.DataFrame:
     with desk.ledger.read() as view:
-        return rate_marks_of(view, code) if is_rates(bars) else marks_of(view, code)
+        return rate_marks_of(view, instrument) if is_rates(bars) else marks_of(view, instrument)
 
 
-def _find(code: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:
+def _bar_of(instrument: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:
     same = bars[bars["contract"] == decision.contract]
     at = same[same["time"] == pd.Timestamp(decision.time)]
-    name = f"{code} {contract_label(decision.contract)}" if decision.contract else code
+    name = f"{instrument} {contract_label(decision.contract)}" if decision.contract else instrument
     if same.empty:
-        raise DataError(f"{name}: there are no prices of it, stored or new; see `tradeflow prices check`")
+        raise DataError(f"{name}: it has no prices, stored or new; see `tradeflow prices check`")
     if at.empty:
         nearest = same["time"].iloc[int((same["time"] - pd.Timestamp(decision.time)).abs().to_numpy().argmin())]
         raise DataError(
             f"{name}: no price at {decision.time:%Y-%m-%dT%H:%M:%S} UTC; the nearest is at {nearest:%Y-%m-%dT%H:%M:%S} UTC"
         )
-    daily = at[at["frequency"] == "D"]  # of several prices at one time the daily one counts
+    daily = at[at["frequency"] == "D"]  # of several bars at one time the daily one counts
     return (daily if len(daily) else at).iloc[0]
 
 
-def _price(code: str, row: pd.Series, decision: PriceDecision) -> float | None:
+def _decided_price(instrument: str, row: pd.Series, decision: PriceDecision) -> float | None:
+    """The price that counts after the decision; None for a rejected one."""
     if decision.verdict == "reject":
         return None
     if decision.verdict == "accept":
         return float(row["FINAL"])
     if decision.price is None or not np.isfinite(decision.price):
-        raise DataError(f"{code}: a replaced price must be a number, and not {decision.price}")
+        raise DataError(f"{instrument}: a replacement price must be a number, not {decision.price}")
     return float(decision.price)
 
 
 def _check_replacements(
-    desk: Desk, code: str, bars: pd.DataFrame, *, decisions: Sequence[PriceDecision], prices: Sequence[float | None]
+    desk: Desk, instrument: str, bars: pd.DataFrame, *, decisions: Sequence[PriceDecision], prices: Sequence[float | None]
 ) -> None:
-    """Raise DataError if a replaced price moves more than is plausible, with all decisions in force."""
+    """Raise DataError if a replacement is a suspected spike itself, with all decisions applied."""
     if not any(decision.verdict == "replace" for decision in decisions):
         return
-    said = pd.DataFrame(
+    new_marks = pd.DataFrame(
         {
             "contract": [decision.contract for decision in decisions],
             "time": pd.to_datetime([decision.time for decision in decisions], utc=True).astype("datetime64[us, UTC]"),
@@ -223,17 +222,19 @@ def _check_replacements(
             "source": MANUAL,
         }
     )
-    marks = pd.concat([_marks(desk, code, bars), said], ignore_index=True).drop_duplicates(["contract", "time"], keep="last")
+    marks = pd.concat([_marks(desk, instrument, bars), new_marks], ignore_index=True).drop_duplicates(
+        ["contract", "time"], keep="last"
+    )
     replaced = {(decision.contract, pd.Timestamp(decision.time)) for decision in decisions if decision.verdict == "replace"}
-    laid = lay_over(bars[bars["contract"].isin({contract for contract, _ in replaced})], marks)
-    for (contract, _), group in laid.groupby(["contract", "frequency"], sort=True):
+    corrected = apply_marks(bars[bars["contract"].isin({contract for contract, _ in replaced})], marks)
+    for (contract, _), group in corrected.groupby(["contract", "frequency"], sort=True):
         rows = group.sort_values("end", kind="stable")
         units = spike_units(pd.Series(rows["FINAL"].to_numpy(), index=pd.DatetimeIndex(rows["end"])))
-        beyond = rows["time"].iloc[1:][units.to_numpy() > desk.settings.prices.max_price_spike]
-        for time in beyond:
+        spike_times = rows["time"].iloc[1:][units.to_numpy() > desk.settings.prices.max_price_spike]
+        for time in spike_times:
             if (int(str(contract)), time) in replaced:
                 size = float(units.to_numpy()[np.flatnonzero(rows["time"].iloc[1:] == time)[0]])
                 raise DataError(
-                    f"{code}: the price that replaces the one of {time:%Y-%m-%d %H:%M} UTC moves {size:.1f} average days itself; "
+                    f"{instrument}: the price that replaces the one of {time:%Y-%m-%d %H:%M} UTC moves {size:.1f} average days itself; "
                     "give another, or confirm it with --yes"
                 )

@@ -1,4 +1,4 @@
-"""The first prices of an instrument: its history from the broker, and the rolls that its roll rule puts into it."""
+"""The first prices of an instrument: its history from the broker, with the rolls that its roll rule gives."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from tradeflow_core.prices.sampling import roll_rule_of
 from tradeflow_core.series import build_roll_calendar, events_from_calendar
 
 
-def seed_instrument(desk: Desk, code: str) -> int:
+def seed_instrument(desk: Desk, instrument: str) -> int:
     """Fetch the daily history of an instrument that has none and derive its roll events; returns the number of events.
 
-    Rolls lie where the roll rule puts them, moved to the nearest day on which both contracts have prices; only those that are due by now.
-    An instrument that has roll events already is left as it is.
+    Roll dates are those of the roll rule, moved to the nearest day on which both contracts have prices; only rolls that are due by now. An
+    instrument that has roll events already is not changed. Raises PriceSpike for a history with a suspected spike, DataError for one that is
+    too short.
     """
     with desk.ledger.read() as view:
-        if find_roll(view, code) is not None:
+        if find_roll(view, instrument) is not None:
             return 0
-    rule, now, today = roll_rule_of(desk, code), desk.now(), desk.today()
-    specs = desk.broker.contracts(code, since=BEGINNING.date())
-    collected = collect_bars(desk, code, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
+    rule, now, today = roll_rule_of(desk, instrument), desk.now(), desk.today()
+    specs = desk.broker.contracts(instrument, since=BEGINNING.date())
+    collected = collect_bars(desk, instrument, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
     if collected.refused:
-        raise PriceSpike(f"{code}: its history is not usable: {'; '.join(collected.refused)}")
-    rows = history_events(code, contract_prices(desk, code), rule, today=today)
+        raise PriceSpike(f"{instrument}: its history is not usable: {'; '.join(collected.refused)}")
+    events = history_events(instrument, contract_prices(desk, instrument), rule, today=today)
     with desk.ledger.begin() as tx:
-        append_roll_events(tx, rows, now, who="tradeflow", why="seeded from the price history")
-        record_contracts(tx, code, {spec.contract: (spec.expiry, False) for spec in specs}, now=now)
-    return len(rows)
+        append_roll_events(tx, events, now, who="tradeflow", why="seeded from the price history")
+        record_contracts(tx, instrument, {spec.contract: (spec.expiry, False) for spec in specs}, now=now)
+    return len(events)
 
 
-def history_events(code: str, prices: pd.DataFrame, rule: RollRule, *, today: date) -> list[RollEvent]:
+def history_events(instrument: str, prices: pd.DataFrame, rule: RollRule, *, today: date) -> list[RollEvent]:
     """The roll events that `rule` gives for the contract prices of an instrument: those that are due by `today`.
 
     Raises DataError where there is none, or the calendar cannot be built.
@@ -48,12 +49,12 @@ def history_events(code: str, prices: pd.DataFrame, rule: RollRule, *, today: da
     due = np.array([rule.desired_roll_date(int(contract)) <= today for contract in calendar["current_contract"]], dtype=bool)
     if not due.any():
         raise DataError(
-            f"{code}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files"
+            f"{instrument}: its history is too short, since it holds no roll; set simulated.history_years higher, or seed from files"
         )
-    events = events_from_calendar(_increasing(calendar[due], code), rule)
+    events = events_from_calendar(_increasing(calendar[due], instrument), rule)
     return [
         RollEvent(
-            code,
+            instrument,
             row["after"].to_pydatetime(),
             int(row["price_contract"]),
             int(row["forward_contract"]),
@@ -64,9 +65,11 @@ def history_events(code: str, prices: pd.DataFrame, rule: RollRule, *, today: da
     ]
 
 
-def _increasing(calendar: pd.DataFrame, code: str) -> pd.DataFrame:
-    """The calendar without rolls that fall on one date (at the start of a history): the last of them stays. Raises DataError if dates go back."""
+def _increasing(calendar: pd.DataFrame, instrument: str) -> pd.DataFrame:
+    """The calendar with one roll a date: of several (at the start of a history) the last stays. Raises DataError where dates do not increase."""
     distinct = calendar[~calendar.index.duplicated(keep="last")]
     if not distinct.index.is_monotonic_increasing:
-        raise DataError(f"{code}: the dates of its roll calendar go back in time; its price history has gaps, seed it from files")
+        raise DataError(
+            f"{instrument}: the dates of its roll calendar do not increase, since its price history has gaps; seed it from files"
+        )
     return distinct

@@ -22,12 +22,12 @@ from tradeflow_core.prices.sampling import roll_rule_of
 from tradeflow_core.series import at_close
 
 DATASETS = ("contract_prices", "multiple_prices", "adjusted_prices", "spreads")
-"""The files of an instrument that hold prices."""
+"""The datasets that hold prices of an instrument."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvColumns:
-    """Which columns of a file hold what; only `time` and `final` must be there. `time_format`: as of strptime; None: ISO."""
+    """The names of the columns in a file; only `time` and `final` are required. `time_format`: a strptime format; None: ISO."""
 
     time: str = "Time"
     final: str = "Close"
@@ -40,7 +40,7 @@ class CsvColumns:
 
 @dataclass(frozen=True, slots=True)
 class SeedReport:
-    """What seeding brought: bars in the file, bars added, and why a batch was refused (empty: it was not)."""
+    """The result of seeding: bars in the file, bars added, and why the batch was refused (empty: it was not)."""
 
     read: int
     added: int
@@ -50,79 +50,80 @@ class SeedReport:
 def read_bars_csv(path: Path, contract: int, columns: CsvColumns, *, frequency: str, zone: str) -> pd.DataFrame:
     """Bars of one contract from a CSV file with a header, in the columns and types of the store, sorted.
 
-    Times without an offset are in `zone`. A daily row is a date (its bar ends at 23:00 of it) or the moment of its close; an intraday row is
-    the start of its bar. In the hour that clocks repeat in autumn a time means the second one. Raises DataError naming file and line for a
-    time or price that cannot be read and a time that occurs twice; ConfigError for a missing file or column.
+    Times without an offset are in `zone`. The time of a daily row is a date (its bar ends at 23:00 of it) or the time of the close; that of
+    an intraday row is the start of its bar. In the hour that occurs twice in autumn, the second one is meant. Raises DataError naming file and
+    line for a time or price that cannot be read and for a time that occurs twice; ConfigError for a missing file or column.
     """
-    named = {"FINAL": columns.final, "OPEN": columns.open, "HIGH": columns.high, "LOW": columns.low, "VOLUME": columns.volume}
-    named = {name: column for name, column in named.items() if column}
+    sources = {"FINAL": columns.final, "OPEN": columns.open, "HIGH": columns.high, "LOW": columns.low, "VOLUME": columns.volume}
+    sources = {name: column for name, column in sources.items() if column}
     if frequency not in FREQUENCY_NAMES:
         raise ConfigError(
             f"frequency {frequency!r} is unknown; use D (daily), H (hourly) or another of {', '.join(INTRADAY_MINUTES)}"
         )
     try:
-        rows = read_table(path, [columns.time, *(str(column) for column in named.values())])
+        rows = read_table(path, [columns.time, *(str(column) for column in sources.values())])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); name a CSV file") from error
     if not rows:
-        raise DataError(f"{path}: holds no row of prices")
+        raise DataError(f"{path}: holds no row of prices below the header; name a file with prices")
     cells, lines = pd.DataFrame([row.cells for row in rows]), np.array([row.line for row in rows])
     time = _times(path, cells[columns.time], lines, columns=columns, zone=zone)
     frame = pd.DataFrame(
-        {name: _numbers(path, cells[str(column)], lines, may_be_empty=name != "FINAL") for name, column in named.items()}
+        {name: _numbers(path, cells[str(column)], lines, may_be_empty=name != "FINAL") for name, column in sources.items()}
     )
     minutes = INTRADAY_MINUTES.get(frequency)
-    start, end = (time, time + pd.Timedelta(minutes=minutes)) if minutes else _day(time, zone)
+    start, end = (time, time + pd.Timedelta(minutes=minutes)) if minutes else _daily_bars(time, zone)
     frame = frame.assign(
         contract=contract,
         frequency=frequency,
         start=start.tz_convert("UTC").as_unit("us"),
         end=end.tz_convert("UTC").as_unit("us"),
     )
-    double = frame.duplicated("start").to_numpy()
-    _refuse(path, lines, double, text=cells[columns.time], problem="the time occurs twice; keep one row")
+    repeated = frame.duplicated("start").to_numpy()
+    _refuse(path, lines, repeated, text=cells[columns.time], problem="the time occurs twice; keep one row")
     return frame.reindex(columns=BAR_COLUMNS).astype(BAR_TYPES).sort_values("start", ignore_index=True)
 
 
-def seed_bars(desk: Desk, code: str, bars: pd.DataFrame, *, trust: bool = False, dry_run: bool = False) -> SeedReport:
-    """Add bars of one contract to the store; what is stored stays, and a daily bar of a day that is there already is left out.
+def seed_bars(desk: Desk, instrument: str, bars: pd.DataFrame, *, trust: bool = False, dry_run: bool = False) -> SeedReport:
+    """Add bars of one contract to the store; stored bars stay, and a daily bar of a day that has one already is left out.
 
-    Bars that have not ended, or that the settings drop, are left out too. The batch is checked for spikes unless a person `trust`s
-    it. `dry_run`: nothing is written.
+    Bars that have not ended, or that the settings drop, are left out too. The batch is checked for spikes unless `trust`. `dry_run`: nothing is
+    written.
     """
-    stored, zone = stored_closes(desk, code), desk.settings.time_zone
+    stored, zone = stored_closes(desk, instrument), desk.settings.time_zone
     usable, _ = clean_bars(bars[bars["end"] <= desk.now()], desk.settings.prices)
     new = not_stored(usable, stored)
     contract, frequency = int(bars["contract"].iloc[0]), str(bars["frequency"].iloc[0])
     if frequency == "D":
-        there = pd.concat([part.part(part.place(contract, frequency)).bars() for part in stored] or [new.iloc[:0]])["end"]
-        new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(there.dt.tz_convert(zone).dt.date)]
-    report = store_bars(desk, code, new, report=Collected(stored), check=not trust, write=not dry_run)
+        stored_ends = pd.concat([part.part(part.place(contract, frequency)).bars() for part in stored] or [new.iloc[:0]])["end"]
+        new = new[~new["end"].dt.tz_convert(zone).dt.date.isin(stored_ends.dt.tz_convert(zone).dt.date)]
+    report = store_bars(desk, instrument, new, report=Collected(stored), check=not trust, write=not dry_run)
     added = report.added.get(frequency, 0)
     if added and not dry_run:
-        rule = roll_rule_of(desk, code)
+        rule = roll_rule_of(desk, instrument)
         with desk.ledger.begin() as tx:
-            if contract not in contract_facts(tx, code):
-                record_contracts(tx, code, {contract: (rule.approximate_expiry(contract), False)}, now=desk.now())
+            if contract not in contract_facts(tx, instrument):
+                record_contracts(tx, instrument, {contract: (rule.approximate_expiry(contract), False)}, now=desk.now())
     return SeedReport(len(bars), added, "; ".join(report.refused))
 
 
-def delete_prices(desk: Desk, code: str, *, dry_run: bool = False) -> list[str]:
+def delete_prices(desk: Desk, instrument: str, *, dry_run: bool = False) -> list[str]:
     """Remove the price files of an instrument; returns the datasets that had one. Contracts, rolls, orders and positions stay.
 
     Raises StateError while the instrument is held or has an open order.
     """
     with desk.ledger.read() as view:
-        held = [contract for (name, contract), n in positions_by_contract(view, desk.account).items() if name == code and n]
-        orders = [order.id for order in open_instrument_orders(view) if order.instrument == code]
+        positions = positions_by_contract(view, desk.account)
+        held = [contract for (name, contract), quantity in positions.items() if name == instrument and quantity]
+        orders = [order.id for order in open_instrument_orders(view) if order.instrument == instrument]
     if held:
-        raise StateError(f"{code}: {contract_label(held[0])} is still held; its prices value the position, close it first")
+        raise StateError(f"{instrument}: {contract_label(held[0])} is still held; its prices value the position, close it first")
     if orders:
-        raise StateError(f"{code}: order {orders[0]} is open; cancel it first")
-    there = [dataset for dataset in DATASETS if desk.store.exists(dataset, code)]
-    for dataset in () if dry_run else reversed(there):
-        desk.store.delete(dataset, code)
-    return there
+        raise StateError(f"{instrument}: order {orders[0]} is open; cancel it first")
+    datasets = [dataset for dataset in DATASETS if desk.store.exists(dataset, instrument)]
+    for dataset in () if dry_run else reversed(datasets):
+        desk.store.delete(dataset, instrument)
+    return datasets
 
 
 def _times(path: Path, text: pd.Series, lines: np.ndarray, *, columns: CsvColumns, zone: str) -> pd.DatetimeIndex:
@@ -132,15 +133,16 @@ def _times(path: Path, text: pd.Series, lines: np.ndarray, *, columns: CsvColumn
         raise DataError(
             f"{path}, column {columns.time}: times with and without an offset are mixed ({error}); write all the same way"
         ) from error
-    how = f"as {columns.time_format}" if columns.time_format else "as 2024-01-31 or 2024-01-31T14:00"
-    _refuse(path, lines, parsed.isna().to_numpy(), text=text, problem=f"is not a time; write it {how}")
+    example = f"as {columns.time_format}" if columns.time_format else "as 2024-01-31 or 2024-01-31T14:00"
+    _refuse(path, lines, parsed.isna().to_numpy(), text=text, problem=f"is not a time; write it {example}")
     index = pd.DatetimeIndex(parsed)
     if index.tz is None:
         index = index.tz_localize(ZoneInfo(zone), ambiguous=np.zeros(len(index), dtype=bool), nonexistent="shift_forward")
     return index.tz_convert(ZoneInfo(zone))
 
 
-def _day(time: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+def _daily_bars(time: pd.DatetimeIndex, zone: str) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """Start (local midnight) and end of daily bars."""
     local = time.tz_localize(None)
     start, end = (
         stamps.tz_localize(ZoneInfo(zone), ambiguous=np.zeros(len(stamps), dtype=bool), nonexistent="shift_forward")
@@ -157,6 +159,7 @@ def _numbers(path: Path, text: pd.Series, lines: np.ndarray, *, may_be_empty: bo
 
 
 def _refuse(path: Path, lines: np.ndarray, wrong: np.ndarray, *, text: pd.Series, problem: str) -> None:
+    """Raise DataError about the first `wrong` row, if there is one."""
     if wrong.any():
-        place = int(np.argmax(wrong))
-        raise DataError(f"{path}, line {lines[place]}, column {text.name}: {text.iloc[place]!r} {problem}; nothing was stored")
+        row = int(np.argmax(wrong))
+        raise DataError(f"{path}, line {lines[row]}, column {text.name}: {text.iloc[row]!r} {problem}; nothing was stored")

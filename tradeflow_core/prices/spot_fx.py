@@ -10,38 +10,37 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import rate_marks_of
-from tradeflow_core.series import cross_rate, lay_over_rates, suspicious
+from tradeflow_core.series import apply_rate_marks, cross_rate, suspected_spikes
 
 DATASET = "spot_fx"
 
 
 def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
-    """Fetch new daily rates of `currency` against the dollar and append them; returns the whole series (index UTC instants), corrected.
+    """Fetch new daily rates of `currency` against the dollar and append them; returns all of them (index UTC instants), with corrections applied.
 
-    Raises DataError, with nothing stored, for a rate that is not a positive number or a change that looks like a spike and that no
-    person has accepted.
+    Raises DataError, and stores nothing, for a rate that is not a positive number, or a suspected spike that nobody has accepted.
     """
     code = f"{currency}USD"
     old, new = fetch_rates(desk, currency)
     with desk.ledger.read() as view:
         marks = rate_marks_of(view, code)
     if old is not None and not len(new):
-        return lay_over_rates(old, marks)
+        return apply_rate_marks(old, marks)
     rates = (new if old is None else pd.concat([old, new])).rename("rate")
-    laid = lay_over_rates(rates, marks)
+    corrected = apply_rate_marks(rates, marks)
     since = None if old is None else new.index[0]
-    spikes = suspicious(laid, desk.settings.prices.max_price_spike, since, spoken=laid.index.isin(marks["time"]))
+    spikes = suspected_spikes(corrected, desk.settings.prices.max_price_spike, since, decided=corrected.index.isin(marks["time"]))
     if len(spikes):
         raise DataError(
             f"{code}: the rate moves {spikes.iloc[0]:.1f} average days at {spikes.index[0]:%Y-%m-%d %H:%M} UTC; nothing was stored: "
             f"check with `tradeflow prices check --fx {currency}`"
         )
     desk.store.write(DATASET, code, rates.to_frame())
-    return laid
+    return corrected
 
 
 def fetch_rates(desk: Desk, currency: str) -> tuple[pd.Series | None, pd.Series]:
-    """The stored rates of a currency (None: there are none) and the broker's that come after them, in order. Writes nothing.
+    """The stored rates of a currency (None: there are none) and the later ones of the broker, in order. Writes nothing.
 
     Raises DataError for a rate that is not a positive number.
     """
@@ -56,11 +55,11 @@ def fetch_rates(desk: Desk, currency: str) -> tuple[pd.Series | None, pd.Series]
 
 
 def stored_fx(desk: Desk) -> dict[str, pd.Series]:
-    """All stored rates by code (`EURUSD`), index UTC instants, with a person's corrections laid over them."""
+    """All stored rates by FX code (`EURUSD`), index UTC instants, with manual corrections applied."""
     codes = desk.store.names(DATASET)
     with desk.ledger.read() as view:
         marks = {code: rate_marks_of(view, code) for code in codes}
-    return {code: lay_over_rates(desk.store.read(DATASET, code)["rate"], marks[code]) for code in codes}
+    return {code: apply_rate_marks(desk.store.read(DATASET, code)["rate"], marks[code]) for code in codes}
 
 
 def latest_rate(fx: dict[str, pd.Series], currency: str, base: str) -> float:

@@ -1,4 +1,4 @@
-"""Bid-ask spreads, sampled from the broker's quotes: what trading costs really are."""
+"""Bid-ask spreads, sampled from the broker's quotes, to compare with the spread costs of the tables."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class SpreadSample:
     reason: str = ""
 
 
-def sample_spreads(desk: Desk, codes: Sequence[str]) -> list[SpreadSample]:
+def sample_spreads(desk: Desk, instruments: Sequence[str]) -> list[SpreadSample]:
     """Quote the priced contract of each instrument now and append the spread to its file (index time UTC, column spread).
 
-    Which contract that is, is asked of the ledger each time, so that a roll counts at once. An instrument that is closed or without a usable
-    quote is left out, with the reason; a second sample at the same instant changes nothing.
+    The priced contract is read from the ledger each time, so that a roll takes effect at once. For an instrument whose market is closed, or
+    without a usable quote, nothing is appended, and its sample has the reason; a second sample at the same instant changes nothing.
     """
-    samples = [_sample(desk, code) for code in codes]
+    samples = [_sample(desk, instrument) for instrument in instruments]
     now = pd.DatetimeIndex([desk.now()], name="time").as_unit("us")
     for sample in samples:
         if sample.spread is not None:
@@ -38,24 +38,24 @@ def sample_spreads(desk: Desk, codes: Sequence[str]) -> list[SpreadSample]:
     return samples
 
 
-def _sample(desk: Desk, code: str) -> SpreadSample:
+def _sample(desk: Desk, instrument: str) -> SpreadSample:
     with desk.ledger.read() as view:
-        roll = find_roll(view, code)
+        roll = find_roll(view, instrument)
     if roll is None:
-        return SpreadSample(code, None, None, "no contract is priced yet; update its prices first")
+        return SpreadSample(instrument, None, None, "no contract is priced yet; update its prices first")
     try:
-        if not desk.broker.is_open(code):
-            return SpreadSample(code, roll.price_contract, None, "the market is closed")
-        quote = desk.broker.quote(code, roll.price_contract)
+        if not desk.broker.is_open(instrument):
+            return SpreadSample(instrument, roll.price_contract, None, "the market is closed")
+        quote = desk.broker.quote(instrument, roll.price_contract)
     except BrokerError as error:
-        return SpreadSample(code, roll.price_contract, None, str(error))
+        return SpreadSample(instrument, roll.price_contract, None, str(error))
     if not quote.ask >= quote.bid:
-        return SpreadSample(code, roll.price_contract, None, f"the quote is crossed: bid {quote.bid}, ask {quote.ask}")
-    return SpreadSample(code, roll.price_contract, quote.ask - quote.bid)
+        return SpreadSample(instrument, roll.price_contract, None, f"the quote is crossed: bid {quote.bid}, ask {quote.ask}")
+    return SpreadSample(instrument, roll.price_contract, quote.ask - quote.bid)
 
 
-def _append(desk: Desk, code: str, row: pd.DataFrame) -> None:
-    old = desk.store.read(DATASET, code) if desk.store.exists(DATASET, code) else row.iloc[:0]
+def _append(desk: Desk, instrument: str, row: pd.DataFrame) -> None:
+    old = desk.store.read(DATASET, instrument) if desk.store.exists(DATASET, instrument) else row.iloc[:0]
     if len(old) and old.index[-1] >= row.index[0]:
         return
-    desk.store.write(DATASET, code, pd.concat([old, row]) if len(old) else row)
+    desk.store.write(DATASET, instrument, pd.concat([old, row]) if len(old) else row)

@@ -1,4 +1,4 @@
-"""Decisions about rolls: by rule, by a person, by a tape."""
+"""Decisions about rolls: by rules, by hand or by a tape."""
 
 import lazy_loader
 

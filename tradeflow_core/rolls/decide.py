@@ -1,6 +1,6 @@
-"""Roll decisions: the state of every instrument's roll, decided by rules, by a tape or by a person, and the roll of its prices.
+"""Roll decisions: the roll state of every instrument, decided by rules, by a tape or by hand, and the roll of its prices.
 
-A roll of the price series is one appended event. It is refused while the priced contract is still held, and that is checked in
+A roll of the price series is one appended event. It is refused while the priced contract is still held, which is checked in
 the transaction that records it.
 """
 
@@ -48,7 +48,7 @@ PREVIEW_ROWS = 6
 
 @dataclass(frozen=True, slots=True)
 class RollStatus:
-    """Where one instrument stands in its roll. Days are calendar days from today; volumes are contracts a day."""
+    """The roll status of one instrument. Days are calendar days from today; volumes are contracts a day."""
 
     instrument: str
     state: RollState
@@ -65,7 +65,7 @@ class RollStatus:
 
     @property
     def urgency(self) -> int:
-        """Days until the first thing that asks for a roll: the desired roll date, or the expiry of the priced or the carry contract."""
+        """Days until the first of: the desired roll date, the expiry of the priced contract, the expiry of the carry contract."""
         return min(self.days_to_roll, self.days_to_expiry, self.days_to_carry_expiry)
 
     @property
@@ -75,55 +75,62 @@ class RollStatus:
 
 
 Confirm = Callable[[str, RollPlan], bool]
-"""Asked before the prices of an instrument are rolled; no means that it stays as it is."""
+"""Called before the prices of an instrument are rolled; False: do not roll them."""
 
 
 def roll_mode(desk: Desk) -> str:
-    """Who decides the rolls of this desk: `auto`, `tape` or `person`."""
+    """How rolls are decided: `auto` (by the rules), `tape` or `person` (by hand)."""
     return desk.settings.rolls.decide or {"simulated": "auto", "replay": "tape"}.get(desk.settings.market, "person")
 
 
-def roll_statuses(desk: Desk, codes: list[str] | None = None) -> list[RollStatus]:
-    """Where every instrument with a roll history stands, the most urgent first; nothing is changed."""
-    return _by_urgency([roll_status(desk, code) for code in _with_rolls(desk, codes)])
+def roll_statuses(desk: Desk, instruments: list[str] | None = None) -> list[RollStatus]:
+    """The roll status of every instrument with a roll history, the most urgent first; nothing is changed."""
+    return _by_urgency([roll_status(desk, instrument) for instrument in _with_rolls(desk, instruments)])
 
 
-def decide_rolls(desk: Desk, codes: list[str] | None = None) -> list[RollStatus]:
-    """Decide the roll of every instrument, record what changes, and return where each stands, the most urgent first.
+def decide_rolls(desk: Desk, instruments: list[str] | None = None) -> list[RollStatus]:
+    """Decide the roll of every instrument, record what changes, and return the statuses, the most urgent first.
 
-    An instrument that cannot be decided keeps its state and says why. Raises nothing for a single instrument's trouble. Without `codes`
-    instruments that the settings call stale are locked, so that they are not traded, and others unlocked again.
+    An error of one instrument is not raised: it keeps its state, its status has the error as `note`, and an alert is sent. Without
+    `instruments`, those of the setting `stale_instruments` are locked, so that they are not traded, and all others unlocked.
     """
-    if codes is None:
+    if instruments is None:
         lock_stale_instruments(desk)
     if roll_mode(desk) == "tape":
         _tape_of(desk)
-        return _decide_each(desk, codes, lambda code: _decide_by_tape(desk, code))
-    return _decide_each(desk, codes, lambda code: _decide_by_rules(desk, code, apply=roll_mode(desk) == "auto"))
+        return _decide_each(desk, instruments, lambda instrument: _decide_by_tape(desk, instrument))
+    return _decide_each(desk, instruments, lambda instrument: _decide_by_rules(desk, instrument, apply=roll_mode(desk) == "auto"))
 
 
 def roll_by_rules(
-    desk: Desk, codes: list[str] | None = None, *, dry_run: bool = False, confirm: Confirm | None = None, who: str = "tradeflow"
+    desk: Desk,
+    instruments: list[str] | None = None,
+    *,
+    dry_run: bool = False,
+    confirm: Confirm | None = None,
+    who: str = "tradeflow",
 ) -> list[RollStatus]:
-    """Apply the automatic rules now, whoever decides otherwise; `dry_run` only says what they would do. Returns as `decide_rolls`.
+    """Apply the automatic rules now, even where rolls are decided by hand; `dry_run` only suggests. Returns as `decide_rolls`.
 
-    `confirm` is asked before each roll of prices (None: no question). Raises StateError in a replay whose tape decides.
+    `confirm` is called before each roll of prices (None: they are rolled at once). Raises StateError in a replay whose tape decides.
     """
     if roll_mode(desk) == "tape":
         raise StateError("the rolls of this replay are decided by its tape; set rolls.decide to auto to use the rules instead")
     return _decide_each(
-        desk, codes, lambda code: _decide_by_rules(desk, code, apply=not dry_run, tidy=not dry_run, confirm=confirm, who=who)
+        desk,
+        instruments,
+        lambda instrument: _decide_by_rules(desk, instrument, apply=not dry_run, tidy=not dry_run, confirm=confirm, who=who),
     )
 
 
-def _decide_each(desk: Desk, codes: list[str] | None, decide: Callable[[str], RollStatus]) -> list[RollStatus]:
+def _decide_each(desk: Desk, instruments: list[str] | None, decide: Callable[[str], RollStatus]) -> list[RollStatus]:
     statuses = []
-    for code in _with_rolls(desk, codes):
+    for instrument in _with_rolls(desk, instruments):
         try:
-            statuses.append(decide(code))
+            statuses.append(decide(instrument))
         except TradeflowError as error:
-            statuses.append(roll_status(desk, code, note=str(error)))
-            desk.alerts.send(f"roll of {code}", str(error), desk.now())
+            statuses.append(roll_status(desk, instrument, note=str(error)))
+            desk.alerts.send(f"roll of {instrument}", str(error), desk.now())
     return _by_urgency(statuses)
 
 
@@ -131,42 +138,42 @@ def _by_urgency(statuses: list[RollStatus]) -> list[RollStatus]:
     return sorted(statuses, key=lambda status: (status.urgency, status.instrument))
 
 
-def _with_rolls(desk: Desk, codes: list[str] | None) -> list[str]:
+def _with_rolls(desk: Desk, instruments: list[str] | None) -> list[str]:
     with desk.ledger.read() as view:
-        known = current_rolls(view)
-    return [code for code in (codes if codes is not None else desk.universe) if code in known]
+        with_rolls = current_rolls(view)
+    return [instrument for instrument in (instruments if instruments is not None else desk.universe) if instrument in with_rolls]
 
 
 def lock_stale_instruments(desk: Desk) -> None:
-    """Lock the instruments of the setting `stale_instruments`: without new prices nothing is traded in them; unlock all others."""
+    """Lock the instruments of the setting `stale_instruments`, since they get no new prices; unlock all others."""
     stale = set(desk.settings.stale_instruments)
     with desk.ledger.begin() as tx:
-        for code in sorted(stale | set(instruments_locked_by(tx, LockOwner.STALE))):
-            if code in stale:
+        for instrument in sorted(stale | set(instruments_locked_by(tx, LockOwner.STALE))):
+            if instrument in stale:
                 lock_instrument(
                     tx,
-                    code,
+                    instrument,
                     LockOwner.STALE,
                     now=desk.now(),
                     why="stale_instruments of tradeflow.toml names it: no prices, no trades",
                 )
             else:
-                unlock_instrument(tx, code, LockOwner.STALE)
+                unlock_instrument(tx, instrument, LockOwner.STALE)
 
 
-def roll_status(desk: Desk, code: str, decision: str = "", *, note: str = "") -> RollStatus:
-    """Where an instrument stands now, with nothing decided or changed."""
-    rule, today = roll_rule_of(desk, code), desk.today()
+def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = "") -> RollStatus:
+    """The roll status of an instrument now; nothing is decided or changed."""
+    rule, today = roll_rule_of(desk, instrument), desk.today()
     with desk.ledger.read() as view:
-        roll, state = current_roll(view, code), roll_state(view, code)
-        known = {contract: expiry for contract, (expiry, _) in contract_facts(view, code).items()}
-        position = positions_by_contract(view, desk.account).get((code, roll.price_contract), 0)
+        roll, state = current_roll(view, instrument), roll_state(view, instrument)
+        expiries = {contract: expiry for contract, (expiry, _) in contract_facts(view, instrument).items()}
+        position = positions_by_contract(view, desk.account).get((instrument, roll.price_contract), 0)
     expiry, carry_expiry = (
-        known.get(contract, rule.approximate_expiry(contract)) for contract in (roll.price_contract, roll.carry_contract)
+        expiries.get(contract, rule.approximate_expiry(contract)) for contract in (roll.price_contract, roll.carry_contract)
     )
-    priced_volume, forward_volume = _recent_volumes(desk, code, (roll.price_contract, roll.forward_contract))
+    priced_volume, forward_volume = _recent_volumes(desk, instrument, (roll.price_contract, roll.forward_contract))
     return RollStatus(
-        instrument=code,
+        instrument=instrument,
         state=state,
         decision=decision,
         priced=roll.price_contract,
@@ -181,9 +188,9 @@ def roll_status(desk: Desk, code: str, decision: str = "", *, note: str = "") ->
     )
 
 
-def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[float]:
+def _recent_volumes(desk: Desk, instrument: str, contracts: tuple[int, int]) -> list[float]:
     zone = desk.settings.time_zone
-    bars = stored_bars(desk, code, ("contract", "frequency", "start", "end", "VOLUME"))
+    bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"))
     now = pd.Timestamp(desk.now()).tz_convert(zone).tz_localize(None)
     return [smoothed_volume(contract_volume(bars, contract, zone), now) for contract in contracts]
 
@@ -192,24 +199,24 @@ def _recent_volumes(desk: Desk, code: str, contracts: tuple[int, int]) -> list[f
 
 
 def _decide_by_rules(
-    desk: Desk, code: str, *, apply: bool, tidy: bool = True, confirm: Confirm | None = None, who: str = "tradeflow"
+    desk: Desk, instrument: str, *, apply: bool, tidy: bool = True, confirm: Confirm | None = None, who: str = "tradeflow"
 ) -> RollStatus:
-    """Suggest a state near the roll and, if `apply`, take it. `tidy`: a forced state whose contract is no longer held goes back to Passive."""
-    status = roll_status(desk, code)
+    """Suggest a state near the roll and, if `apply`, enter it. `tidy`: first put a forced state whose contract is no longer held back to Passive."""
+    status = roll_status(desk, instrument)
     state = status.state
     if state.is_forced and not status.position and tidy:
-        set_state(desk, code, RollState.PASSIVE, who=who, why="the priced contract is no longer held")
-        status = roll_status(desk, code)
+        set_state(desk, instrument, RollState.PASSIVE, who=who, why="the priced contract is no longer held")
+        status = roll_status(desk, instrument)
         state = status.state
-    choices = desk.settings.rolls
-    if status.urgency > choices.near_expiry_days:
+    settings = desk.settings.rolls
+    if status.urgency > settings.near_expiry_days:
         return status
     rules = AutoRollRules(
-        relative_volume=choices.auto_roll_if_relative_volume_higher_than,
-        min_relative_volume=choices.min_relative_volume,
-        min_absolute_volume=choices.min_absolute_volume,
-        near_expiry_days=choices.near_expiry_days,
-        undecided=None if choices.when_undecided == "Ask" else RollState(choices.when_undecided),
+        relative_volume=settings.auto_roll_if_relative_volume_higher_than,
+        min_relative_volume=settings.min_relative_volume,
+        min_absolute_volume=settings.min_absolute_volume,
+        near_expiry_days=settings.near_expiry_days,
+        undecided=None if settings.when_undecided == "Ask" else RollState(settings.when_undecided),
     )
     suggestion = suggest_state(
         state,
@@ -221,44 +228,45 @@ def _decide_by_rules(
         rules=rules,
     )
     if suggestion is None:
-        return replace(status, note="the rules leave it to a person: `tradeflow roll set`")
+        return replace(status, note="the rules do not decide this one; set a state with `tradeflow roll set`")
     if suggestion == state:
         return status
     if not apply:
         return replace(status, decision=f"suggested: {suggestion}")
     if suggestion == RollState.ROLL_ADJUSTED:
-        plan = preview_roll(desk, code)
-        if confirm is not None and not confirm(code, plan):
+        plan = preview_roll(desk, instrument)
+        if confirm is not None and not confirm(instrument, plan):
             return replace(status, note="the roll of its prices was not confirmed")
-        event = roll_prices(desk, code, "auto", who=who, why="rolled by the rules", plan=plan)
-        return roll_status(desk, code, decision=f"rolled into {contract_label(event.price_contract)}")
+        event = roll_prices(desk, instrument, "auto", who=who, why="rolled by the rules", plan=plan)
+        return roll_status(desk, instrument, decision=f"rolled into {contract_label(event.price_contract)}")
     why = f"{status.days_to_roll} days to the roll, relative volume {status.relative_volume:.2f}"
-    change = set_state(desk, code, suggestion, who=who, why=why)
-    return roll_status(desk, code, decision=f"now {suggestion}", note="; ".join(change.warnings))
+    change = set_state(desk, instrument, suggestion, who=who, why=why)
+    return roll_status(desk, instrument, decision=f"now {suggestion}", note="; ".join(change.warnings))
 
 
-# --- by a person ---------------------------------------------------------------------------------------------------------
+# --- by hand -------------------------------------------------------------------------------------------------------------
 
 
-def set_state(desk: Desk, code: str, state: RollState, *, who: str, why: str, dry_run: bool = False) -> StateChange:
-    """Put an instrument into a roll state, or (`dry_run`) say what that would be.
+def set_state(desk: Desk, instrument: str, state: RollState, *, who: str, why: str, dry_run: bool = False) -> StateChange:
+    """Put an instrument into a roll state, or (`dry_run`) only return what that would be.
 
-    Roll_Adjusted is not a state to stay in: `roll_prices` does it, and this only says whether it may be done. Raises StateError, listing
-    the states that are allowed, for one that may not follow.
+    Roll_Adjusted is only checked here, since no instrument stays in it: `roll_prices` does the roll. Raises StateError, listing the allowed
+    states, for one that may not follow.
     """
     if dry_run or state == RollState.ROLL_ADJUSTED:
         with desk.ledger.read() as view:
-            return check_change(view, desk.account, code, state=state, now=desk.now())
+            return check_change(view, desk.account, instrument, state=state, now=desk.now())
     with desk.ledger.begin() as tx:
-        return enter_state(tx, desk.account, code, state=state, now=desk.now(), who=who, why=why)
+        return enter_state(tx, desk.account, instrument, state=state, now=desk.now(), who=who, why=why)
 
 
-def preview_roll(desk: Desk, code: str) -> RollPlan:
+def preview_roll(desk: Desk, instrument: str) -> RollPlan:
     """The roll of an instrument's prices into its forward contract as it would be recorded now; nothing is changed.
 
-    If the two contracts have no price at the same last moment one is inferred; failing that the last known one is taken.
+    If the two contracts have no price at the same last stamp, one is inferred; where that is not possible, the last known one is used.
     """
-    multiple, prices, rule = desk.store.read("multiple_prices", code), contract_prices(desk, code), roll_rule_of(desk, code)
+    multiple = desk.store.read("multiple_prices", instrument)
+    prices, rule = contract_prices(desk, instrument), roll_rule_of(desk, instrument)
     method = desk.settings.prices.stitching
     try:
         return plan_roll(multiple, rule, prices, method=method)
@@ -266,48 +274,48 @@ def preview_roll(desk: Desk, code: str) -> RollPlan:
         return plan_roll(multiple, rule, prices, forward_fill=True, method=method)
 
 
-def preview_tables(desk: Desk, code: str, plan: RollPlan) -> dict[str, pd.DataFrame]:
-    """The last rows of multiple and adjusted prices, as stored and as they would be after the roll, by instant (UTC)."""
+def preview_tables(desk: Desk, instrument: str, plan: RollPlan) -> dict[str, pd.DataFrame]:
+    """The last rows of multiple and adjusted prices, as stored and as they would be after the roll, by time (UTC)."""
     return {
-        "multiple_before": desk.store.read("multiple_prices", code).tail(PREVIEW_ROWS),
+        "multiple_before": desk.store.read("multiple_prices", instrument).tail(PREVIEW_ROWS),
         "multiple_after": plan.multiple_prices.tail(PREVIEW_ROWS),
-        "adjusted_before": adjusted_prices(desk, code).rename("price").to_frame().tail(PREVIEW_ROWS),
+        "adjusted_before": adjusted_prices(desk, instrument).rename("price").to_frame().tail(PREVIEW_ROWS),
         "adjusted_after": plan.adjusted_prices.rename("price").to_frame().tail(PREVIEW_ROWS),
     }
 
 
-def roll_prices(desk: Desk, code: str, reason: str, *, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
+def roll_prices(desk: Desk, instrument: str, reason: str, *, who: str, why: str, plan: RollPlan | None = None) -> RollEvent:
     """Roll the price series: append the event and its marks, and return to No_Roll, in one transaction; then rebuild the prices.
 
-    The three contracts of the roll are looked up at the broker first, and what is sampled follows them after it. `plan`: what was shown to a
-    person before (default: as `preview_roll` makes it now). Raises StateError while the priced contract is held, when somebody rolled
-    meanwhile, when prices are stale, or one of the contracts does not exist; DataError where a roll cannot be priced.
+    The three contracts of the roll are looked up at the broker first; after the roll the sampled contracts are updated. `plan`: the plan that was
+    confirmed (default: made now, as by `preview_roll`). Raises StateError while the priced contract is held, if the instrument was rolled
+    meanwhile, if its prices are stale, or one of the contracts does not exist; DataError where a price of the roll cannot be inferred.
     """
     with desk.ledger.read() as view:
-        before = current_roll(view, code)
-    plan = plan or preview_roll(desk, code)
+        before = current_roll(view, instrument)
+    plan = plan or preview_roll(desk, instrument)
     now = desk.now()
     after = plan.after.to_pydatetime()
     age = int(np.busday_count(desk.home.local_day(after), desk.today()))
     if age > desk.settings.prices.stale_after_business_days:
-        raise StateError(f"{code}: its last price is {age} business days old; update its prices before rolling")
-    event = RollEvent(code, after, plan.price_contract, plan.forward_contract, plan.carry_contract, reason)
-    refresh_expiries(desk, code, (event.price_contract, event.forward_contract, event.carry_contract))
+        raise StateError(f"{instrument}: its last price is {age} business days old; update its prices before rolling")
+    event = RollEvent(instrument, after, plan.price_contract, plan.forward_contract, plan.carry_contract, reason)
+    refresh_expiries(desk, instrument, (event.price_contract, event.forward_contract, event.carry_contract))
     with desk.ledger.begin() as tx:
-        current = current_roll(tx, code)
+        current = current_roll(tx, instrument)
         if current != before or current.forward_contract != event.price_contract:
             raise StateError(
-                f"{code}: its contracts changed meanwhile; look again (`tradeflow prices update {code}` brings its prices up to date)"
+                f"{instrument}: its contracts changed meanwhile; look again (`tradeflow prices update {instrument}` brings its prices up to date)"
             )
-        if held := positions_by_contract(tx, desk.account).get((code, current.price_contract), 0):
+        if position := positions_by_contract(tx, desk.account).get((instrument, current.price_contract), 0):
             raise StateError(
-                f"{code}: {held} contracts of {contract_label(current.price_contract)} are still held; roll or close them first"
+                f"{instrument}: {position} contracts of {contract_label(current.price_contract)} are still held; roll or close them first"
             )
         append_roll_events(tx, [event], now, who=who, why=why)
         for mark in plan.marks.to_dict("records"):
             record_mark(
                 tx,
-                code,
+                instrument,
                 int(mark["contract"]),
                 time=mark["date"].to_pydatetime(),
                 price=float(mark["price"]),
@@ -316,64 +324,69 @@ def roll_prices(desk: Desk, code: str, reason: str, *, who: str, why: str, plan:
                 who=who,
                 why=mark["why"],
             )
-        set_roll_state(tx, code, RollState.NO_ROLL, now=now, who=who, why=why)
-    run_stages(desk, code, ("sampled_contracts", "multiple_prices", "adjusted_prices"))
+        set_roll_state(tx, instrument, RollState.NO_ROLL, now=now, who=who, why=why)
+    run_stages(desk, instrument, ("sampled_contracts", "multiple_prices", "adjusted_prices"))
     return event
 
 
 # --- by a tape -----------------------------------------------------------------------------------------------------------
 
 
-def _decide_by_tape(desk: Desk, code: str) -> RollStatus:
-    """Roll as the tape did: Passive and Force a given number of business days before its next event, the event itself when it has passed.
+def _decide_by_tape(desk: Desk, instrument: str) -> RollStatus:
+    """Roll as the tape did: Passive and Force `passive_days` and `force_days` before its next event, and the roll itself after it.
 
-    What is still held of the old contract at the event must be closed first: the status then says so, and the caller does it.
+    A position that is still held in the old contract at the event must be closed first, by the caller: the status has a note about it.
     """
-    events = tape_events(desk, code)
+    events = tape_events(desk, instrument)
     now, today = desk.now(), desk.today()
     with desk.ledger.read() as view:
-        current, state = current_roll(view, code), roll_state(view, code)
-        held = positions_by_contract(view, desk.account)
+        current, state = current_roll(view, instrument), roll_state(view, instrument)
+        positions = positions_by_contract(view, desk.account)
     coming = events[events["after"] > pd.Timestamp(current.after)] if current.after else events[events["after"].notna()]
     if coming.empty:
-        return roll_status(desk, code, note="the tape has no further roll")
-    event, position = coming.iloc[0], held.get((code, current.price_contract), 0)
-    due: datetime = event["after"].to_pydatetime()
-    if due < now:
+        return roll_status(desk, instrument, note="the tape has no further roll")
+    event, position = coming.iloc[0], positions.get((instrument, current.price_contract), 0)
+    roll_time: datetime = event["after"].to_pydatetime()
+    if roll_time < now:
         if position:
             return roll_status(
-                desk, code, note=f"rolled on the tape, {position} of {contract_label(current.price_contract)} still held"
+                desk, instrument, note=f"rolled on the tape, {position} of {contract_label(current.price_contract)} still held"
             )
         rolled = RollEvent(
-            code, due, int(event["price_contract"]), int(event["forward_contract"]), int(event["carry_contract"]), "import"
+            instrument,
+            roll_time,
+            int(event["price_contract"]),
+            int(event["forward_contract"]),
+            int(event["carry_contract"]),
+            "import",
         )
         with desk.ledger.begin() as tx:
             append_roll_events(tx, [rolled], now, who="tape", why="rolled when the tape did")
-            set_roll_state(tx, code, RollState.NO_ROLL, now=now, who="tape", why="rolled when the tape did")
-        return roll_status(desk, code, decision=f"rolled into {contract_label(rolled.price_contract)}")
-    wanted = tape_state(
-        desk.home.local_day(due), today, desk.settings.rolls.passive_days, force_days=desk.settings.rolls.force_days
+            set_roll_state(tx, instrument, RollState.NO_ROLL, now=now, who="tape", why="rolled when the tape did")
+        return roll_status(desk, instrument, decision=f"rolled into {contract_label(rolled.price_contract)}")
+    new_state = tape_state(
+        desk.home.local_day(roll_time), today, desk.settings.rolls.passive_days, force_days=desk.settings.rolls.force_days
     )
-    if wanted.is_forced and not position:
-        wanted = RollState.PASSIVE
-    if wanted == state:
-        return roll_status(desk, code)
+    if new_state.is_forced and not position:
+        new_state = RollState.PASSIVE
+    if new_state == state:
+        return roll_status(desk, instrument)
     with desk.ledger.begin() as tx:
-        set_roll_state(tx, code, wanted, now=now, who="tape", why=f"the tape rolls on {desk.home.local_day(due)}")
-    return roll_status(desk, code, decision=f"now {wanted}")
+        set_roll_state(tx, instrument, new_state, now=now, who="tape", why=f"the tape rolls on {desk.home.local_day(roll_time)}")
+    return roll_status(desk, instrument, decision=f"now {new_state}")
 
 
 def tape_state(roll_day: date, today: date, passive_days: int, *, force_days: int) -> RollState:
-    """The roll state `today`, given the business day on which the tape rolls."""
-    left = int(np.busday_count(today, roll_day))
-    if left <= force_days:
+    """The roll state `today`, by the number of business days left until the tape rolls on `roll_day`."""
+    days_left = int(np.busday_count(today, roll_day))
+    if days_left <= force_days:
         return RollState.FORCE
-    return RollState.PASSIVE if left <= passive_days else RollState.NO_ROLL
+    return RollState.PASSIVE if days_left <= passive_days else RollState.NO_ROLL
 
 
-def tape_events(desk: Desk, code: str) -> pd.DataFrame:
+def tape_events(desk: Desk, instrument: str) -> pd.DataFrame:
     """Roll events of the tape that this home replays."""
-    return _tape_of(desk).roll_events(code)
+    return _tape_of(desk).roll_events(instrument)
 
 
 def _tape_of(desk: Desk) -> Tape:
@@ -383,7 +396,7 @@ def _tape_of(desk: Desk) -> Tape:
 
 
 def open_tape(path: str) -> Tape:
-    """The tape at `path`, opened once in a process."""
+    """The tape at `path`; each process opens it only once."""
     if path not in _TAPES:
         _TAPES[path] = Tape.open(path)
     return _TAPES[path]

@@ -51,11 +51,11 @@ def allowed_states(state: RollState, priced_position: float) -> tuple[RollState,
 
 @dataclass(frozen=True, slots=True)
 class AutoRollRules:
-    """When to roll without asking. Volumes are of the forward contract; `relative_volume` is forward over priced contract.
+    """When to roll automatically. Volumes are of the forward contract; `relative_volume`: of the forward over the priced contract.
 
     The forward contract is liquid where its relative volume is above `relative_volume`, or above `min_relative_volume` with
-    more than `min_absolute_volume` contracts a day. `undecided`: the state to take where a position is held close to
-    the roll (None: ask a person). `roll_expired`: roll the price of an expired contract without a position.
+    more than `min_absolute_volume` contracts a day. `undecided`: the state of a position that is still held close to
+    the roll (None: leave it to a manual decision). `roll_expired`: roll the price of an expired contract without a position.
     """
 
     relative_volume: float = 1.0
@@ -67,7 +67,9 @@ class AutoRollRules:
 
     def __post_init__(self) -> None:
         if self.undecided is not None and not isinstance(self.undecided, RollState):
-            raise ConfigError(f"auto roll rules: undecided is {self.undecided!r}; give a RollState, or None to ask a person")
+            raise ConfigError(
+                f"auto roll rules: undecided is {self.undecided!r}; give a RollState, or None to leave it to a manual decision"
+            )
 
     def liquid(self, relative_volume: float, forward_volume: float) -> bool:
         """Whether the forward contract trades enough to be rolled into."""
@@ -86,10 +88,10 @@ def suggest_state(
     forward_volume: float,
     rules: AutoRollRules = AutoRollRules(),
 ) -> RollState | None:
-    """What the rules would do with an instrument in `state`; None where a person should decide.
+    """The state that the rules suggest for an instrument in `state`; None where it must be decided by hand.
 
-    `priced_position`: contracts held of the priced contract; volumes: contracts a day, see `relative_volume`. Never a state
-    that may not follow: staying in `state` is always possible, anything else must be one of `allowed_states`.
+    `priced_position`: contracts held of the priced contract; volumes: contracts a day, see `relative_volume`. The suggestion
+    is `state` itself or one of `allowed_states`.
     """
     flat = not priced_position
     near = days_to_desired_roll < rules.near_expiry_days

@@ -1,4 +1,4 @@
-"""Entering a roll state: which may follow which, what each means, and what a person should know before forcing a roll."""
+"""Changing a roll state: which state may follow which, what each means, and warnings before a forced roll."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXPLANATIONS: dict[RollState, str] = {
 }
 
 _TRADED_PER_CONTRACT = {RollState.FORCE: 2, RollState.FORCE_OUTRIGHT: 2, RollState.CLOSE: 1}
-"""Contracts traded for each contract of the position: both legs count against trade limits."""
+"""Contracts traded for each contract of the position: each leg counts against trade limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A change of roll state: `position` is that in the priced contract; `warnings` are sentences for a person."""
+    """A change of roll state. `position`: contracts held of the priced contract; `warnings`: sentences to show."""
 
     instrument: str
     before: RollState
@@ -46,14 +46,14 @@ def parse_state(text: str) -> RollState:
 
 
 def explain(states: tuple[RollState, ...]) -> str:
-    """The states with what they mean, one a line."""
+    """The states with their meaning, one on each line."""
     return "\n".join(f"  {state}: {EXPLANATIONS[state]}" for state in states)
 
 
-def check_change(view: Connection, account: str, code: str, *, state: RollState, now: datetime) -> StateChange:
-    """What entering `state` would be. Raises StateError, listing what is allowed, where it may not follow the present state."""
-    roll, before = current_roll(view, code), roll_state(view, code)
-    position = positions_by_contract(view, account).get((code, roll.price_contract), 0)
+def check_change(view: Connection, account: str, instrument: str, *, state: RollState, now: datetime) -> StateChange:
+    """The change to `state`, not recorded. Raises StateError, listing the allowed states, if it may not follow the present one."""
+    roll, before = current_roll(view, instrument), roll_state(view, instrument)
+    position = positions_by_contract(view, account).get((instrument, roll.price_contract), 0)
     allowed = allowed_states(before, position)
     if state not in allowed:
         held = (
@@ -61,22 +61,24 @@ def check_change(view: Connection, account: str, code: str, *, state: RollState,
             if position
             else f"nothing held of {contract_label(roll.price_contract)}"
         )
-        raise StateError(f"{code}: {state} may not follow {before} with {held}; allowed are\n{explain(allowed)}")
-    return StateChange(code, before, state, position, _limit_warning(view, code, state, position=position, now=now))
+        raise StateError(f"{instrument}: {state} may not follow {before} with {held}; allowed are\n{explain(allowed)}")
+    return StateChange(instrument, before, state, position, _limit_warning(view, instrument, state, position=position, now=now))
 
 
-def enter_state(tx: Connection, account: str, code: str, *, state: RollState, now: datetime, who: str, why: str) -> StateChange:
-    """Record a roll state if it may follow the present one; checked in the same transaction. Raises StateError as `check_change`."""
-    change = check_change(tx, account, code, state=state, now=now)
-    set_roll_state(tx, code, state, now=now, who=who, why=why)
+def enter_state(
+    tx: Connection, account: str, instrument: str, *, state: RollState, now: datetime, who: str, why: str
+) -> StateChange:
+    """Record a roll state, checked in the same transaction. Raises StateError as `check_change`."""
+    change = check_change(tx, account, instrument, state=state, now=now)
+    set_roll_state(tx, instrument, state, now=now, who=who, why=why)
     return change
 
 
-def _limit_warning(view: Connection, code: str, state: RollState, *, position: int, now: datetime) -> tuple[str, ...]:
+def _limit_warning(view: Connection, instrument: str, state: RollState, *, position: int, now: datetime) -> tuple[str, ...]:
     needed = _TRADED_PER_CONTRACT.get(state, 0) * abs(position)
-    left = tradeable_now(view, ROLLS, code, now=now)
+    left = tradeable_now(view, ROLLS, instrument, now=now)
     if left is None or left >= needed:
         return ()
     return (
-        f"{code}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",
+        f"{instrument}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",
     )

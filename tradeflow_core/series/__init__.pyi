@@ -22,10 +22,10 @@ from .contract_table import (
 from .fx import cross_rate as cross_rate
 from .marks import (
     MANUAL as MANUAL,
+    apply_marks as apply_marks,
+    apply_rate_marks as apply_rate_marks,
     bar_times as bar_times,
-    lay_over as lay_over,
-    lay_over_rates as lay_over_rates,
-    suspicious as suspicious,
+    suspected_spikes as suspected_spikes,
 )
 from .multiple import (
     back_out_events as back_out_events,

@@ -1,6 +1,6 @@
-"""Back-adjusted prices: one continuous series out of the prices of successive contracts.
+"""Back-adjusted prices: one continuous series made of the prices of successive contracts.
 
-At each roll the two contracts have different prices on the same moment. Panama stitching adds that difference to all
+At each roll the two contracts have different prices at the same time. Panama stitching adds that difference to all
 earlier prices, so that every change of the adjusted series is a profit or loss that a holder really had:
 
     adjusted_j = PRICE_j + sum over rolls i > j of (FORWARD_{i-1} - PRICE_{i-1})
@@ -26,10 +26,10 @@ def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, me
     """Adjusted prices of one instrument; same index and length as the input.
 
     `multiple_prices`: columns PRICE, FORWARD, PRICE_CONTRACT, FORWARD_CONTRACT; unique stamps, naive or with a time zone.
-    A roll is any change of PRICE_CONTRACT; its two prices come from the row before, whatever FORWARD_CONTRACT says.
-    `forward_fill`: first fill gaps of PRICE and FORWARD with the last price *of the same contract*. `method`: `panama`
+    A roll is any change of PRICE_CONTRACT; its two prices come from the row before, whatever FORWARD_CONTRACT is there.
+    `forward_fill`: first fill gaps in PRICE and FORWARD with the last price *of the same contract*. `method`: `panama`
     adds differences, `ratio` multiplies by quotients (prices must be positive at rolls), `none` leaves PRICE as it is. A
-    row without PRICE has no adjusted price. Raises DataError for an empty table, double stamps, and for rolls without
+    row without PRICE has no adjusted price. Raises DataError for an empty table, duplicate stamps, and for rolls without
     both prices, naming every one; ConfigError for an unknown method.
     """
     if method not in ("panama", "ratio", "none"):
@@ -49,7 +49,7 @@ def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, me
             multiple_prices,
             rolls[np.isnan(old) | np.isnan(new)],
             why="the last row before a roll needs a price of both contracts, but lacks one",
-            remedy="move the roll to a moment with both prices, add a roll mark, or fill forward",
+            remedy="move the roll to a time with both prices, add a roll mark, or fill forward",
         )
         if method == "panama":
             adjusted = price + _carried_back(new - old, rolls, len(price), combine=np.add, neutral=0.0)
@@ -57,7 +57,7 @@ def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, me
             _refuse_rolls(
                 multiple_prices,
                 rolls[(old <= 0) | (new <= 0)],
-                why="ratio adjustment needs positive prices at rolls, and finds others",
+                why="ratio adjustment needs positive prices at rolls, but some are zero or negative",
                 remedy="use panama",
             )
             adjusted = price * _carried_back(new / old, rolls, len(price), combine=np.multiply, neutral=1.0)
@@ -65,7 +65,7 @@ def back_adjust(multiple_prices: pd.DataFrame, *, forward_fill: bool = False, me
 
 
 def rolls_not_into_forward(multiple_prices: pd.DataFrame) -> pd.DataFrame:
-    """Rolls into another contract than the forward one of the row before: their spread is that of a contract not rolled into.
+    """Rolls into another contract than the forward one of the row before; their stitching uses the price of that forward contract.
 
     Index: first stamp of the new contract. Columns: rolled_from, expected (the forward contract before), rolled_into.
     """
@@ -119,7 +119,7 @@ def fill_within_runs(values: NDArray[np.float64], changed: NDArray[np.bool_]) ->
 def _carried_back(
     steps: NDArray[np.float64], rolls: NDArray[np.intp], length: int, *, combine: np.ufunc, neutral: float
 ) -> NDArray[np.float64]:
-    """For each row, the steps of all rolls after it combined."""
+    """For each row, the combined steps of all rolls after it."""
     later = combine.accumulate(steps[::-1])[::-1]
     runs = np.diff(np.concatenate(([0], rolls, [length])))
     return np.repeat(np.append(later, neutral), runs)

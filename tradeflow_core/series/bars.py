@@ -10,6 +10,7 @@ import pandas as pd
 SPIKE_SPAN = 500
 """Span, in rows, of the exponentially weighted average of absolute changes."""
 CLOSING_HOUR = 23
+"""The hour at which a daily close is stamped, as in pysystemtrade."""
 NANOSECONDS_A_DAY = 86_400 * 10**9
 
 Table = TypeVar("Table", pd.Series, pd.DataFrame)
@@ -27,25 +28,28 @@ def spike_units(prices: pd.Series) -> pd.Series:
 
 def _spike_units(stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`spike_units` of plain arrays; `stamps` in nanoseconds."""
-    from scipy.signal import lfilter  # a third of a second to load, and only new bars need it
+    from scipy.signal import lfilter  # imported here: it takes a third of a second to load, and only new bars need it
 
     with np.errstate(divide="ignore", invalid="ignore"):
         changes = np.abs(np.diff(values)) / np.sqrt(np.diff(stamps) / NANOSECONDS_A_DAY)
-        known = ~np.isnan(changes)
+        has_change = ~np.isnan(changes)
         decay = 1 - 2 / (SPIKE_SPAN + 1)
-        total = lfilter([1.0], [1.0, -decay], np.where(known, changes, 0.0))
-        weight = lfilter([1.0], [1.0, -decay], known.astype(float))
+        total = lfilter([1.0], [1.0, -decay], np.where(has_change, changes, 0.0))
+        weight = lfilter([1.0], [1.0, -decay], has_change.astype(float))
         return np.asarray(changes / (total / weight))
 
 
 def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, *, limit: float) -> tuple[int, float] | None:
-    """`find_spike` of plain arrays, `stamps` in nanoseconds, among the rows from `first` on: the place of the change and its units."""
+    """The first change of more than `limit` units among the rows from `first` on: its row, and its size as in `spike_units`.
+
+    `stamps`: nanoseconds. None where there is no such change.
+    """
     if len(values) < 2:
         return None
-    before = max(first - 1, 0)
-    units = _spike_units(stamps, values)[before:]
+    skipped = max(first - 1, 0)
+    units = _spike_units(stamps, values)[skipped:]
     beyond = np.flatnonzero(units > limit)
-    return (before + int(beyond[0]) + 1, float(units[beyond[0]])) if len(beyond) else None
+    return (skipped + int(beyond[0]) + 1, float(units[beyond[0]])) if len(beyond) else None
 
 
 def is_closing(index: pd.DatetimeIndex) -> np.ndarray:
@@ -83,8 +87,8 @@ def daily_volume(volume: pd.Series) -> pd.Series:
     days, closing = business_dates(index), is_closing(index)
     intraday = volume[~closing].groupby(days[~closing]).sum().replace(0.0, np.nan)
     close = volume[closing].groupby(days[closing]).sum().replace(0.0, np.nan)
-    range_ = business_days(days)
-    daily = close.reindex(range_).fillna(intraday.reindex(range_))
+    all_days = business_days(days)
+    daily = close.reindex(all_days).fillna(intraday.reindex(all_days))
     daily.name = volume.name
     return daily
 

@@ -1,8 +1,8 @@
-"""Roll calendars: at which moment which contract was left for which, found from contract prices and a roll rule.
+"""Roll calendars: when an instrument rolls from which contract into which, made from contract prices and a roll rule.
 
-A row says that `date` is the last moment at which `current_contract` is held, that the roll goes into `next_contract`,
+A row says that `date` is the last time at which `current_contract` is held, that the roll goes into `next_contract`,
 and which contract gives the carry *until* `date`. A calendar is made in two steps: contracts and desired dates by the
-rule alone, then each date moved to the nearest one at which the contracts concerned all have a price.
+rule alone, then each date is moved to the nearest one at which all contracts of the roll have a price.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tradeflow_core.series.contract_table import (
 CALENDAR_COLUMNS = ("current_contract", "next_contract", "carry_contract")
 
 _DAY = 86_400
+_ORDINAL_OF_1970 = 719_163
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def build_roll_calendar(contract_prices: PricesLike, roll_rule: RollRule) -> pd.
 
 
 def check_roll_calendar(calendar: pd.DataFrame, contract_prices: PricesLike) -> pd.DataFrame:
-    """The rows of a calendar that are wrong, with what is wrong in the column `problem`; empty where all is well.
+    """The wrong rows of a calendar, with the reason in the column `problem`; empty where all rows are right.
 
     Dates must increase strictly; current, next and carry contract must each have prices, and current and next one
     exactly at the date.
@@ -97,11 +98,11 @@ def check_roll_calendar(calendar: pd.DataFrame, contract_prices: PricesLike) -> 
 
 
 def back_out_calendar(multiple_prices: pd.DataFrame) -> pd.DataFrame:
-    """The calendar that multiple prices imply, as the system that this one replaces reads it.
+    """The calendar that multiple prices imply, as pysystemtrade reads it.
 
     A row for each change to a later PRICE_CONTRACT, dated at the *first* stamp of the new contract, and one for the last
-    stamp. It forgets the first contract's rows and changes of the other labels inside a contract: `back_out_events` loses
-    nothing.
+    stamp. The first contract's rows and changes of the other labels within a contract are lost: `back_out_events` keeps
+    them.
     """
     kept = multiple_prices[~multiple_prices.index.duplicated(keep="last")]
     if not len(kept):
@@ -129,25 +130,25 @@ def read_calendar(calendar: pd.DataFrame, table: ContractTable) -> RollCalendar:
 
 
 def _approximate(table: ContractTable, rule: RollRule) -> RollCalendar:
-    known = [int(contract) for contract in table.ids]
+    contracts = [int(contract) for contract in table.ids]
     rows: list[tuple[int, int, int, int]] = []
-    current = _first_contract(table, rule, known)
-    while current < known[-1]:
-        following = _available(table, known, current, cycle=rule.hold, direction=1)
+    current = _first_contract(table, rule, contracts)
+    while current < contracts[-1]:
+        following = _available(table, contracts, current, cycle=rule.hold, direction=1)
         if following is None:
-            held_next = find_adjacent_contract(current, rule.hold, 1, known=known)
-            if held_next is None or held_next > known[-1]:
+            held_next = find_adjacent_contract(current, rule.hold, 1, known=contracts)
+            if held_next is None or held_next > contracts[-1]:
                 break
             raise DataError(
                 f"contracts that should be held after {contract_label(current)} have no prices: fetch them, or end the contracts there"
             )
-        carry = _carry(table, known, current, rule=rule)
+        carry = _carry(table, contracts, current, rule=rule)
         if carry is None:
             raise DataError(
                 f"contract {contract_label(current)} has no carry contract with prices: fetch one, or start the contracts later"
             )
-        wanted = rule.desired_roll_date(current)
-        midnight = table.form.ticks((wanted.toordinal() - 719_163) * _DAY)
+        desired = rule.desired_roll_date(current)
+        midnight = table.form.ticks((desired.toordinal() - _ORDINAL_OF_1970) * _DAY)
         rows.append((midnight, current, following, carry))
         current = following
     if not rows:
@@ -157,36 +158,37 @@ def _approximate(table: ContractTable, rule: RollRule) -> RollCalendar:
     return RollCalendar(*np.array(rows, dtype=np.int64).T)
 
 
-def _first_contract(table: ContractTable, rule: RollRule, known: list[int]) -> int:
+def _first_contract(table: ContractTable, rule: RollRule, contracts: list[int]) -> int:
     """The earliest contract that has its carry contract.
 
-    The very first one is tried whatever its month, even where it is not in the hold cycle: that only concerns the first row.
+    The first one of all is tried even where its month is not in the hold cycle: that affects only the first row.
     """
-    contract: int | None = known[0]
+    contract: int | None = contracts[0]
     while contract is not None:
-        if _carry(table, known, contract, rule=rule) is not None:
+        if _carry(table, contracts, contract, rule=rule) is not None:
             return contract
-        contract = _available(table, known, contract, cycle=rule.hold, direction=1)
+        contract = _available(table, contracts, contract, cycle=rule.hold, direction=1)
     raise DataError(
-        f"no starting contract: none from {contract_label(known[0])} to {contract_label(known[-1])} has its carry contract among the prices"
+        f"no starting contract: none from {contract_label(contracts[0])} to {contract_label(contracts[-1])} has its carry contract among the prices"
     )
 
 
-def _carry(table: ContractTable, known: list[int], contract: int, *, rule: RollRule) -> int | None:
-    return _available(table, known, contract, cycle=rule.priced, direction=rule.carry_offset)
+def _carry(table: ContractTable, contracts: list[int], contract: int, *, rule: RollRule) -> int | None:
+    return _available(table, contracts, contract, cycle=rule.priced, direction=rule.carry_offset)
 
 
-def _available(table: ContractTable, known: list[int], contract: int, *, cycle: str, direction: int) -> int | None:
-    """The nearest contract of the cycle that has prices, or None where there is none up to the last (first) one."""
-    found = find_adjacent_contract(contract, cycle, direction, known=known)
-    while found is not None and known[0] <= found <= known[-1]:
-        if found in table.places:
-            return found
-        found = find_adjacent_contract(found, cycle, direction, known=known)
+def _available(table: ContractTable, contracts: list[int], contract: int, *, cycle: str, direction: int) -> int | None:
+    """The nearest contract of the cycle that has prices; None where there is none within the range of `contracts`."""
+    candidate = find_adjacent_contract(contract, cycle, direction, known=contracts)
+    while candidate is not None and contracts[0] <= candidate <= contracts[-1]:
+        if candidate in table.places:
+            return candidate
+        candidate = find_adjacent_contract(candidate, cycle, direction, known=contracts)
     return None
 
 
 def align_dates(approximate: RollCalendar, table: ContractTable) -> RollCalendar:
+    """Move each date to a stamp with prices, as `build_roll_calendar` says. Raises DataError where no row is left."""
     stamps: dict[int, Ints | None] = {}
     for contract in np.unique(np.concatenate((approximate.current, approximate.next, approximate.carry))):
         stamps[int(contract)] = table.priced_stamps(int(contract))
@@ -201,22 +203,22 @@ def align_dates(approximate: RollCalendar, table: ContractTable) -> RollCalendar
             break
     if not dates:
         raise DataError(
-            "empty roll calendar: at no roll do the two contracts have prices at the same moment, or there is one roll only"
+            "empty roll calendar: at no roll do the two contracts have prices at the same time, or there is one roll only"
         )
     kept = approximate.rows(slice(first, first + len(dates)))
     return RollCalendar(np.array(dates, dtype=np.int64), kept.current, kept.next, kept.carry)
 
 
 def _aligned_date(approximate: RollCalendar, i: int, stamps: dict[int, Ints | None], *, day: int) -> int | None:
-    """The stamp nearest to approximate date `i` at which all contracts concerned have prices, or None.
+    """The stamp nearest to approximate date `i` at which all contracts of the roll have prices, or None.
 
-    The limit is the approximate date before, not the aligned one. Carry contracts only count where both exist, and not where
-    they come after the current contract.
+    It lies after the approximate date of the row before, not after the aligned one. The carry contracts need a price as well,
+    unless one has no prices at all, the carry contract comes after the current one, or no stamp would be left.
     """
     current, following = stamps[int(approximate.current[i])], stamps[int(approximate.next[i])]
     if current is None or following is None:
         return None
-    wanted = approximate.dates[i]
+    desired = approximate.dates[i]
     if i:
         limit = approximate.dates[i - 1]
         current = current[np.searchsorted(current, limit, side="right") :]
@@ -229,7 +231,7 @@ def _aligned_date(approximate: RollCalendar, i: int, stamps: dict[int, Ints | No
         valid = valid if len(valid) else both
     if not len(valid):
         return None
-    return int(valid[np.argmin(np.abs((valid - wanted) // day))])
+    return int(valid[np.argmin(np.abs((valid - desired) // day))])
 
 
 def _contains(stamps: Ints, wanted: Ints) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Contract prices as sorted integer arrays, and contract ids between their text, number and category forms.
 
 The price algorithms work on integers: one sort per contract on the way in, ids as numbers, stamps as counts of the
-index's own unit. Frames appear only at the border.
+index's own unit. Frames appear only as input and output.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MISSING = -1
 
 @dataclass(frozen=True, slots=True)
 class StampForm:
-    """How stamps came in, so that results leave in the same form: unit of the integers and time zone (None: naive)."""
+    """The form of the stamps given, in which results are returned: unit of the integers and time zone (None: naive)."""
 
     unit: str
     tz: tzinfo | None
@@ -36,10 +36,10 @@ class StampForm:
     def of(cls, index: pd.DatetimeIndex) -> StampForm:
         return cls(index.unit, index.tz)
 
-    def integers(self, index: pd.DatetimeIndex, what: str) -> Ints:
-        """Stamps of another index in this form; DataError where only one of the two has a time zone."""
+    def integers(self, index: pd.DatetimeIndex, source: str) -> Ints:
+        """Stamps of another index in this form; DataError, naming `source`, where only one of the two has a time zone."""
         if (index.tz is None) != (self.tz is None):
-            raise DataError(f"{what} and contract prices differ in time zone: give both naive stamps or both aware ones")
+            raise DataError(f"{source} and contract prices differ in time zone: give both naive stamps or both aware ones")
         return index.as_unit(self.unit).asi8  # type: ignore[arg-type,no-any-return]
 
     def index(self, stamps: Ints, name: str = "date") -> pd.DatetimeIndex:
@@ -97,7 +97,7 @@ def read_contract_prices(contract_prices: PricesLike) -> ContractTable:
     """Contract prices of one instrument as a `ContractTable`.
 
     Takes a long frame (columns contract, date, price; any order of rows) or a mapping from id to a price series. An
-    empty series counts as none. Raises DataError where there are no prices, or a contract has a stamp twice.
+    empty series is ignored. Raises DataError where there are no prices, or a contract has a stamp twice.
     """
     if isinstance(contract_prices, ContractTable):
         if not len(contract_prices.ids):
@@ -128,9 +128,9 @@ def _sorted(labels: Ints, stamps: Ints, values: Floats, *, form: StampForm) -> t
         order = np.lexsort((stamps, labels))
         labels, stamps, values = labels[order], stamps[order], values[order]
         same_contract = labels[1:] == labels[:-1]
-    double = np.flatnonzero(same_contract & (stamps[1:] == stamps[:-1]))
-    if len(double):
-        raise DataError(f"contract {labels[double[0]]} has more than one price at {form.show(stamps[double[0]])}: keep one")
+    repeated = np.flatnonzero(same_contract & (stamps[1:] == stamps[:-1]))
+    if len(repeated):
+        raise DataError(f"contract {labels[repeated[0]]} has more than one price at {form.show(stamps[repeated[0]])}: keep one")
     return labels, stamps, values
 
 

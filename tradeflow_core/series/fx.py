@@ -29,7 +29,7 @@ def cross_rate(series_by_code: Mapping[str, pd.Series], code: str, today: date |
         raise ConfigError(f"FX code {code!r}: give six capital letters, such as GBPUSD")
     bought, sold = code[:3], code[3:]
     if bought == sold:
-        return _ones(series_by_code, today)
+        return _rate_of_one(series_by_code, today)
     needed = [f"{currency}{BASE}" for currency in (bought, sold) if currency != BASE]
     if absent := [name for name in needed if name not in series_by_code]:
         log.warning("no FX series %s, so no rate %s", " and ".join(absent), code)
@@ -44,10 +44,10 @@ def cross_rate(series_by_code: Mapping[str, pd.Series], code: str, today: date |
     return (numerator / denominator).rename(code)
 
 
-def _ones(series_by_code: Mapping[str, pd.Series], today: date | None) -> pd.Series:
+def _rate_of_one(series_by_code: Mapping[str, pd.Series], today: date | None) -> pd.Series:
     ends = [series.index.max() for series in series_by_code.values() if len(series)]
     if today is None and not ends:
-        raise DataError("no FX series and no day given: the rate of a currency in itself has no last day")
+        raise DataError("no FX series and no day given, so the rate of a currency against itself has no last day: give `today`")
     zone = ends[0].tz if ends else None
     last = pd.Timestamp(today) if today is not None else max(ends)
     last = last.tz_localize(zone) if last.tz is None else last

@@ -1,7 +1,7 @@
-"""A person's word about prices: corrections laid over bars and rates, and which prices still need a word.
+"""Manual corrections of bars and rates, applied on read, and the suspected spikes that still need a decision.
 
 What the broker sent is never edited. A decision is a mark in the ledger: a price (the broker's own where it was accepted, another where it
-was replaced) or none (rejected). A price that a person has spoken about is not checked for spikes again.
+was replaced) or none (rejected). A price with a decision is not checked for spikes again.
 """
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ import pandas as pd
 from tradeflow_core.series.bars import spike_units
 
 MANUAL = "manual"
-_MOVED = ["OPEN", "HIGH", "LOW"]
+_SHIFTED = ["OPEN", "HIGH", "LOW"]
 
 
 def bar_times(bars: pd.DataFrame) -> pd.Series:
-    """By what time each bar counts, and is named: its end if daily, its start if intraday (UTC)."""
+    """The time of each bar, by which it is dated and named: its end if daily, its start if intraday (UTC)."""
     return bars["end"].where(bars["frequency"] == "D", bars["start"])
 
 
-def lay_over(bars: pd.DataFrame, marks: pd.DataFrame) -> pd.DataFrame:
-    """The bars as a person corrected them, with a column `spoken`: True where somebody has decided.
+def apply_marks(bars: pd.DataFrame, marks: pd.DataFrame) -> pd.DataFrame:
+    """The bars with manual corrections applied, and a column `decided`: True where a bar has a manual mark.
 
-    `marks`: columns contract, time, price, source. Rejected bars are left out. Where FINAL is replaced OPEN, HIGH and LOW move by as much;
-    VOLUME stays.
+    `marks`: columns contract, time, price, source. Rejected bars are left out. Where FINAL is replaced, OPEN, HIGH and LOW shift by the same
+    amount; VOLUME stays.
     """
     manual = marks[marks["source"] == MANUAL]
-    said = pd.MultiIndex.from_frame(manual[["contract", "time"]])
-    place = said.get_indexer(pd.MultiIndex.from_arrays([bars["contract"], bar_times(bars)]))
-    spoken = place >= 0
+    keys = pd.MultiIndex.from_frame(manual[["contract", "time"]])
+    mark_rows = keys.get_indexer(pd.MultiIndex.from_arrays([bars["contract"], bar_times(bars)]))
+    decided = mark_rows >= 0
     prices = np.append(manual["price"].to_numpy(dtype=float), np.nan)
-    final = np.where(spoken, prices[place], bars["FINAL"])
+    final = np.where(decided, prices[mark_rows], bars["FINAL"])
     shift = final - bars["FINAL"].to_numpy()
-    moved = {name: bars[name] + shift for name in _MOVED if name in bars}
-    return bars.assign(FINAL=final, **moved, spoken=spoken)[~(spoken & np.isnan(final))]
+    shifted = {name: bars[name] + shift for name in _SHIFTED if name in bars}
+    return bars.assign(FINAL=final, **shifted, decided=decided)[~(decided & np.isnan(final))]
 
 
-def lay_over_rates(rates: pd.Series, marks: pd.DataFrame) -> pd.Series:
-    """Rates as a person corrected them: replaced ones in place, rejected ones left out. `marks`: columns time, price."""
-    said = marks.set_index("time")["price"]
-    common = rates.index.intersection(pd.DatetimeIndex(said.index))
-    laid = rates.copy()
-    laid.loc[common] = said.loc[common]
-    return laid.drop(common[said.loc[common].isna()])
+def apply_rate_marks(rates: pd.Series, marks: pd.DataFrame) -> pd.Series:
+    """The rates with manual corrections applied: rejected ones are left out. `marks`: columns time, price."""
+    marked_prices = marks.set_index("time")["price"]
+    common = rates.index.intersection(pd.DatetimeIndex(marked_prices.index))
+    corrected = rates.copy()
+    corrected.loc[common] = marked_prices.loc[common]
+    return corrected.drop(common[marked_prices.loc[common].isna()])
 
 
-def suspicious(
-    prices: pd.Series, limit: float, since: pd.Timestamp | None = None, *, spoken: np.ndarray | None = None
+def suspected_spikes(
+    prices: pd.Series, limit: float, since: pd.Timestamp | None = None, *, decided: np.ndarray | None = None
 ) -> pd.Series:
-    """Every change of more than `limit` average daily changes at or after `since` that nobody has spoken about: its size by stamp.
+    """Every change of more than `limit` average daily changes at or after `since` that nobody has decided about: its size by stamp.
 
-    `prices`: by stamp, sorted; `spoken`: for each of them, whether a person has decided.
+    `prices`: by stamp, sorted; `decided`: for each price, whether it has a manual mark.
     """
     if len(prices) < 2:
         return pd.Series([], dtype="float64", index=pd.DatetimeIndex(prices.index[:0]))
@@ -59,6 +59,6 @@ def suspicious(
     beyond = units > limit
     if since is not None:
         beyond &= units.index >= since
-    if spoken is not None:
-        beyond &= ~spoken[1:]
+    if decided is not None:
+        beyond &= ~decided[1:]
     return units[beyond]

@@ -1,8 +1,8 @@
 """Multiple prices: at every stamp the prices of the contract that is priced, the one rolled into, and the carry contract.
 
-What is stored of a roll is an *event*: after which moment which three contracts are in force. Event k holds for
-after_k < t <= after_{k+1}; the first begins at the beginning of time (NaT) and the last is open. Multiple prices are a
-pure function of contract prices and events, and nothing is filled: a stamp at which only one of the three trades has one price.
+A roll is stored as an *event*: the time after which three contracts are in force. Event k holds for
+after_k < t <= after_{k+1}; the first has no beginning (NaT) and the last no end. Multiple prices are a pure function of
+contract prices and events, and nothing is filled: a stamp at which only one of the three trades has one price.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def build_multiple_prices(contract_prices: PricesLike, roll_calendar: pd.DataFra
     columns current_contract, next_contract, carry_contract. The first row only says when the second one's contracts
     begin; row i is in force from one second after date i-1 up to date i, both included; nothing follows the last date.
     Returns PRICE, FORWARD, CARRY, PRICE_CONTRACT, FORWARD_CONTRACT, CARRY_CONTRACT at every stamp at which one of the
-    three contracts has a row. Raises DataError where dates do not increase strictly, there are no two rows, or a contract
-    in the middle has no prices (at the start such rows are left out; in the last row next and carry contract may lack).
+    three contracts has a row. Raises DataError where dates do not increase strictly, there are fewer than two rows, or a contract
+    in the middle has no prices (at the start such rows are left out; in the last row next and carry contract may lack prices).
     """
     table = read_contract_prices(contract_prices)
     calendar = read_calendar(roll_calendar, table)
@@ -48,7 +48,7 @@ def build_multiple_prices(contract_prices: PricesLike, roll_calendar: pd.DataFra
     if (np.diff(dates) <= 0).any():
         bad = int(np.argmax(np.diff(dates) <= 0)) + 1
         raise DataError(
-            f"roll calendar: {table.form.show(dates[bad])} is not after the date before it; repair the calendar first"
+            f"roll calendar: {table.form.show(dates[bad])} is not after the date before it; correct the calendar first"
         )
     first = next((i for i in range(1, len(dates)) if int(calendar.current[i]) in table.places), None)
     if first is None:
@@ -75,7 +75,7 @@ def build_multiple_prices(contract_prices: PricesLike, roll_calendar: pd.DataFra
 def build_from_events(contract_prices: PricesLike, events: pd.DataFrame) -> pd.DataFrame:
     """Multiple prices from roll events; returns the same columns as `build_multiple_prices`.
 
-    `events`: columns after (increasing; NaT first for the beginning of time), price_contract, forward_contract,
+    `events`: columns after (increasing; the first is NaT), price_contract, forward_contract,
     carry_contract. A forward or carry contract without prices gives an empty column: see `contracts_without_prices`. Raises
     DataError where events do not increase, or a price contract has no prices.
     """
@@ -89,19 +89,21 @@ def build_from_events(contract_prices: PricesLike, events: pd.DataFrame) -> pd.D
                 f"price contract {name} of the roll event after {events['after'].iloc[k]} has no prices: "
                 "fetch them, or correct the event"
             )
-    last_of_time = np.iinfo(np.int64).max - 1
-    return _assemble(table, after + 1, np.append(after[1:], last_of_time), labels=(price, forward, carry))
+    end_of_time = np.iinfo(np.int64).max - 1
+    return _assemble(table, after + 1, np.append(after[1:], end_of_time), labels=(price, forward, carry))
 
 
 def contracts_without_prices(contract_prices: PricesLike, events: pd.DataFrame) -> pd.DataFrame:
-    """Events but the last whose forward or carry contract has no prices: columns after, column (FORWARD or CARRY), contract."""
+    """Events, except the last, whose forward or carry contract has no prices: columns after, column (FORWARD or CARRY), contract."""
     table = read_contract_prices(contract_prices)
     parts = []
     for column, label in zip(PRICE_COLUMNS[1:], EVENT_CONTRACTS[1:], strict=True):
         ids, _ = encode_contracts(events[label])
-        lacking = ~np.isin(ids[:-1], table.ids)
+        without_prices = ~np.isin(ids[:-1], table.ids)
         parts.append(
-            pd.DataFrame({"after": events["after"].iloc[:-1], "column": column, "contract": events[label].iloc[:-1]})[lacking]
+            pd.DataFrame({"after": events["after"].iloc[:-1], "column": column, "contract": events[label].iloc[:-1]})[
+                without_prices
+            ]
         )
     return pd.concat(parts, ignore_index=True)
 
@@ -109,9 +111,9 @@ def contracts_without_prices(contract_prices: PricesLike, events: pd.DataFrame) 
 def events_from_calendar(
     calendar: pd.DataFrame, roll_rule: RollRule | None = None, known: Sequence[int] | None = None
 ) -> pd.DataFrame:
-    """The roll events that a calendar means. With a rule there is one more, for the contract rolled into last (open end).
+    """The roll events of a calendar. With a rule there is one more, without end, for the contract rolled into last.
 
-    `known`: the ids that exist, where ids carry days. A calendar's first row only gives a date.
+    `known`: the ids that exist, where ids carry days. Of a calendar's first row only the date is used.
     """
     price, forward, carry = (encode_contracts(calendar[name]) for name in CALENDAR_COLUMNS)
     labels = [ids[1:] for ids, _ in (price, forward, carry)]
@@ -119,14 +121,14 @@ def events_from_calendar(
     after = dates[:-1]
     if roll_rule is not None:
         last = int(forward[0][-1])
-        opened = (last, roll_rule.forward_of(last, known), roll_rule.carry_of(last, known))
-        labels = [np.append(ids, contract) for ids, contract in zip(labels, opened, strict=True)]
+        open_event = (last, roll_rule.forward_of(last, known), roll_rule.carry_of(last, known))
+        labels = [np.append(ids, contract) for ids, contract in zip(labels, open_event, strict=True)]
         after = dates
     return _events_frame(after, labels, as_text=price[1])
 
 
 def calendar_from_events(events: pd.DataFrame) -> pd.DataFrame:
-    """The calendar that the events mean: a row for each roll from one event to the next."""
+    """The calendar of roll events: a row for each roll from one event to the next."""
     (price, as_text), (carry, _) = (encode_contracts(events[name]) for name in (EVENT_CONTRACTS[0], EVENT_CONTRACTS[2]))
     columns = zip(CALENDAR_COLUMNS, (price[:-1], price[1:], carry[:-1]), strict=True)
     index = pd.DatetimeIndex(events["after"].iloc[1:], name="date")
@@ -152,8 +154,8 @@ def back_out_events(multiple_prices: pd.DataFrame) -> pd.DataFrame:
 def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
     """The contracts' own prices out of multiple prices: long frame contract, date, price, sorted.
 
-    Of several values for one contract and stamp the first wins, in the order PRICE, FORWARD, CARRY: so adjusted prices
-    stay as they are, whatever CARRY says.
+    Of several values for one contract and stamp the first counts, in the order PRICE, FORWARD, CARRY: so a different value in
+    CARRY never changes adjusted prices.
     """
     index = increasing_index(multiple_prices)
     coded = [encode_contracts(multiple_prices[name]) for name in LABEL_COLUMNS]
@@ -165,7 +167,7 @@ def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
         keys.append(np.searchsorted(unique, ids[rows]) * len(index) + rows)
         prices.append(values[rows])
     key, price = np.concatenate(keys), np.concatenate(prices)
-    order = np.argsort(key, kind="stable")  # linear here: the three parts come sorted
+    order = np.argsort(key, kind="stable")  # takes linear time here, since the three parts are sorted
     key, price = key[order], price[order]
     kept = np.concatenate(([True], key[1:] != key[:-1]))[: len(key)]
     place, row = np.divmod(key[kept], len(index))
@@ -175,27 +177,27 @@ def contract_series(multiple_prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd.DataFrame:
-    """Where rebuilt multiple prices differ from the original ones, and how: columns date, column, original, rebuilt, kind.
+    """Differences between original and rebuilt multiple prices: columns date, column, original, rebuilt, kind.
 
-    `kind`: `row without prices` (absent from the rebuilt ones, nothing was in it), `carry from forward` (same contract,
-    no CARRY, so FORWARD's value), `contradiction` (two columns had different prices of one contract), or `other`, which
+    `kind`: `row without prices` (missing from the rebuilt ones; it was empty), `carry from forward` (FORWARD had a price of
+    the carry contract, CARRY had none), `contradiction` (two columns had different prices of one contract), or `other`, which
     should not happen.
     """
-    gone, come = (a.index[~a.index.isin(b.index)] for a, b in ((original, rebuilt), (rebuilt, original)))
-    blank = original.loc[gone, list(PRICE_COLUMNS)].isna().all(axis=1)
-    kinds = np.where(blank.reindex(gone.append(come), fill_value=False), "row without prices", "other")
-    parts = [pd.DataFrame({"date": gone.append(come), "column": "row", "original": np.nan, "rebuilt": np.nan, "kind": kinds})]
+    removed, added = (a.index[~a.index.isin(b.index)] for a, b in ((original, rebuilt), (rebuilt, original)))
+    blank = original.loc[removed, list(PRICE_COLUMNS)].isna().all(axis=1)
+    kinds = np.where(blank.reindex(removed.append(added), fill_value=False), "row without prices", "other")
+    parts = [pd.DataFrame({"date": removed.append(added), "column": "row", "original": np.nan, "rebuilt": np.nan, "kind": kinds})]
     common = original.index[original.index.isin(rebuilt.index)]
     before, after = original.loc[common], rebuilt.loc[common]
     for column, label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True):
-        was, now = before[column].to_numpy(dtype=float), after[column].to_numpy(dtype=float)
-        differs = ~((was == now) | (np.isnan(was) & np.isnan(now)))
+        old, new = before[column].to_numpy(dtype=float), after[column].to_numpy(dtype=float)
+        differs = ~((old == new) | (np.isnan(old) & np.isnan(new)))
         columns = {
             "date": common,
             "column": column,
-            "original": was,
-            "rebuilt": now,
-            "kind": _value_kinds(before, column, label, now=now),
+            "original": old,
+            "rebuilt": new,
+            "kind": _value_kinds(before, column, label, new=new),
         }
         parts.append(pd.DataFrame(columns)[differs])
         ids = [encode_contracts(frame[label])[0] for frame in (before, after)]
@@ -211,20 +213,20 @@ def compare_multiple_prices(original: pd.DataFrame, rebuilt: pd.DataFrame) -> pd
     return pd.concat(parts).sort_values(["date", "column"], kind="stable", ignore_index=True)
 
 
-def _value_kinds(before: pd.DataFrame, column: str, label: str, *, now: Floats) -> np.ndarray:
-    """What each value is called if it differs: did another column of the original hold it under the same id?"""
-    own, was = encode_contracts(before[label])[0], before[column].to_numpy(dtype=float)
-    kinds = np.full(len(was), "other", dtype=object)
+def _value_kinds(before: pd.DataFrame, column: str, label: str, *, new: Floats) -> np.ndarray:
+    """The kind of each value, should it differ: it depends on whether another column of the original has it for the same contract."""
+    ids, old = encode_contracts(before[label])[0], before[column].to_numpy(dtype=float)
+    kinds = np.full(len(old), "other", dtype=object)
     for other, other_label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True):
         if other != column:
-            same = (own == encode_contracts(before[other_label])[0]) & (before[other].to_numpy(dtype=float) == now)
+            same = (ids == encode_contracts(before[other_label])[0]) & (before[other].to_numpy(dtype=float) == new)
             filled = "carry from forward" if (column, other) == ("CARRY", "FORWARD") else "contradiction"
-            kinds[same] = np.where(np.isnan(was[same]), filled, "contradiction")
+            kinds[same] = np.where(np.isnan(old[same]), filled, "contradiction")
     return kinds
 
 
 def _assemble(table: ContractTable, low: Ints, high: Ints, *, labels: tuple[Ints, Ints, Ints]) -> pd.DataFrame:
-    """Rows of all segments `low <= t <= high` (increasing, apart), each with the three contracts of its number."""
+    """Rows of all segments `low <= t <= high` (increasing, not overlapping); segment k has the k-th contract of each label."""
     cut = [_cut(table, low, high, ids=ids) for ids in labels]
     # Each column's stamps increase over all segments, so a stable sort only merges three sorted runs.
     stamps = np.concatenate([stamps for stamps, _ in cut])
@@ -235,8 +237,8 @@ def _assemble(table: ContractTable, low: Ints, high: Ints, *, labels: tuple[Ints
     row[order] = np.cumsum(first) - 1
     rows = np.split(row, np.cumsum([len(stamps) for stamps, _ in cut])[:-1])
     columns = {name: np.full(len(union), np.nan) for name in PRICE_COLUMNS}
-    for name, (_, values), of_column in zip(PRICE_COLUMNS, cut, rows, strict=True):
-        columns[name][of_column] = values
+    for name, (_, values), column_rows in zip(PRICE_COLUMNS, cut, rows, strict=True):
+        columns[name][column_rows] = values
     segment = np.repeat(np.arange(len(high)), np.diff(union.searchsorted(high, side="right"), prepend=0))
     for name, ids in zip(LABEL_COLUMNS, labels, strict=True):
         columns[name] = decode_contracts(ids, as_text=table.as_text).take(segment)

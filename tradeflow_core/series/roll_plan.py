@@ -1,8 +1,8 @@
-"""Rolling: the step from one priced contract to the next, the states of a roll, and what to do about it by rule.
+"""Planning a roll: the step from the priced contract to the forward one, and the prices that it gives.
 
-A roll is one appended event. Where the two contracts had no price at the same last moment, *marks* go with it: synthetic
-quotes of a contract at a stamp. Rebuilding from contract prices with marks, and events, gives the multiple prices; a plan
-shows them before anything is stored.
+A roll is one appended event. Where the two contracts have no price at the same last stamp, *marks* go with it: inferred
+prices of a contract at a stamp. Multiple prices are rebuilt from contract prices with marks, and events; a plan shows them
+before anything is stored.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from tradeflow_core.series.multiple import (
 )
 
 MEDIAN_OF = 5
-"""Over how many of the last common prices the offset between two contracts is taken, to infer a missing one."""
+"""A missing price is inferred by the median offset of two contracts over this many of their last common prices."""
 
 _SECOND = pd.Timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class RollPlan:
-    """A roll that has not happened yet: what to record of it, and the prices that it would give.
+    """A roll that has not happened yet: what will be recorded, and the prices that it gives.
 
-    From `after` on (exclusive, in the form of the stamps given) the three contracts would be in force. `marks`: columns contract,
+    After `after` (exclusive, in the form of the stamps given) the three contracts are in force. `marks`: columns contract,
     date, price, why (`last known`, `inferred`, `first row`). `multiple_prices`, `adjusted_prices`: the preview.
     """
 
@@ -56,7 +56,7 @@ class RollPlan:
 
 @dataclass(frozen=True, slots=True)
 class _LastRow:
-    """The last row with a price: where it is, and both prices at it, inferred where need be."""
+    """The last row with a price: its number, and both prices at it, inferred where one is missing."""
 
     row: int
     price: float
@@ -74,11 +74,11 @@ def plan_roll(
 ) -> RollPlan:
     """The roll of an instrument from its priced contract into its forward contract, after the last row with a price.
 
-    If PRICE or FORWARD is absent there it is inferred from another column by the median of their last five common
-    differences in the present contracts; with `forward_fill` the last known price of the same contract is taken first.
-    Marks record what was not quoted, and the first row of the new contract, so that prices show the roll at once. Raises
-    DataError where a price can be neither had nor inferred, or an older roll cannot be stitched. `method`: how the preview of
-    adjusted prices is stitched.
+    If PRICE or FORWARD is missing there, it is inferred from another column by the median of their last five common
+    differences while both columns held the present contracts; with `forward_fill` the last known price of the same contract is
+    used first. Marks record inferred prices, and the first row of the new contract, so that prices show the roll at once.
+    `method`: how the preview of adjusted prices is stitched. Raises DataError where a price is missing and cannot be inferred,
+    or an older roll cannot be stitched.
     """
     table = read_contract_prices(contract_prices)
     filled = _filled_within_contracts(multiple_prices) if forward_fill else multiple_prices
@@ -104,45 +104,46 @@ def plan_roll(
 
 
 def contracts_following(priced: int, rule: RollRule, table: ContractTable) -> tuple[int, int]:
-    """Forward and carry contract of the new priced one: by the rule alone, or among the known ids where they carry days."""
-    known = [int(contract) for contract in table.ids]
-    return rule.forward_of(priced, known), rule.carry_of(priced, known)
+    """Forward and carry contract of the new priced contract, by the rule; where ids carry days, among those of `table`."""
+    contracts = [int(contract) for contract in table.ids]
+    return rule.forward_of(priced, contracts), rule.carry_of(priced, contracts)
 
 
 def last_priced_row(rows: pd.DataFrame) -> _LastRow:
+    """The last row with a price. Raises DataError where there is none, or PRICE or FORWARD cannot be inferred."""
     prices = {column: rows[column].to_numpy(dtype=float) for column in PRICE_COLUMNS}
     quoted = np.flatnonzero(~np.all([np.isnan(values) for values in prices.values()], axis=0))
     if not len(quoted):
-        raise DataError("cannot roll: multiple prices hold no price at all")
+        raise DataError("cannot roll: multiple prices hold no price at all; update contract prices first")
     row = int(quoted[-1])
     labels = {
         column: encode_contracts(rows[label])[0][: row + 1] for column, label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True)
     }
     prices = {column: values[: row + 1] for column, values in prices.items()}
-    found: dict[str, float] = {}
+    roll_prices: dict[str, float] = {}
     for column, others in (("PRICE", ("FORWARD", "CARRY")), ("FORWARD", ("PRICE", "CARRY"))):
         value = float(prices[column][row])
         for other in others:
             if np.isnan(value):
-                value = _inferred(prices[column], prices[other], labels[column], given_ids=labels[other])
+                value = _inferred(prices[column], prices[other], labels[column], source_ids=labels[other])
         if np.isnan(value):
             raise DataError(
-                f"cannot roll: no {column} of contract {labels[column][-1]} at {rows.index[row]}, nor one to infer it from; "
+                f"cannot roll: no {column} of contract {labels[column][-1]} at {rows.index[row]}, and no other price to infer it from; "
                 "fill forward, or wait for a quote"
             )
-        found[column] = value
+        roll_prices[column] = value
     inferred = bool(np.isnan(prices["PRICE"][row]) or np.isnan(prices["FORWARD"][row]))
-    return _LastRow(row, found["PRICE"], found["FORWARD"], inferred)
+    return _LastRow(row, roll_prices["PRICE"], roll_prices["FORWARD"], inferred)
 
 
-def _inferred(wanted: np.ndarray, given: np.ndarray, wanted_ids: np.ndarray, *, given_ids: np.ndarray) -> float:
-    """The missing last value of `wanted`: that of `given` plus the median of their last differences in the present contracts."""
-    here = (wanted_ids == wanted_ids[-1]) & (given_ids == given_ids[-1])
-    here[0] = False  # the first row of a table never counts, as in the system that this one replaces
-    start = int(np.max(np.flatnonzero(~here), initial=-1)) + 1
-    offsets = (wanted - given)[start:]
+def _inferred(target: np.ndarray, source: np.ndarray, target_ids: np.ndarray, *, source_ids: np.ndarray) -> float:
+    """The missing last value of `target`: that of `source` plus the median of their last differences in the present contracts."""
+    present = (target_ids == target_ids[-1]) & (source_ids == source_ids[-1])
+    present[0] = False  # the first row of a table never counts, as in pysystemtrade
+    start = int(np.max(np.flatnonzero(~present), initial=-1)) + 1
+    offsets = (target - source)[start:]
     offsets = offsets[~np.isnan(offsets)][-MEDIAN_OF:]
-    return float(given[-1] + np.median(offsets)) if len(offsets) else float("nan")
+    return float(source[-1] + np.median(offsets)) if len(offsets) else float("nan")
 
 
 def _filled_within_contracts(multiple_prices: pd.DataFrame) -> pd.DataFrame:
@@ -154,12 +155,14 @@ def _filled_within_contracts(multiple_prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def value_at(table: ContractTable, contract: int, stamp: pd.Timestamp) -> float:
+    """The price of a contract at exactly that stamp; NaN where there is none."""
     series = table.series(contract)
     if series is None:
         return float("nan")
-    wanted = table.form.integers(pd.DatetimeIndex([stamp]), "multiple prices")[0]
-    place = int(series[0].searchsorted(wanted))
-    return float(series[1][place]) if place < len(series[0]) and series[0][place] == wanted else float("nan")
+    stamps, prices = series
+    number = table.form.integers(pd.DatetimeIndex([stamp]), "multiple prices")[0]
+    row = int(stamps.searchsorted(number))
+    return float(prices[row]) if row < len(stamps) and stamps[row] == number else float("nan")
 
 
 def _preview(
