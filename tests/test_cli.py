@@ -91,6 +91,11 @@ def test_mistakes_are_one_line_without_a_traceback(trading_desk: Desk, arguments
     assert "Traceback" not in result.output
 
 
+def test_a_misspelt_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    result = run(tmp_path, "instrumnets")
+    assert result.exit_code == 2 and "No such command 'instrumnets' (nearest: instruments)" in result.output
+
+
 def test_no_home_says_what_to_do(tmp_path: Path) -> None:
     result = run(tmp_path / "nowhere", "status")
     assert result.exit_code == 1 and "tradeflow init" in result.output

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import make_home
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import SETTINGS_FILE, Home
+from tradeflow_core.home import SETTINGS_FILE, Home, replace_text
 from tradeflow_core.home.settings import load_settings
 
 
@@ -43,6 +43,13 @@ def test_a_wrong_value_is_refused_with_its_key(tmp_path: Path) -> None:
         load_settings(settings_file(tmp_path, "capital = -5\n"))
     with pytest.raises(ConfigError, match="time_zone: 'Mars/Olympus' is not a time zone"):
         load_settings(settings_file(tmp_path, 'time_zone = "Mars/Olympus"\n'))
+
+
+def test_a_value_in_place_of_a_section_is_refused_with_an_example(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"day is a section \(it is 5\).*for example start = \.\.\. below \[day\]"):
+        load_settings(settings_file(tmp_path, "day = 5\n"))
+    with pytest.raises(ConfigError, match=r"config = \.\.\. below \[strategies\.NAME\]"):
+        load_settings(settings_file(tmp_path, "strategies = 5\n"))
 
 
 def test_malformed_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
@@ -82,6 +89,9 @@ def test_the_environment_lies_over_the_file(tmp_path: Path, monkeypatch: pytest.
             "7",
             r"environment variable TRADEFLOW_DAY__TIK_MINUTES: unknown key day.tik_minutes \(nearest",
         ),
+        ("TRADEFLOW_DAY", "20:00", r"TRADEFLOW_DAY: day is a section .*for example TRADEFLOW_DAY__START$"),
+        ("TRADEFLOW_STRATEGIES", "slow", r"strategies is a section .*for example TRADEFLOW_STRATEGIES__NAME__CONFIG$"),
+        ("TRADEFLOW_STRATEGIES__SLOW__WEIGTH", "1", r"unknown key strategies\.slow\.weigth \(nearest: weight\)"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
@@ -141,6 +151,32 @@ def test_a_simulated_clock_never_moves_back(home: Home) -> None:
     home.clock.advance_to(later)
     home.clock.advance_to(datetime(2024, 1, 8, tzinfo=UTC))
     assert Home.open(home.path).clock.now() == later
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "[]", '"2024-01-09"', "{}", '{"now": 5}', '{"now": "noon"}', '{"now": "2024-01-09T10:00:00"}', "\0\0"]
+)
+def test_a_damaged_clock_says_how_to_mend_it(home: Home, text: str | None) -> None:
+    file = home.path / "clock.json"
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(
+        StateError, match=r"clock\.json cannot be read .*write the last time of the desk into it.*, as in (.*)$"
+    ) as caught:
+        Home.open(home.path).clock.now()
+    file.write_text(str(caught.value).rpartition(", as in ")[2])
+    assert Home.open(home.path).clock.now() == datetime(2024, 1, 2, 21, tzinfo=UTC)
+
+
+def test_a_replaced_file_keeps_its_permissions_and_its_link(tmp_path: Path) -> None:
+    target, link = tmp_path / "private.toml", tmp_path / "link.toml"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    replace_text(link, "new\r\n")
+    assert link.is_symlink() and target.read_bytes() == b"new\r\n" and target.stat().st_mode & 0o777 == 0o600
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.toml", "private.toml"]
 
 
 def test_an_instant_without_a_zone_is_refused(home: Home) -> None:

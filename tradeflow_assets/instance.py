@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dagster import DagsterInstance
 
-from tradeflow_core.home import Home
+from tradeflow_core.errors import ConfigError
+from tradeflow_core.home import Home, replace_text
 
 INSTANCE_SETTINGS = """\
 # Dagster's own settings. Paths are {where}.
@@ -40,16 +41,25 @@ _OUR_LINES = [
 def write_dagster_home(home: Home) -> Path:
     """Make sure that the home has a `dagster/dagster.yaml`, and return that folder, to be given as DAGSTER_HOME.
 
-    It names the same storage as the `dagster.yaml` of the repository does for the default home `./var`.
+    It names the same storage as the `dagster.yaml` of the repository does for the default home `./var`. Raises ConfigError where the file
+    is no text.
     """
     folder = home.path / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     base, path = json.dumps(str(folder))[1:-1], folder / "dagster.yaml"  # escaped for use between double quotes
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise _unusable(path, error) from error
     text = _with_folder(before, base) if before else INSTANCE_SETTINGS.format(where=PATHS, base=base)
     if text != before:
-        path.write_text(text, encoding="utf-8")
+        replace_text(path, text)
     return folder
+
+
+def _unusable(path: Path, error: Exception) -> ConfigError:
+    reason = " ".join(str(error).split())
+    return ConfigError(f"{path} cannot be used: {reason}; correct it, or remove it to have it written anew")
 
 
 def _with_folder(text: str, base: str) -> str:
@@ -63,5 +73,11 @@ def _with_folder(text: str, base: str) -> str:
 
 
 def instance_for(home_path: Path) -> DagsterInstance:
-    """The Dagster instance of the home in that folder; the caller disposes of it."""
-    return DagsterInstance.from_config(str(write_dagster_home(Home.open(home_path))))
+    """The Dagster instance of the home in that folder; the caller disposes of it. Raises ConfigError where its `dagster.yaml` is wrong."""
+    folder = write_dagster_home(Home.open(home_path))
+    try:
+        return DagsterInstance.from_config(str(folder))
+    except (
+        Exception
+    ) as error:  # Dagster has no common class for them: what comes of a wrong file may be of YAML, Python or a database
+        raise _unusable(folder / "dagster.yaml", error) from error

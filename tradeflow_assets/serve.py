@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 
-from tradeflow_assets.instance import write_dagster_home
+from tradeflow_assets.instance import instance_for, write_dagster_home
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import Home
 
@@ -50,7 +50,9 @@ def require_free(port: int) -> None:
 
 
 def serve(home: Home, port: int) -> None:
-    """Replace this process by the UI of the home; returns only if that fails. Ctrl-C ends the UI."""
+    """Replace this process by the UI of the home; returns only if that fails. Ctrl-C ends the UI. Raises ConfigError for a wrong `dagster.yaml`."""
+    with instance_for(home.path):
+        pass  # what is wrong with it is told here, in one line, rather than by a traceback of the daemon
     settings = environment(home)
     os.chdir(settings["DAGSTER_HOME"])
     os.execve(sys.executable, command(port), settings)

@@ -16,6 +16,7 @@ from tradeflow_assets.assembly import assemble
 from tradeflow_assets.instance import instance_for, write_dagster_home
 from tradeflow_assets.partitions import RANGE_END, RANGE_START
 from tradeflow_core.desk import Desk
+from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import SETTINGS_FILE, Home
 
 USERS = """\
@@ -54,6 +55,28 @@ def test_a_home_that_moved_takes_its_storage_along_and_the_users_lines_stay(thre
     assert settings["compute_logs"]["class"] == "NoOpComputeLogManager" and text.endswith("# the end\n")
     assert str(three.home.path) not in text
     with instance_for(moved) as instance:
+        assert not instance.get_runs()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"storage: [", "line 2"),
+        (b"storage: 5", "int"),
+        (b"- a list", "dictionary"),
+        (b"\xff\xfe", "utf-8"),
+        (b"telemetry: {enabled: maybe}", "telemetry:enabled"),
+        (b"run_storage: {module: nowhere, class: Runs, config: {}}", "nowhere"),
+        (b"storage: {sqlite: {base_dir: /proc/nowhere}}", "/proc/nowhere"),
+    ],
+)
+def test_a_wrong_file_is_named_with_the_reason_and_the_remedy(three: Desk, content: bytes, reason: str) -> None:
+    file = write_dagster_home(three.home) / "dagster.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"dagster\.yaml cannot be used: .*{reason}.*; correct it, or remove it"):
+        instance_for(three.home.path)
+    file.unlink()
+    with instance_for(three.home.path) as instance:
         assert not instance.get_runs()
 
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from tradeflow_core import __version__
 from tradeflow_core.errors import TradeflowError
+from tradeflow_core.model import nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("days", "Make a home: the folder that holds everything of one desk."),
@@ -56,6 +57,11 @@ class _Root(click.Group):
         module = importlib.import_module(f"tradeflow_core.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_" if cmd_name == "import" else cmd_name)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{nearest(args[0], COMMANDS)}; see `tradeflow --help`.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -7,6 +7,7 @@ from .clock import (
     business_days_between as business_days_between,
     next_business_day as next_business_day,
 )
+from .files import replace_text as replace_text
 from .folder import Home as Home
 from .settings import (
     SETTINGS_FILE as SETTINGS_FILE,

@@ -1,22 +1,22 @@
-"""The one clock. Everything that asks for the time asks a `Clock`, so that live trading, the simulated market and a
-replay of the past run the same code. All instants are timezone-aware UTC."""
+"""The clock of a home. All code asks a `Clock` for the time, so that live trading, the simulated market and a replay of the past
+run the same code. All times are timezone-aware UTC."""
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.home.files import replace_text
 
 
 class Clock(Protocol):
-    """Tells the time, in timezone-aware UTC, and lets it pass: a wall clock by waiting, a simulated one by moving.
+    """Tells the time, in timezone-aware UTC, and lets it pass: a wall clock by waiting, a simulated clock by moving.
 
-    Which of the two a home has, `Settings.time_is_real` says.
+    `Settings.time_is_real` says which of the two a home has.
     """
 
     def now(self) -> datetime: ...
@@ -44,7 +44,7 @@ def business_days_between(first: date, last: date) -> int:
 
 
 def _weekdays_before(day: date) -> int:
-    """Mondays to Fridays before `day`, since a Monday long ago."""
+    """Mondays to Fridays from 0001-01-01, a Monday, up to the day before `day`."""
     weeks, rest = divmod(day.toordinal() - 1, 7)
     return 5 * weeks + min(rest, 5)
 
@@ -56,7 +56,7 @@ class WallClock:
         return datetime.now(UTC)
 
     def wait(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Sleep for `seconds`."""
         time.sleep(seconds)
 
     def advance_to(self, instant: datetime) -> None:
@@ -65,40 +65,45 @@ class WallClock:
 
 
 class SimulatedClock:
-    """A clock that stands still until it is told to move, and never moves back.
+    """A clock that stands still until it is moved, and never moves back.
 
-    Its time lies in a file of the home, so that every process of the desk reads the same instant, and a process that
-    was killed goes on where the time stood.
+    The time is kept in a file of the home: every process of the desk reads the same time, and after a kill the next process goes on
+    from it.
     """
 
     def __init__(self, path: Path, start: datetime | None = None) -> None:
+        """`start`: the first time, written where there is no file yet."""
         self._path = path
-        self._stamp = -1
+        self._modified = -1
         self._now = datetime.min.replace(tzinfo=UTC)
-        if not path.exists():
-            if start is None:
-                raise StateError(f"the simulated clock {path} is missing; create the home again with `tradeflow init`")
+        if start is not None and not path.exists():
             self._write(as_utc(start))
 
     def now(self) -> datetime:
-        stamp = self._path.stat().st_mtime_ns
-        if stamp != self._stamp:
-            self._now = datetime.fromisoformat(json.loads(self._path.read_text())["now"])
-            self._stamp = stamp
+        """The time of the file. Raises StateError, saying how to mend it, where the file is missing or holds no time."""
+        try:
+            modified = self._path.stat().st_mtime_ns
+            if modified != self._modified:
+                self._now = as_utc(datetime.fromisoformat(json.loads(self._path.read_text(encoding="utf-8"))["now"]))
+                self._modified = modified
+        except (OSError, ValueError, TypeError, KeyError, StateError) as error:
+            raise StateError(
+                f"the simulated clock {self._path} cannot be read ({error}); write the last time of the desk into it, which logs/ and reports/ "
+                'show, as in {"now": "2024-01-02T21:00:00+00:00"}'
+            ) from error
         return self._now
 
     def advance_to(self, instant: datetime) -> None:
-        """Move the time forward to `instant`; an instant that has passed already changes nothing."""
+        """Move the time forward to `instant`; a time that has already passed changes nothing."""
         instant = as_utc(instant)
         if instant > self.now():
             self._write(instant)
 
     def wait(self, seconds: float) -> None:
-        """Move the time forward by that much."""
+        """Move the time forward by `seconds`."""
         self.advance_to(self.now() + timedelta(seconds=seconds))
 
     def _write(self, instant: datetime) -> None:
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"now": instant.isoformat()}))
-        os.replace(temporary, self._path)
-        self._stamp = -1
+        # Not synced to disk: it moves hundreds of times a day, and after a power cut an earlier time only repeats what is done already.
+        replace_text(self._path, json.dumps({"now": instant.isoformat()}), sync=False)
+        self._modified = -1

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -343,15 +343,25 @@ def _explain(problem: Any, source: str) -> str:
     if variable in os.environ:
         source = f"environment variable {variable}"
     if problem["type"] == "extra_forbidden":
-        model: Any = Settings
-        for part in problem["loc"][:-1]:
-            field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-            model = field.annotation if field else model
-        known = getattr(model, "model_fields", {})
-        return f"{source}: unknown key {where}{nearest(str(problem['loc'][-1]), known)}; correct or remove it"
+        return f"{source}: unknown key {where}{nearest(str(problem['loc'][-1]), _keys_of(problem['loc'][:-1]))}; correct or remove it"
+    if problem["type"] in ("model_type", "dict_type") and where:
+        path = [*map(str, problem["loc"]), *(["NAME"] if problem["type"] == "dict_type" else [])]
+        key = _keys_of(problem["loc"])[0]
+        example = PREFIX + "__".join([*path, key]).upper() if variable in os.environ else f"{key} = ... below [{'.'.join(path)}]"
+        return f"{source}: {where} is a section (it is {problem['input']!r}); set its keys one by one, for example {example}"
     message = problem["msg"].removeprefix("Value error, ")
     shown = f" (it is {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
     return f"{source}: {where + ': ' if where else ''}{message}{shown}"
+
+
+def _keys_of(section: Sequence[Any]) -> list[str]:
+    """The keys of the section with that path, empty for the settings themselves."""
+    kind: Any = Settings
+    for part in section:
+        # A table of named sections, such as `strategies`, or an optional one, such as `replay`, has them among its type arguments.
+        kind = kind.model_fields[part].annotation if part in kind.model_fields else kind
+        kind = next((each for each in get_args(kind) if hasattr(each, "model_fields")), kind)
+    return list(kind.model_fields)
 
 
 def environment_home() -> Path:

@@ -1,17 +1,17 @@
-"""Homes of older versions: brought up to date by the first command that opens them.
+"""Upgrades of homes that an older version made: done by the first command that opens such a home.
 
-Each upgrade is safe to be interrupted and done again; the version is written last. The ledger has migrations of its own.
+An interrupted upgrade can be repeated: the version is written last. The ledger has migrations of its own.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.home.files import replace_text
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -42,7 +42,7 @@ def _decisions_get_their_own_name(data: UPath) -> None:
     before, after = data / "instrument_orders", data / "order_decisions"
     if not before.exists():
         return
-    # File by file: one that is there is whole, and what an interrupted upgrade or another command has moved already is not missed.
+    # File by file: every file at the new place is complete, and one that another command or an interrupted upgrade has moved is skipped.
     for file in before.rglob("*.parquet"):
         target = after / file.relative_to(before)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def _decisions_get_their_own_name(data: UPath) -> None:
 
 
 UPGRADES: dict[int, Callable[[UPath], None]] = {2: _decisions_get_their_own_name}
-"""What makes a home of the version before into one of this version."""
+"""By version: the upgrade from the version before it."""
 
 
 def _write_version(settings_file: Path) -> None:
@@ -68,9 +68,7 @@ def _write_version(settings_file: Path) -> None:
 
 
 def write_settings(settings_file: Path, values: Mapping[str, Any]) -> None:
-    """Replace a settings file at once: whoever reads it sees the old one or the new one. Comments of a parsed file stay."""
+    """Replace a settings file as a whole. `values` may be a document of tomlkit: its comments are kept."""
     import tomlkit
 
-    temporary = settings_file.with_name(f".{settings_file.name}.{os.getpid()}")
-    temporary.write_text(tomlkit.dumps(values), encoding="utf-8")
-    os.replace(temporary, settings_file)
+    replace_text(settings_file, tomlkit.dumps(values))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import reduce
 from itertools import chain
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from tradeflow_core import __version__
+from tradeflow_core.home import replace_text
 from tradeflow_core.nightly.saved_runs import CONFIG, COVARIANCE, DATASET, MANIFEST, OPTIMAL, Manifest
 from tradeflow_core.store import Store
 from tradeflow_core.strategy.backtest import Backtest
@@ -201,17 +203,8 @@ def _replace_text(path: UPath, text: str) -> None:
     """Replace a file as a whole: where files are local by renaming, an object store does it itself."""
     if not _is_local(path):
         path.write_text(text, encoding="utf-8")
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        _sync(path, file)
-    os.replace(temporary.path, path.path)
-    descriptor = os.open(path.parent.path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    else:
+        replace_text(Path(path.path), text)
 
 
 def _sync(path: UPath, file: IO[Any]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home import replace_text
 from tradeflow_core.instruments import RollRule
 from tradeflow_core.ledger import current_roll, positions_by_contract, replace_roll_events, roll_events_of, set_roll_state
 from tradeflow_core.model import RollEvent, RollState, contract_label
@@ -139,12 +139,7 @@ def write_roll_rule(folder: Path, instrument: str, rule: RollRule) -> Path:
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    replace_text(path, text.getvalue())
     return path
 
 
