@@ -52,7 +52,7 @@ def require_free(port: int) -> None:
 def serve(home: Home, port: int) -> None:
     """Replace this process by the UI of the home; returns only if that fails. Ctrl-C ends the UI. Raises ConfigError for a wrong `dagster.yaml`."""
     with instance_for(home.path):
-        pass  # what is wrong with it is told here, in one line, rather than by a traceback of the daemon
+        pass  # a wrong file is reported here in one line, not by a traceback of the daemon
     settings = environment(home)
     os.chdir(settings["DAGSTER_HOME"])
     os.execve(sys.executable, command(port), settings)

@@ -236,7 +236,7 @@ def test_a_tape_is_replaced_only_when_asked_and_another_folder_never(folder, tmp
     import_pysystemtrade(folder, tape, instruments=["BETA"], replace=True)
     assert Tape.open(tape).codes == ["BETA"]
     (tmp_path / "letters").mkdir()
-    with pytest.raises(ConfigError, match="is no tape"):
+    with pytest.raises(ConfigError, match="is not a tape"):
         import_pysystemtrade(folder, tmp_path / "letters", replace=True)
 
 

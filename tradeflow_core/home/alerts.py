@@ -1,4 +1,4 @@
-"""One channel for what a person must hear of: the home's alert log and, if configured, e-mail, once a day for each subject."""
+"""Alerts: written to the alert log of the home and, if configured, mailed, once a day for each subject."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from tradeflow_core.home.settings import AlertSettings
 
 BLOCK_BYTES = 2**16
+"""About 300 alerts: one block is enough for the 50 alerts that are usually read."""
 
 
 class Alerts:
-    """Writes alerts to `alerts.jsonl` in the home's `logs` folder and mails those whose subject was not mailed that day."""
+    """Writes alerts to `alerts.jsonl` in the folder `logs` of the home, and mails the first alert of a day for each subject."""
 
     def __init__(self, folder: Path, settings: AlertSettings) -> None:
         self.path = folder / "alerts.jsonl"
         self._settings = settings
 
     def send(self, subject: str, message: str, now: datetime) -> None:
-        """Log the alert and, where mail is configured, send it. A mail that fails is logged as well, and never stops the caller."""
-        mailed = self._settings.email_to and self._settings.smtp_server and not self._told_today(subject, now)
+        """Log the alert and, where mail is configured, mail it. A mail that fails is logged and raises nothing."""
+        mailed = self._settings.email_to and self._settings.smtp_server and not self._alerted_today(subject, now)
         self._log(subject, message, now)
         if mailed:
             try:
@@ -40,14 +41,14 @@ class Alerts:
         """The newest alerts, oldest first: dictionaries of time, subject, message."""
         return list(islice(self._newest_first(), newest))[::-1]
 
-    def _told_today(self, subject: str, now: datetime) -> bool:
+    def _alerted_today(self, subject: str, now: datetime) -> bool:
         """Whether there is an alert of this subject on the (UTC) day of `now`."""
         today = now.isoformat()[:10]
         of_today = takewhile(lambda alert: alert["time"][:10] >= today, self._newest_first())
         return any(alert["subject"] == subject for alert in of_today)
 
     def _newest_first(self) -> Iterator[dict[str, str]]:
-        """All alerts from the last one back, reading no more of the file than is asked for."""
+        """All alerts, the newest first; the file is read in blocks from its end, as far as needed."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -56,10 +57,10 @@ class Alerts:
                 start = max(end - BLOCK_BYTES, 0)
                 file.seek(start)
                 lines = (file.read(end - start) + rest).splitlines()
-                # The first line of a block may have begun in the one before.
+                # The first line of a block may begin in the block before it.
                 rest, lines = (lines[0], lines[1:]) if start else (b"", lines)
                 for line in reversed(lines):
-                    with suppress(ValueError):  # a line that a power cut left half written
+                    with suppress(ValueError):  # a line that was cut off by a power cut
                         yield json.loads(line)
                 end = start
 

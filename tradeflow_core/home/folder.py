@@ -1,4 +1,4 @@
-"""A home: the folder that holds everything of one desk, and the ways to make and open it."""
+"""A home: the folder with everything that belongs to one desk. Made with `Home.create`, opened with `Home.open`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Home:
-    """One desk on disk. Two homes never share anything.
+    """The folder of one desk. Two homes never share anything.
 
-    `tradeflow.toml` settings; `config/` tables that overlay the packaged ones; `data/` Parquet store; `ledger.sqlite`;
-    `market/` the paper exchange's own book; `clock.json` the time of a simulated desk; `dagster/`, `logs/`, `reports/`.
+    `tradeflow.toml`: settings; `config/`: tables whose rows replace the packaged ones; `data/`: Parquet store; `ledger.sqlite`;
+    `market/`: the book of the paper exchange; `clock.json`: the time of a simulated desk; `dagster/`, `logs/`, `reports/`.
     """
 
     path: Path
@@ -38,7 +38,10 @@ class Home:
 
     @classmethod
     def open(cls, path: Path | None = None) -> Home:
-        """The home at `path` (default: TRADEFLOW_HOME or ./var). Raises ConfigError if there is none or it is not usable."""
+        """Open the home at `path` (default: TRADEFLOW_HOME or ./var), upgraded if an older version made it.
+
+        Raises ConfigError where there is none or its settings are wrong.
+        """
         path = (path or environment_home()).absolute()
         if not (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
@@ -50,25 +53,25 @@ class Home:
 
     @classmethod
     def create(cls, path: Path, values: dict[str, Any], start: datetime | None = None) -> Home:
-        """Make a home at `path` with these settings; `start` sets the clock of a simulated or replayed market.
+        """Make a home at `path` with the settings `values`; `start`: first time of the clock of a simulated or replayed market.
 
-        Raises ConfigError when the folder cannot be written, holds a home already, or a setting is wrong; nothing is left half-made:
-        the settings file, which makes a folder a home, is written last.
+        Raises ConfigError where the folder cannot be written, is a home already, or a setting is wrong. The settings file, which makes a
+        folder a home, is written last, so that an interrupted call leaves no home.
         """
         path = path.absolute()
         if (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is a home already; open it, or choose another folder")
         settings = validate_settings(values, str(path / SETTINGS_FILE))
-        known = load_instruments(*([path / "config"] if (path / "config").exists() else []))
-        for code in settings.universe:
-            if code not in known:
-                raise ConfigError(f"universe: no instrument {code!r} in the tables; see `tradeflow instruments`")
+        table = load_instruments(*([path / "config"] if (path / "config").exists() else []))
+        for instrument in settings.universe:
+            if instrument not in table:
+                raise ConfigError(f"universe: no instrument {instrument!r} in the tables; see `tradeflow instruments`")
         try:
             for name in ("config", "data", "market", "dagster", "logs", "reports"):
                 (path / name).mkdir(parents=True, exist_ok=True)
             if not settings.time_is_real:
                 if start is None:
-                    raise StateError("a simulated or replayed home needs the instant at which its clock starts")
+                    raise StateError("a simulated or replayed home needs the time at which its clock starts")
                 SimulatedClock(path / "clock.json", start)
             write_settings(path / SETTINGS_FILE, {"home_version": HOME_VERSION, **values})
         except OSError as error:
@@ -83,20 +86,20 @@ class Home:
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:
-        """Every instrument that this home knows, traded or not."""
+        """All instruments of the packaged tables and of this home's, by code, traded or not."""
         return load_instruments(self.path / "config")
 
     @cached_property
     def universe(self) -> list[str]:
-        """Codes of the instruments that this home trades, sorted: without the stale ones. Raises ConfigError for an unknown code."""
+        """Codes of the instruments that this home trades, sorted, without stale ones. Raises ConfigError for an unknown code."""
         stale = set(self.settings.stale_instruments)
-        return [code for code in self._chosen if code not in stale]
+        return [instrument for instrument in self._universe_with_stale if instrument not in stale]
 
     @cached_property
-    def _chosen(self) -> list[str]:
-        """The universe with the instruments that are stale for the time being."""
+    def _universe_with_stale(self) -> list[str]:
+        """Codes of the instruments that this home trades, sorted, the stale ones included."""
         for key in ("universe", "stale_instruments"):
-            if missing := [code for code in getattr(self.settings, key) if code not in self.instruments]:
+            if missing := [instrument for instrument in getattr(self.settings, key) if instrument not in self.instruments]:
                 raise ConfigError(
                     f"{self.path / SETTINGS_FILE}: {key}: no such instrument {missing}; see `tradeflow instruments`"
                 )
@@ -109,9 +112,9 @@ class Home:
     @cached_property
     def currencies(self) -> list[str]:
         """Currencies that need a rate against the dollar: those of the universe and the base, without USD, sorted."""
-        needed = {self.instruments[code].currency for code in self._chosen} | {self.settings.base_currency}
-        known = {pair.currency for pair in load_fx_table(self.path / "config").values()}
-        if missing := needed - {"USD"} - known:
+        needed = {self.instruments[code].currency for code in self._universe_with_stale} | {self.settings.base_currency}
+        with_code = {pair.currency for pair in load_fx_table(self.path / "config").values()}
+        if missing := needed - {"USD"} - with_code:
             raise ConfigError(f"no FX code for currency {sorted(missing)}; add a row to {self.path / 'config' / 'fx.csv'}")
         return sorted(needed - {"USD"})
 
@@ -124,15 +127,15 @@ class Home:
         return self.settings.data or str(self.path / "data")
 
     def local_day(self, instant: datetime) -> date:
-        """The date of an instant in the desk's time zone."""
+        """The date of a time in the desk's time zone."""
         return instant.astimezone(self.settings.zone).date()
 
-    def at(self, day: date, moment: time) -> datetime:
-        """The instant of the wall time `moment` on `day` in the desk's time zone, in UTC."""
-        return datetime.combine(day, moment, self.settings.zone).astimezone(UTC)
+    def at(self, day: date, local_time: time) -> datetime:
+        """`local_time` on `day` in the desk's time zone, as a time in UTC."""
+        return datetime.combine(day, local_time, self.settings.zone).astimezone(UTC)
 
     def describe(self) -> str:
-        """One line that says which desk this is: every command begins with it."""
+        """The line with which every command begins: market, account, home and time."""
         settings = self.settings
         now = self.clock.now().astimezone(settings.zone)
         return f"{settings.market} market, account {settings.account}, home {self.path}, {now:%a %Y-%m-%d %H:%M} {settings.time_zone}"

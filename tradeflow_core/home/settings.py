@@ -1,6 +1,6 @@
 """The settings of a home: one validated object, read from `tradeflow.toml` and overlaid by TRADEFLOW_* variables.
 
-Nothing else in the code reads the environment. A nested key is named with two underscores: `TRADEFLOW_DAY__TICK_MINUTES=15`.
+No other code reads the environment. In a variable, two underscores separate a section from its key: `TRADEFLOW_DAY__TICK_MINUTES=15`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tradeflow_core.model import nearest
 
 SETTINGS_FILE = "tradeflow.toml"
 FIRST_VERSION = 1
-"""The version of a home that does not say one."""
+"""The version of a home whose settings file names none."""
 
 SIMULATED_MARKETS = ("simulated", "replay")
 """Markets whose time is simulated."""
 
 PREFIX = "TRADEFLOW_"
 NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
-"""Variables with the prefix that are no settings of a home: where it is, what it says itself, and where tests find reference data."""
+"""Variables with the prefix that are not settings of a home: its folder, its layout version, and the reference data of the tests."""
 
 
 class _Model(BaseModel):
@@ -38,23 +38,23 @@ class _Model(BaseModel):
 
 
 class SimulatedMarketSettings(_Model):
-    """The built-in market: its random seed, its first trading day (a Monday) and the history that lies before it."""
+    """The simulated market: its random seed, its first business day (a Monday) and its price history before that day."""
 
-    seed: int = Field(default=7, description="seed of its random numbers: the same seed makes the same market")
+    seed: int = Field(default=7, description="seed of its random numbers: the same seed gives the same market")
     first_day: date = Field(default=date(2024, 1, 8), description="first business day, a Monday")
-    history_years: int = Field(default=3, ge=1, le=30, description="years of prices that lie before the first day")
+    history_years: int = Field(default=3, ge=1, le=30, description="years of prices before the first day")
     broken: tuple[str, ...] = Field(
-        default=(), description="instruments for which the market sends unusable bars: a fault to practise with"
+        default=(), description="instruments for which the market sends invalid bars: a fault to practise with"
     )
 
     @field_validator("broken", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+        return tuple(instrument for instrument in value.split(",") if instrument) if isinstance(value, str) else value
 
 
 class ReplaySettings(_Model):
-    """A replay: the tape that plays the market, first and last day."""
+    """A replay: the tape that is the market, and the first and last day."""
 
     tape: str = Field(description="folder of the tape, as `tradeflow import` made it")
     start: date = Field(description="first business day")
@@ -62,22 +62,23 @@ class ReplaySettings(_Model):
 
 
 class DaySettings(_Model):
-    """The business day, in the desk's time zone: when it begins, when the stack handler ends, how often it looks."""
+    """The business day, in the desk's time zone: when it begins, when the stack handler stops, and how often it runs."""
 
     start: time = Field(default=time(0, 5), description="when the business day begins, in the desk's time zone")
     session_end: time = Field(
-        default=time(19, 45), description="when the stack handler stops, in the desk's time zone; what is still open is cancelled"
+        default=time(19, 45),
+        description="when the stack handler stops, in the desk's time zone; orders that are still open are cancelled",
     )
     tick_minutes: int = Field(
         default=30,
         ge=1,
         le=240,
-        description="how far time moves in a simulated or replayed market between two looks of the stack handler",
+        description="how far time moves in a simulated or replayed market between two passes of the stack handler",
     )
 
 
 class PriceSettings(_Model):
-    """How bars are collected and checked (defaults of the field: a spike is 8 times the average change)."""
+    """How bars are collected and checked."""
 
     intraday_frequency: Literal["H", "30M", "15M", "5M", "1M"] = Field(
         default="H", description="length of the bars collected beside the daily ones; the broker must have them"
@@ -85,19 +86,19 @@ class PriceSettings(_Model):
     max_price_spike: float = Field(
         default=8.0,
         gt=0,
-        description="a change larger than so many times the average change of a day is a suspected spike: its batch of bars is refused",
+        description="a change above this multiple of the average daily change is a suspected spike: its batch of bars is refused",
     )
     drop_zero_volume_daily: bool = Field(default=False, description="leave out daily bars without volume")
     drop_zero_volume_intraday: bool = Field(default=True, description="leave out intraday bars without volume")
     drop_zero_prices: bool = Field(default=True, description="leave out bars whose last price is 0")
     drop_negative_prices: bool = Field(
-        default=False, description="leave out bars whose last price is below 0; off, since prices of some markets may be"
+        default=False, description="leave out bars whose last price is below 0; off, since some markets have negative prices"
     )
     stale_after_business_days: int = Field(
-        default=3, ge=1, description="an instrument whose newest price is older is locked against new risk"
+        default=3, ge=1, description="an instrument whose newest price is older may only reduce its position"
     )
     intraday_history_days: int = Field(
-        default=30, ge=1, description="so many days of intraday bars are fetched for a contract that has none yet"
+        default=30, ge=1, description="days of intraday bars that are fetched for a contract without any"
     )
     stitching: Literal["panama", "ratio", "none"] = Field(
         default="panama", description="how adjusted prices are stitched at rolls"
@@ -105,7 +106,7 @@ class PriceSettings(_Model):
 
 
 class CapitalSettings(_Model):
-    """How account values become capital: compounding method, and the change in one step that needs a person's word."""
+    """How account values become capital: the compounding method, and the change that somebody has to confirm."""
 
     method: Literal["full", "half", "fixed"] = Field(
         default="full",
@@ -115,18 +116,16 @@ class CapitalSettings(_Model):
         default=0.10,
         gt=0,
         lt=1,
-        description="a profit or loss in one step larger than this share of the account stops the day until somebody has confirmed it",
+        description="a profit or loss since the last account value above this share of the account stops the day until somebody confirms it",
     )
 
 
 class RollSettings(_Model):
     """Who decides rolls, and by which rules.
 
-    `decide`: `auto` (the rules below decide), `tape` (a replay rolls when its tape did) or `person`; None takes auto in a simulated
-    market, tape in a replay, person elsewhere. In a replay new risk goes to the forward contract from `passive_days` business days
-    before the tape's roll, and what is left is rolled with spread orders from `force_days` before it. The others are the thresholds of
-    the automatic rules: forward volume relative to the priced contract's, and days to the desired roll date. `when_undecided`: what they
-    do with a position that is held close to the roll (Ask: leave it to a person).
+    `decide`: None means auto in a simulated market, tape in a replay, person elsewhere. `passive_days` and `force_days` are used in a
+    replay; the other keys are thresholds of the automatic rules: volume of the forward contract relative to that of the priced contract,
+    and days to the desired roll date.
     """
 
     decide: Literal["auto", "tape", "person"] | None = Field(
@@ -136,27 +135,27 @@ class RollSettings(_Model):
     passive_days: int = Field(
         default=10,
         ge=0,
-        description="in a replay: new risk goes to the forward contract from so many business days before the tape's roll",
+        description="in a replay: business days before the tape's roll from which new risk goes to the forward contract",
     )
     force_days: int = Field(
         default=3,
         ge=0,
-        description="in a replay: what is left is rolled by spread orders from so many business days before the tape's roll",
+        description="in a replay: business days before the tape's roll from which the rest of the position is rolled by spread orders",
     )
     auto_roll_if_relative_volume_higher_than: float = Field(
         default=1.0,
         gt=0,
-        description="the forward contract is liquid where its volume is above so many times that of the priced contract",
+        description="the forward contract is liquid where its volume divided by that of the priced contract is above this",
     )
     min_relative_volume: float = Field(
-        default=0.01, ge=0, description="it is also liquid above this relative volume, if `min_absolute_volume` is passed too"
+        default=0.01,
+        ge=0,
+        description="it is also liquid above this relative volume, if its volume is above `min_absolute_volume` too",
     )
-    min_absolute_volume: float = Field(
-        default=100, ge=0, description="contracts a day of the forward contract, beside `min_relative_volume`"
-    )
-    near_expiry_days: int = Field(default=10, ge=0, description="the rules decide from so many days before the desired roll date")
+    min_absolute_volume: float = Field(default=100, ge=0, description="contracts a day, used with `min_relative_volume`")
+    near_expiry_days: int = Field(default=10, ge=0, description="days before the desired roll date from which the rules decide")
     when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = Field(
-        default="Force", description="the roll state to take with a position held close to the roll; Ask: leave it to a person"
+        default="Force", description="the roll state for a position held close to the roll; Ask: leave the decision to a person"
     )
 
 
@@ -173,13 +172,13 @@ class StrategySettings(_Model):
 
 
 class DagsterSettings(_Model):
-    """How Dagster runs the steps of a job that it launches: one after the other in the run's own process, or each in a process of its own.
+    """How Dagster runs the steps of a job: one after the other in the process of the run, or each in its own process.
 
     Six empty steps take 2 s in one process and 12 s in six.
     """
 
     executor: Literal["in_process", "multiprocess"] = Field(
-        default="in_process", description="in_process: one step after the other; multiprocess: each in a process of its own"
+        default="in_process", description="in_process: one step after the other; multiprocess: each step in its own process"
     )
 
 
@@ -191,26 +190,28 @@ class AlertSettings(_Model):
     smtp_server: str | None = Field(default=None, description="the mail server")
     smtp_port: int = Field(default=587, description="its port")
     smtp_user: str | None = Field(default=None, description="the user to log in as; none: without login")
-    smtp_password: str | None = Field(default=None, repr=False, description="his password; only by its variable, never in a file")
+    smtp_password: str | None = Field(
+        default=None, repr=False, description="the password; only by its environment variable, never in a file"
+    )
 
 
 class Settings(_Model):
-    """Everything that a desk may choose. See the README for an annotated `tradeflow.toml`."""
+    """All settings of a desk. The README has an annotated `tradeflow.toml`."""
 
-    home_version: int = Field(default=FIRST_VERSION, ge=1, description="layout of the home; kept by tradeflow itself")
+    home_version: int = Field(default=FIRST_VERSION, ge=1, description="version of the layout of the home; set by tradeflow")
     market: Literal["simulated", "replay", "ib_paper", "ib_live"] = Field(
         default="simulated", description="where the desk trades"
     )
-    account: str = Field(default="SIM-1", description="the broker's name of the account")
+    account: str = Field(default="SIM-1", description="the account at the broker")
     base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="currency of capital and profit")
     capital: Decimal = Field(
         default=Decimal("10000000"), gt=0, description="starting capital of a simulated or replayed account, in base currency"
     )
-    time_zone: str = Field(default="America/New_York", description="the desk's zone: business days and schedules are in it")
+    time_zone: str = Field(default="America/New_York", description="time zone of the desk: of its business days and schedules")
     universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
     stale_instruments: tuple[str, ...] = Field(
         default=(),
-        description="instruments whose prices are not collected for the time being; they are not rolled, reported or traded",
+        description="instruments that are paused: their prices are not collected, and they are not rolled, reported or traded",
     )
     database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
     data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
@@ -223,8 +224,10 @@ class Settings(_Model):
     rolls: RollSettings = RollSettings()
     alerts: AlertSettings = AlertSettings()
     dagster: DagsterSettings = DagsterSettings()
-    live_trading: bool = Field(default=False, description="must be true before a home with market ib_live sends any order")
-    keep_runs_days: int = Field(default=30, ge=1, description="age after which Dagster runs and backtest states are pruned")
+    live_trading: bool = Field(default=False, description="must be true for a home with market ib_live to send any order")
+    keep_runs_days: int = Field(
+        default=30, ge=1, description="days after which Dagster runs and saved runs of strategies are removed"
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -238,12 +241,12 @@ class Settings(_Model):
     @field_validator("universe", "stale_instruments", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(code for code in value.split(",") if code) if isinstance(value, str) else value
+        return tuple(instrument for instrument in value.split(",") if instrument) if isinstance(value, str) else value
 
     @field_validator("universe", "stale_instruments")
     @classmethod
     def _clean_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if bad := [code for code in value if "," in code or "/" in code or not code.strip()]:
+        if bad := [name for name in value if "," in name or "/" in name or not name.strip()]:
             raise ValueError(f"instrument codes must have no comma, slash or blank: {bad}")
         if len(set(value)) != len(value):
             raise ValueError("an instrument is named twice")
@@ -274,33 +277,33 @@ class Settings(_Model):
 
     @property
     def time_is_real(self) -> bool:
-        """Whether time in this home passes by itself. Elsewhere it moves only when a command moves it."""
+        """Whether the clock of this home is the machine's. In a simulated or replayed market only commands move it."""
         return self.market not in SIMULATED_MARKETS
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What the file at `path` says. Raises ConfigError where it is missing, no TOML, or of a newer version."""
+    """The values of the settings file at `path`. Raises ConfigError where it is missing, not TOML, or of a newer version."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; make a home with `tradeflow init`") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from error
     version = values.get("home_version", FIRST_VERSION)
     if isinstance(version, int) and version > HOME_VERSION:
         raise ConfigError(
-            f"{path.parent} was made by a newer tradeflow (home version {version}, this one knows {HOME_VERSION}); upgrade tradeflow"
+            f"{path.parent} was made by a newer tradeflow (home version {version}, this tradeflow has {HOME_VERSION}); upgrade tradeflow"
         )
     return values
 
 
 def load_settings(path: Path) -> Settings:
-    """Settings of the file at `path`, overlaid by TRADEFLOW_* variables. Raises ConfigError naming file or variable, and key."""
+    """Settings of the file at `path`; TRADEFLOW_* variables take precedence. Raises ConfigError naming the file or variable, and the key."""
     return validate_settings(_overlaid(read_settings(path), _from_environment()), str(path))
 
 
 def validate_settings(values: Mapping[str, Any], source: str) -> Settings:
-    """A `Settings` of nested `values`. Raises ConfigError naming `source`, or the variable that said it, and the key."""
+    """`Settings` from nested `values`. Raises ConfigError naming `source`, or the variable that set the value, and the key."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -308,18 +311,18 @@ def validate_settings(values: Mapping[str, Any], source: str) -> Settings:
 
 
 def _from_environment() -> dict[str, Any]:
-    """The settings that TRADEFLOW_* variables make, nested. Raises ConfigError for a variable that names none."""
+    """The settings in TRADEFLOW_* variables, nested. Raises ConfigError for a variable that is not a setting."""
     names = [name for name in os.environ if name.startswith(PREFIX) and name not in NOT_SETTINGS]
     for name in names:
         if (key := name.removeprefix(PREFIX).lower().split("__")[0]) not in Settings.model_fields:
             raise ConfigError(f"environment variable {name}: no such setting{nearest(key, Settings.model_fields)}; unset it")
     if not names:
         return {}
-    # It loads asyncio and more, which costs a command a tenth of a second: only where a variable is set.
+    # Imported only where a variable is set: it loads asyncio and more, which takes a tenth of a second.
     from pydantic_settings import EnvSettingsSource
 
     class Plain(EnvSettingsSource):
-        """Takes the text as it is; the validators of `Settings` know lists by their commas."""
+        """Passes the text on as it is; the validators of `Settings` split lists at commas."""
 
         def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
             return value
@@ -329,7 +332,7 @@ def _from_environment() -> dict[str, Any]:
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, with what `above` says in place of what `below` says; sections are merged key by key."""
+    """Both merged, key by key within sections; where both have a value, that of `above`."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)

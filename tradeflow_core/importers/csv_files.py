@@ -1,4 +1,4 @@
-"""Reading the CSV files of a pysystemtrade data folder: fast while they are sound, and exact about the line when they are not."""
+"""Reads the CSV files of a pysystemtrade data folder: valid files fast, and an invalid one with the exact line and column in the error."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.model import parse_contract
 
 STAMP, PRICE, CONTRACT = "stamp", "price", "contract"
-"""What a column holds: a time (`YYYY-MM-DD HH:MM:SS`, or a date), a number that may be missing, a contract id that may not."""
+"""Kinds of columns: a local time (`YYYY-MM-DD HH:MM:SS`, or a date), a number that may be missing, a contract id."""
 
 _MISSING = {"", "nan", "NaN", "NA", "null", "None"}
 
 
 def read_csv(path: Path, columns: Mapping[str, str], *, increasing: bool = True) -> pd.DataFrame:
-    """The `columns` of a CSV file: index naive stamps (`datetime64[us]`, the first column), contracts int64, prices float64.
+    """The `columns` of a CSV file: index local times without a zone (`datetime64[us]`, the first column), contracts int64, prices float64.
 
-    `columns`: name to kind, the stamps first; others in the file are ignored. Raises ConfigError naming file, line and column for a
-    missing column, a wrong cell, a line of the wrong length, and (if `increasing`) a stamp that is not later than the one before.
+    `columns`: name to kind, the times first; other columns of the file are ignored. Raises ConfigError naming file, line and column for a
+    missing column, a wrong cell, a line of the wrong length, and (if `increasing`) a time that is not later than the previous one.
     """
     try:
         data = path.read_bytes()
@@ -49,8 +49,8 @@ def read_csv(path: Path, columns: Mapping[str, str], *, increasing: bool = True)
     if increasing and not (index.is_monotonic_increasing and index.is_unique):
         bad = int(np.flatnonzero(np.diff(index.asi8) <= 0)[0]) + 1  # type: ignore[attr-defined]
         raise ConfigError(
-            f"{path}, line {bad + 2}, column {next(iter(columns))}: {index[bad]} is not later than {index[bad - 1]} on the line before; "
-            "sort the lines and keep one of each time"
+            f"{path}, line {bad + 2}, column {next(iter(columns))}: {index[bad]} is not later than {index[bad - 1]} on the line above; "
+            "sort the lines and keep one line for each time"
         )
     return frame
 
@@ -65,10 +65,10 @@ def _typed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
                 raise DataError("a time is missing or has a time zone")
             continue
         if kind == CONTRACT:
-            codes, unique = pd.factorize(values)
-            if (codes < 0).any():
+            positions, unique = pd.factorize(values)
+            if (positions < 0).any():
                 raise DataError("a contract is missing")
-            series[name] = np.array([parse_contract(value) for value in unique], dtype=np.int64)[codes]
+            series[name] = np.array([parse_contract(value) for value in unique], dtype=np.int64)[positions]
         else:
             series[name] = values.to_numpy(dtype=float)
             if np.isinf(series[name]).any():
@@ -78,19 +78,21 @@ def _typed(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def _header(path: Path, line: bytes, columns: Mapping[str, str]) -> list[str]:
     header = [name.strip() for name in line.decode("utf-8-sig", errors="replace").split(",")]
-    if absent := [name for name in columns if name not in header]:
-        raise ConfigError(f"{path}, line 1: no column {', '.join(absent)}; the header needs {','.join(columns)}")
+    if missing := [name for name in columns if name not in header]:
+        raise ConfigError(f"{path}, line 1: no column {', '.join(missing)}; the header needs {','.join(columns)}")
     return header
 
 
 def _first_wrong(path: Path, data: bytes, header: list[str], *, columns: Mapping[str, str], otherwise: str = "") -> ConfigError:
-    """The error about the first wrong line; only called when there is one, so its loop over lines costs a sound file nothing."""
+    """The error about the first wrong line; `otherwise`: what to say where none is found. Only called for an invalid file."""
     reader = csv.reader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
     next(reader)
     for cells in reader:
         where = f"{path}, line {reader.line_num}"
         if len(cells) != len(header):
-            return ConfigError(f"{where}: has {len(cells)} cells, the header has {len(header)} columns; mend or remove the line")
+            return ConfigError(
+                f"{where}: has {len(cells)} cells, the header has {len(header)} columns; correct or remove the line"
+            )
         for name, kind in columns.items():
             cell = cells[header.index(name)].strip()
             if problem := _problem(cell, kind):

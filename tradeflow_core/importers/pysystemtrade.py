@@ -1,13 +1,13 @@
-"""A pysystemtrade data folder becomes a tape: contract bars, roll events, rates and tables, proven to hold what the folder held.
+"""Imports a pysystemtrade data folder as a tape: contract bars, roll events, rates and tables, and proves that they are complete.
 
-The folder's multiple prices hold all that is known of the contracts: which were priced, rolled into and used for carry, and their
-closing prices. They are taken apart into contract bars and roll events, and the proof is that these give them back:
+The folder's multiple prices say which contract was priced, forward and used for carry at every time, and at what price. They are split
+into contract bars and roll events. The proof: multiple prices rebuilt from these equal the folder's. How a time is read:
 
-- a stamp of 23:00:00 local time is a daily close: the bar of that day, from local midnight to the stamp;
-- another stamp at a full minute is the **start** of an hourly bar;
-- a stamp with seconds is a mark (an observation, or what a roll step wrote): a bar without length.
+- 23:00:00 local time is a daily close: a bar of that day, from local midnight to this time;
+- another full minute is the **start** of an hourly bar;
+- a time with seconds is a mark (an observation, or a price that a roll wrote): a bar of length zero.
 
-Roll calendars and adjusted prices of the folder are only compared, since the prices imply both.
+Roll calendars and adjusted prices of the folder are only compared, since they follow from the multiple prices.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ CALENDAR_COLUMNS = {"DATE_TIME": STAMP, "current_contract": CONTRACT, "next_cont
 CLOSE = pd.Timedelta(hours=23)
 HOUR = pd.Timedelta(hours=1)
 EQUAL = 1e-9
-"""Relative difference up to which two adjusted prices are the same: sums of differences in another order."""
+"""Relative difference up to which two adjusted prices count as equal: both are sums of the same differences in another order."""
 
 
 def import_pysystemtrade(
@@ -70,74 +70,76 @@ def import_pysystemtrade(
     on_instrument: Callable[[InstrumentImport], None] | None = None,
     replace: bool = False,
 ) -> ImportReport:
-    """Make the tape `tape` out of a pysystemtrade data folder (the one that holds `csvconfig` and `multiple_prices_csv`).
+    """Make the tape `tape` from a pysystemtrade data folder (the folder with `csvconfig` and `multiple_prices_csv`).
 
-    `instruments`: codes, default every one with multiple prices; `zone`: the time zone of the folder's naive stamps. The tape appears
-    whole or not at all; one that exists is refused unless `replace`. Raises ConfigError naming what is missing, or file, line and column
-    of what is malformed.
+    `instruments`: codes (default: all that have multiple prices); `zone`: time zone of the folder's times. The tape is complete
+    or not there; an existing one is only replaced with `replace`. Raises ConfigError naming missing files, or file, line and column of a
+    malformed cell.
     """
     folder, tape = Path(folder).absolute(), Path(tape).absolute()
     if tape.exists() and not replace:
         raise ConfigError(f"{tape} exists already; choose another name, or ask for it to be replaced")
     if replace and tape.exists() and not (tape / MANIFEST).exists():
-        raise ConfigError(f"{tape} is no tape, so it is not replaced; choose another name")
-    codes = _codes(folder, instruments)
-    known = load_instruments(folder / CONFIG, packaged=False)
-    facts = {code: find_instrument(known, code) for code in codes}
-    if without := [code for code in codes if facts[code].roll_rule is None]:
-        raise ConfigError(f"{folder / CONFIG / TABLES[1]}: no line for {', '.join(without)}; add it, or leave the instrument out")
+        raise ConfigError(f"{tape} is not a tape, so it is not replaced; choose another name")
+    names = _chosen_instruments(folder, instruments)
+    table = load_instruments(folder / CONFIG, packaged=False)
+    chosen = [find_instrument(table, name) for name in names]
+    if without_rule := [instrument.code for instrument in chosen if instrument.roll_rule is None]:
+        raise ConfigError(
+            f"{folder / CONFIG / TABLES[1]}: no line for {', '.join(without_rule)}; add it, or leave the instrument out"
+        )
     report = ImportReport(str(folder), zone)
-    with _appearing_whole(tape) as making:
-        store = Store(str(making))
-        for code in codes:
-            done = _import_instrument(folder, store, code, zone=zone)
-            report.instruments.append(done)
+    with _complete_or_absent(tape) as partial:
+        store = Store(str(partial))
+        for name in names:
+            imported = _import_instrument(folder, store, name, zone=zone)
+            report.instruments.append(imported)
             if on_instrument:
-                on_instrument(done)
+                on_instrument(imported)
         report.fx = _import_fx(folder, store, zone, notes=report.notes)
-        _import_tables(folder, making / "config", list(facts.values()), rates=set(report.fx), notes=report.notes)
-        (making / "import.json").write_text(report.to_json(), encoding="utf-8")
-        manifest = {"zone": zone, "source": f"pysystemtrade, {folder}", "instruments": codes}
-        (making / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _import_tables(folder, partial / "config", chosen, rates=set(report.fx), notes=report.notes)
+        (partial / "import.json").write_text(report.to_json(), encoding="utf-8")
+        manifest = {"zone": zone, "source": f"pysystemtrade, {folder}", "instruments": names}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return report
 
 
-def _codes(folder: Path, wanted: Sequence[str] | None) -> list[str]:
-    """What to import. Raises ConfigError naming every file and folder that is missing."""
+def _chosen_instruments(folder: Path, wanted: Sequence[str] | None) -> list[str]:
+    """Codes of the instruments to import. Raises ConfigError naming every missing file and folder."""
     needed = [folder / MULTIPLE, folder / FX, *(folder / CONFIG / name for name in TABLES)]
     if missing := [str(path) for path in needed if not path.exists()]:
         raise ConfigError(
             f"{folder} is not a pysystemtrade data folder, {', '.join(missing)} missing; name the folder that holds {MULTIPLE} and {CONFIG}"
         )
-    codes = sorted(set(wanted) if wanted is not None else {path.stem for path in (folder / MULTIPLE).glob("*.csv")})
-    if not codes:
-        raise ConfigError(f"{folder / MULTIPLE} holds no CSV file; nothing to import")
-    if missing := [str(path) for code in codes if not (path := folder / MULTIPLE / f"{code}.csv").exists()]:
+    instruments = sorted(set(wanted) if wanted is not None else {path.stem for path in (folder / MULTIPLE).glob("*.csv")})
+    if not instruments:
+        raise ConfigError(f"{folder / MULTIPLE} has no CSV file; nothing to import")
+    if missing := [str(path) for name in instruments if not (path := folder / MULTIPLE / f"{name}.csv").exists()]:
         raise ConfigError(f"{', '.join(missing)} missing; correct the instruments asked for, or add the files")
-    return codes
+    return instruments
 
 
 @contextmanager
-def _appearing_whole(tape: Path) -> Iterator[Path]:
-    """A folder beside `tape` to work in; it becomes `tape` when the work ends well, and goes away otherwise."""
-    for left in tape.parent.glob(f".{tape.name}.importing-*"):
-        if not _alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left)
-    making = tape.parent / f".{tape.name}.importing-{os.getpid()}"
+def _complete_or_absent(tape: Path) -> Iterator[Path]:
+    """A temporary folder beside `tape`: it is renamed to `tape` when the block ends, and removed when the block fails."""
+    for leftover in tape.parent.glob(f".{tape.name}.importing-*"):
+        if not _alive(int(leftover.name.rpartition("-")[2])):
+            shutil.rmtree(leftover)
+    partial = tape.parent / f".{tape.name}.importing-{os.getpid()}"
     try:
-        making.mkdir(parents=True)
-        (making / "config").mkdir()
+        partial.mkdir(parents=True)
+        (partial / "config").mkdir()
     except OSError as error:
         raise ConfigError(f"{tape.parent} cannot be written ({error.strerror}); choose another place for the tape") from error
     try:
-        yield making
+        yield partial
         if tape.exists():
-            old = making / ".replaced"
+            old = partial / ".replaced"
             os.replace(tape, old)
             shutil.rmtree(old)
-        os.replace(making, tape)
+        os.replace(partial, tape)
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:
@@ -153,8 +155,8 @@ def _alive(pid: int) -> bool:
 # --- prices --------------------------------------------------------------------------------------------------------------
 
 
-def _import_instrument(folder: Path, store: Store, code: str, *, zone: str) -> InstrumentImport:
-    path = folder / MULTIPLE / f"{code}.csv"
+def _import_instrument(folder: Path, store: Store, instrument: str, *, zone: str) -> InstrumentImport:
+    path = folder / MULTIPLE / f"{instrument}.csv"
     multiple = read_csv(path, MULTIPLE_COLUMNS)
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
@@ -162,17 +164,17 @@ def _import_instrument(folder: Path, store: Store, code: str, *, zone: str) -> I
     events = back_out_events(multiple)
     bars = make_bars(contract_series(multiple), local, instants.utc, zone=zone)
     if bars.empty:
-        raise ConfigError(f"{path}: not one price; restore the file, or leave the instrument out")
-    store.write("bars", code, bars)
-    store.write("roll_events", code, events.assign(after=events["after"].astype("datetime64[us, UTC]"), reason="import"))
+        raise ConfigError(f"{path}: it has no price; restore the file, or leave the instrument out")
+    store.write("bars", instrument, bars)
+    store.write("roll_events", instrument, events.assign(after=events["after"].astype("datetime64[us, UTC]"), reason="import"))
 
     differences = compare_multiple_prices(multiple, build_from_events(bar_prices(bars), events))
-    calendar = _compare_calendar(folder / CALENDARS / f"{code}.csv", events, zone)
-    adjusted = _compare_adjusted(folder / ADJUSTED / f"{code}.csv", multiple, zone, code=code)
+    calendar = _compare_calendar(folder / CALENDARS / f"{instrument}.csv", events, zone)
+    adjusted = _compare_adjusted(folder / ADJUSTED / f"{instrument}.csv", multiple, zone, instrument=instrument)
     marks = int((bars["start"] == bars["end"]).sum())
     daily = int((bars["frequency"] == "D").sum())
     return InstrumentImport(
-        instrument=code,
+        instrument=instrument,
         first=f"{local[0]:%Y-%m-%d %H:%M:%S}",
         last=f"{local[-1]:%Y-%m-%d %H:%M:%S}",
         rows=len(multiple),
@@ -194,8 +196,8 @@ def _import_instrument(folder: Path, store: Store, code: str, *, zone: str) -> I
 def make_bars(series: pd.DataFrame, local: pd.DatetimeIndex, utc: pd.DatetimeIndex, *, zone: str) -> pd.DataFrame:
     """Contract prices (contract, date in UTC, price) as bars (`BAR_COLUMNS`), sorted by end.
 
-    `local`, `utc`: every stamp of the recording as a wall time of `zone` and as an instant, in the same order. A closing price is all that is
-    known, so it is OPEN, HIGH, LOW and FINAL; the volume is unknown.
+    `local`, `utc`: every time of the folder's file in `zone` and in UTC, in the same order. Only closing prices are known, so OPEN, HIGH and
+    LOW equal FINAL; the volume is unknown.
     """
     midnight = local.normalize()
     is_daily = np.asarray(local - midnight == CLOSE)
@@ -218,7 +220,7 @@ def make_bars(series: pd.DataFrame, local: pd.DatetimeIndex, utc: pd.DatetimeInd
 
 
 def bar_prices(bars: pd.DataFrame) -> pd.DataFrame:
-    """Bars as contract prices (contract, date, price): a daily bar counts at its end, an hourly one at its start."""
+    """Bars as contract prices (contract, date, price): the date is the end of a daily bar and the start of an hourly bar."""
     date = bars["end"].where(bars["frequency"] == "D", bars["start"])
     return pd.DataFrame({"contract": bars["contract"], "date": date, "price": bars["FINAL"]})
 
@@ -228,26 +230,26 @@ def _utc(micros: np.ndarray) -> pd.DatetimeIndex:
 
 
 def _compare_calendar(path: Path, events: pd.DataFrame, zone: str) -> tuple[int, int]:
-    """Rows of the folder's roll calendar, and those of them that are rolls of the prices: same moment, same two contracts."""
+    """Number of rows of the folder's roll calendar, and of those that are also in the prices: same time, same two contracts."""
     if not path.exists():
         return 0, 0
     calendar = read_csv(path, CALENDAR_COLUMNS, increasing=False)
-    true = calendar_from_events(events)
+    from_prices = calendar_from_events(events)
     names = ["current_contract", "next_contract"]
     theirs = calendar[names].set_index(_instants_of(calendar, zone, path).utc.rename("date")).reset_index()
-    ours = true[names].rename_axis("date").reset_index().astype(dict.fromkeys(names, "int64"))
+    ours = from_prices[names].rename_axis("date").reset_index().astype(dict.fromkeys(names, "int64"))
     return len(theirs), len(theirs.merge(ours.assign(date=ours["date"].astype(theirs["date"].dtype)), on=["date", *names]))
 
 
-def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, *, code: str) -> tuple[int, int, int]:
-    """Prices of the folder's adjusted series, those of them that ours has too, and those that only ours has."""
+def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, *, instrument: str) -> tuple[int, int, int]:
+    """Number of adjusted prices in the folder, of those that equal ours, and of ours that the folder lacks."""
     if not path.exists():
         return 0, 0, 0
     try:
         ours = back_adjust(multiple).dropna()
     except DataError as error:
         raise DataError(
-            f"{code}: its multiple prices cannot be adjusted ({error}); mend them at the roll, or leave the instrument out"
+            f"{instrument}: its multiple prices cannot be adjusted ({error}); correct them at the roll, or leave the instrument out"
         ) from error
     table = read_csv(path, {"DATETIME": STAMP, "price": PRICE})
     theirs = table["price"].set_axis(_instants_of(table, zone, path).utc).dropna()
@@ -264,7 +266,7 @@ def _instants_of(frame: pd.DataFrame, zone: str, path: Path) -> Instants:
 
 
 def _import_fx(folder: Path, store: Store, zone: str, *, notes: list[str]) -> dict[str, int]:
-    """Every rate against the dollar. A rate with a date but no time is that of the day's close."""
+    """Import every rate against the dollar, and return the number of rates by pair. A date without a time means the close of that day."""
     rows = {}
     for path in sorted((folder / FX).glob("*.csv")):
         if not re.fullmatch("[A-Z]{3}USD", path.stem):
@@ -282,25 +284,25 @@ def _import_fx(folder: Path, store: Store, zone: str, *, notes: list[str]) -> di
 
 
 def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument], *, rates: set[str], notes: list[str]) -> None:
-    """The lines of the instrument tables that belong to the instruments, and FX codes that the packaged table lacks."""
+    """Write the lines of the instrument tables for these instruments, and FX codes that the packaged table lacks."""
     codes = {instrument.code for instrument in instruments}
     for name in TABLES:
         with (folder / CONFIG / name).open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
-        place = [column.strip() for column in rows[0]].index("Instrument")
-        kept = [row for row in rows[1:] if any(row) and row[place].strip() in codes]
+        column_of_code = [column.strip() for column in rows[0]].index("Instrument")
+        kept = [row for row in rows[1:] if any(row) and row[column_of_code].strip() in codes]
         _write_csv(config / name, [rows[0], *kept])
-        if without := sorted(codes - {row[place].strip() for row in kept}):
-            notes.append(f"{name} has no line for {', '.join(without)}: their spread costs nothing")
+        if missing_lines := sorted(codes - {row[column_of_code].strip() for row in kept}):
+            notes.append(f"{name} has no line for {', '.join(missing_lines)}: their spread costs nothing")
     currencies = {instrument.currency for instrument in instruments} - {"USD"}
     if missing := sorted(currency for currency in currencies if f"{currency}USD" not in rates):
         files = ", ".join(str(folder / FX / f"{currency}USD.csv") for currency in missing)
         raise ConfigError(f"{files} missing; add the rates, or leave the instruments in {', '.join(missing)} out")
-    unknown = sorted(currencies - {pair.currency for pair in load_fx_table().values()})
-    if unknown:
-        lines = [[f"{currency}USD", currency, f"USD.{currency}", "yes"] for currency in unknown]
+    without_code = sorted(currencies - {pair.currency for pair in load_fx_table().values()})
+    if without_code:
+        lines = [[f"{currency}USD", currency, f"USD.{currency}", "yes"] for currency in without_code]
         _write_csv(config / "fx.csv", [["Code", "Currency", "BrokerPair", "Invert"], *lines])
-        notes.append(f"FX codes were made for {', '.join(unknown)}; check the broker's pairs in config/fx.csv")
+        notes.append(f"FX codes were made for {', '.join(without_code)}; check the broker's pairs in config/fx.csv")
 
 
 def _write_csv(path: Path, rows: list[list[str]]) -> None:

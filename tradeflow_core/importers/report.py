@@ -1,4 +1,4 @@
-"""What an import found: counts for each instrument, and the proof that nothing was lost."""
+"""The report of an import: counts for each instrument, and whether the imported data give back the prices of the folder."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 from dataclasses import asdict, dataclass, field
 
 OTHER = "other"
-"""Kind of a difference between imported and rebuilt prices that nothing explains."""
+"""The kind of an unexplained difference between imported and rebuilt prices."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentImport:
-    """One instrument. Stamps are local times of the recording.
+    """The import of one instrument. Times are local times of the folder's zone.
 
-    `rows` of multiple prices between `first` and `last`, holding `contracts` and `rolls`; `daily`, `hourly`, `marks`: bars made of them;
-    `exceptions`: values of the imported multiple prices that the bars and roll events do not give back, by kind (see
-    `prices.compare_multiple_prices`); `calendar_rows`, `calendar_matching`: rolls of the folder's roll calendar, and those that are in the
-    prices; `adjusted_rows`, `adjusted_equal`: adjusted prices in the folder, and those that our back-adjustment gives;
-    `adjusted_new`: prices of ours that the folder's series lacks; `odd_times`: stamps in the hours that a change of the clocks doubles
-    or leaves out.
+    `rows`: rows of multiple prices, from `first` to `last`, with so many `contracts` and `rolls`; `daily`, `hourly`, `marks`: bars made of
+    them; `exceptions`: by kind, values of the multiple prices that bars and roll events do not give back (see
+    `series.compare_multiple_prices`); `calendar_rows`, `calendar_matching`: rolls of the folder's roll calendar, and those of them that are
+    in the prices; `adjusted_rows`, `adjusted_equal`: adjusted prices in the folder, and those of them that equal our back-adjusted prices;
+    `adjusted_new`: our adjusted prices at times that the folder's series lacks; `odd_times`: times in the hours that occur twice, or not at
+    all, when summer time ends or begins.
     """
 
     instrument: str
@@ -40,13 +40,13 @@ class InstrumentImport:
 
     @property
     def proven(self) -> bool:
-        """Whether every difference is explained and no adjusted price of the folder is contradicted."""
+        """Whether every difference is explained and our adjusted prices equal all of the folder's."""
         return not self.exceptions.get(OTHER) and self.adjusted_equal == self.adjusted_rows
 
 
 @dataclass
 class ImportReport:
-    """What was imported from `source`, recorded in `zone`: instruments, rows of each FX series, and what to know."""
+    """An import from `source`, recorded in time zone `zone`: instruments, number of rates by currency pair, and notes for the user."""
 
     source: str
     zone: str

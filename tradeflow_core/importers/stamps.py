@@ -1,4 +1,4 @@
-"""Local wall times of a recording as instants: unique and in order, whatever the clocks did."""
+"""Converts local times of a recording to UTC, unique and in order, also where summer time begins or ends."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tradeflow_core.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True)
 class Instants:
-    """`utc`: the instants (`datetime64[us, UTC]`) of as many wall times; `odd`: how many of those exist twice or never."""
+    """`utc`: times in UTC (`datetime64[us, UTC]`); `odd`: how many of the local times occur twice or never."""
 
     utc: pd.DatetimeIndex
     odd: int
 
 
 def to_instants(local: pd.DatetimeIndex, zone: str, what: str) -> Instants:
-    """Increasing naive wall times of `zone` as increasing instants.
+    """Increasing local times of `zone`, without a zone, as increasing times in UTC.
 
-    A time that occurs twice, when summer time ends, is taken as its first occurrence. A time that never was, when it begins, lies in the
-    last hundredths of a second before the change, one microsecond for each second by which it precedes the end of the gap: so it stays
-    between its neighbours. Raises ConfigError for an unknown zone, DataError naming `what` where an instant would not be after its neighbour
-    (only wall times of parts of a second within a gap can do that).
+    A time that occurs twice, when summer time ends, is its first occurrence. A time that does not exist, when summer time begins, becomes a
+    time just before the change: one microsecond before it for each second between that time and the end of the gap, so that order is kept.
+    Raises ConfigError for an unknown zone, DataError naming `what` where a time would not be later than the previous one (only possible
+    where times in a gap differ by parts of a second).
     """
     try:
         ZoneInfo(zone)

@@ -75,5 +75,5 @@ def _index_problems(index: pd.DatetimeIndex, series: str, now: pd.Timestamp) -> 
         problems.append(f"{series}: times are not in order")
     # A roll adds rows up to two seconds after the last price.
     if len(index) and index.max() > now + pd.Timedelta(seconds=2):
-        problems.append(f"{series}: a time lies in the future, {index.max()}")
+        problems.append(f"{series}: a time is in the future, {index.max()}")
     return problems

@@ -1,9 +1,9 @@
 """Parquet datasets: the store of record of time series and derived artifacts, one file per (dataset, name).
 
-pandas and NumPy are imported where they are used: a command that only looks at a few rows does without them.
+pandas and NumPy are imported where they are used: a command that only reads a few rows does not need them.
 
-A dataset that grows by a few rows a day has a second, small file per name, in its subfolder `recent`: new rows go there, so that no day writes
-the whole past again.
+A dataset that grows by a few rows a day has a second, small file per name, in its subfolder `recent`. New rows go there, so that the
+large main file is not rewritten every day.
 """
 
 from __future__ import annotations
@@ -30,26 +30,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 APPENDED = {"contract_prices": ["contract", "frequency", "start"]}
-"""Datasets that grow by appending, with the columns that they are sorted by, which together name a row."""
+"""Datasets that grow by appending, with their key: the columns by which the rows are sorted and which identify a row."""
 
 DERIVED = {"multiple_prices", "adjusted_prices"}
-"""Datasets that every price run makes anew from others: they are not synced to disk."""
+"""Datasets that every price update computes again from others: they are not synced to disk."""
 
 RECENT = "recent"
 RECENT_ROWS = 4000
-"""So many rows may lie in a recent file; with more it is merged into the file of the past."""
+"""Rows of a recent file above which it is merged into the main file.
+
+An instrument has about 100 new hourly and daily bars a day, so a merge is due every two months. 4,000 rows take 3 ms to write; the main
+file of three years takes 7 ms, and more every year."""
 
 
 class Store:
     """Datasets below one root, a local folder or any fsspec URL.
 
-    A file is replaced as a whole: a local one is written beside, synced to disk and renamed over the old one, an object store
-    gets one put. So a reader sees the old artifact or the new one, never a part, whenever the writer dies. A power cut may bring the old
-    one back, and may damage one of `DERIVED`, which is then made again.
+    A file is replaced as a whole: a local file is written under a temporary name, synced to disk and renamed; an object store
+    gets one put. So a reader finds the old file or the new one, never a part, even if the writer is killed. After a power cut the old
+    file may be back, and a file of `DERIVED` may be damaged; it is then computed again.
     """
 
     def __init__(self, root: str, cache_bytes: int = 128 * 2**20) -> None:
-        """`cache_bytes`: how much of what was read or written last is kept in memory (local stores only), known by its file's identity."""
+        """`cache_bytes`: size of the cache of frames that were read last. Local stores only: a cached frame is used while its file is the same."""
         self.root = UPath(root)
         self._root = self.root.path
         self._local = self.root.protocol in ("", "file", "local")
@@ -64,14 +67,14 @@ class Store:
         return os.path.exists(self._address(dataset, name)) if self._local else self.path(dataset, name).exists()
 
     def names(self, dataset: str) -> list[str]:
-        """Names that the dataset holds, sorted; empty where there is no such dataset."""
+        """The names of the files of a dataset, sorted; empty where there is no such dataset."""
         folder = self.root / dataset
         return sorted(file.stem for file in folder.glob("*.parquet")) if folder.exists() else []
 
     def read(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The frame as it was written (`columns` of it, and its index), with what was appended since in its place.
+        """The frame as it was written (only `columns` of it, with its index), appended rows included, in order.
 
-        Raises StateError, naming what makes it, when it is not there.
+        Raises StateError, naming what makes the file, where it is missing.
         """
         if dataset in APPENDED:
             keys = APPENDED[dataset]
@@ -91,44 +94,46 @@ class Store:
         return frame.copy(deep=False)
 
     def tables(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> list[pa.Table]:
-        """What was written and, where rows were appended since, those, as they lie in the files: a row may be in both, and counts once."""
-        # The recent rows first: should they be merged into the past meanwhile, they are met there once more.
+        """The main file and, if there is one, the recent file, as Arrow tables. A row that is in both counts once."""
+        # The recent file first: if it is merged into the main file meanwhile, its rows are read twice, not missed.
         recent = self._recent(dataset, name, columns) if dataset in APPENDED else None
         past = self._table(dataset, name, columns)
         return [past] if recent is None else [past, recent]
 
     def rows(self, dataset: str, name: str, newest: int | None = None) -> list[dict[str, Any]]:
-        """The rows as plain values by column, the index a column too; missing ones None. Needs no pandas, and suits a few rows: `newest`
-        asks for the last so many."""
+        """The rows as dictionaries by column, the index included; missing values are None. `newest`: only that many rows, from the end.
+
+        It needs no pandas and is meant for few rows.
+        """
         table = self._table(dataset, name)
         table = table if newest is None else table.slice(max(len(table) - newest, 0))
         return [dict(zip(table.column_names, row, strict=True)) for row in zip(*map(_values, table.columns), strict=True)]
 
     def append(self, dataset: str, name: str, rows: pd.DataFrame) -> None:
-        """Add rows to a dataset of `APPENDED`, atomically; a row whose key is there already changes nothing.
+        """Add rows to a dataset of `APPENDED`, atomically; a row whose key exists already changes nothing.
 
-        They go into the recent file. When that gets too long, or there is no past yet, the past is written with all of them and the recent
-        file removed after that: whoever is killed between the two leaves rows in both, which count once.
+        They go into the recent file. When that gets too long, or there is no main file yet, all rows are written to the main file, and
+        then the recent file is removed. A kill between the two leaves rows in both files, which count once.
         """
         keys, folder, new = APPENDED[dataset], f"{dataset}/{RECENT}", _as_table(rows)
         if not self.exists(dataset, name):
             self._write(dataset, name, _merged([new], keys))
             self._remove(folder, name)
             return
-        # A recent file is noted by a name of its own, and the past by that of the one that was merged into it last.
-        which, before = uuid.uuid4().hex.encode(), self._recent(dataset, name)
+        # A recent file has a random id as its note; the main file has the id of the recent file that was merged into it last.
+        recent_id, before = uuid.uuid4().hex.encode(), self._recent(dataset, name)
         if before is not None and _note(before.schema) == self.note(dataset, name):
-            before = None  # left over where a merge was killed
+            before = None  # it is merged already: a kill kept it from being removed
         if before is not None:
-            which, new = _note(before.schema) or which, _merged([before, new], keys)
+            recent_id, new = _note(before.schema) or recent_id, _merged([before, new], keys)
         if len(new) > RECENT_ROWS:
-            self._write(dataset, name, _noted(_merged([self._table(dataset, name), new], keys), which))
+            self._write(dataset, name, _noted(_merged([self._table(dataset, name), new], keys), recent_id))
             self._remove(folder, name)
         else:
-            self._write(folder, name, _noted(new, which))
+            self._write(folder, name, _noted(new, recent_id))
 
     def note(self, dataset: str, name: str) -> bytes | None:
-        """The note that was written with a file; None where there is no readable one."""
+        """The note that was written with a file; None where there is none, or the file is missing or damaged."""
         try:
             with self._open(dataset, name) as source:
                 return _note(pq.read_schema(source))
@@ -136,7 +141,7 @@ class Store:
             return None
 
     def _recent(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """The rows appended since the past was written; None where there are none."""
+        """The recent file; None where there is none."""
         folder = f"{dataset}/{RECENT}"
         identity = self._identity(folder, name)
         if identity is None or identity != self._last_recent[0]:
@@ -145,17 +150,17 @@ class Store:
             except StateError:
                 if self.exists(folder, name):
                     raise
-                table = None  # merged into the past this very moment
+                table = None  # merged into the main file since the check
             self._last_recent = (identity, table)
         table = self._last_recent[1]
         return table if columns is None or table is None else table.select(columns)
 
     def _open(self, dataset: str, name: str) -> AbstractContextManager[Any]:
-        """What Arrow can read of one file."""
+        """A file as something that Arrow reads: its path, or an open file of an object store."""
         return nullcontext(self._address(dataset, name)) if self._local else self.path(dataset, name).open("rb")
 
     def _table(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """One file."""
+        """One file as an Arrow table. Raises StateError where it is missing or damaged."""
         path = self._address(dataset, name)
         try:
             with self._open(dataset, name) as source, pq.ParquetFile(source, pre_buffer=False) as file:
@@ -170,11 +175,11 @@ class Store:
             ) from error
 
     def _address(self, dataset: str, name: str) -> str:
-        """The path of a file as text: by far cheaper to make than a `UPath` where files are local."""
+        """The path of a file as text. Where files are local it is made without `UPath`, which takes 13 times as long."""
         return os.path.join(self._root, dataset, f"{name}.parquet") if self._local else str(self.path(dataset, name))
 
     def _keep(self, path: str, identity: object, frame: pd.DataFrame, *, size: int) -> None:
-        """Remember a frame, and forget the ones not used for longest where it gets too much."""
+        """Cache a frame, and drop the least recently used ones where the cache gets too large."""
         self._forget(path)
         self._cache[path] = (identity, frame, size)
         self._free -= size
@@ -186,7 +191,7 @@ class Store:
             self._free += self._cache.pop(path)[2]
 
     def write(self, dataset: str, name: str, frame: pd.DataFrame | pa.Table, *, note: bytes | None = None) -> None:
-        """Replace what there is of (dataset, name) by `frame`, atomically, with a `note` that `note` reads without the rest."""
+        """Replace (dataset, name) by `frame`, atomically. `note`: bytes kept in the file, which the method `note` reads without the data."""
         self._write(dataset, name, _noted(frame if isinstance(frame, pa.Table) else _as_table(frame), note))
         if dataset in APPENDED:
             self._remove(f"{dataset}/{RECENT}", name)
@@ -210,7 +215,7 @@ class Store:
         os.replace(temporary, path)
 
     def write_rows(self, dataset: str, name: str, rows: Iterable[Mapping[str, Any]], *, schema: pa.Schema) -> None:
-        """Replace what there is of (dataset, name) by plain rows. Needs no pandas, which Arrow loads for every other way to make a table."""
+        """Replace (dataset, name) by rows of plain values. Needs no pandas, which Arrow loads for every other way to make a table."""
         import pyarrow.json
 
         lines = "".join(json.dumps({key: _jsonable(value) for key, value in row.items()}) + "\n" for row in rows)
@@ -222,19 +227,19 @@ class Store:
         )
 
     def delete(self, dataset: str, name: str) -> None:
-        """Remove what there is of (dataset, name)."""
+        """Remove (dataset, name), if it exists."""
         if dataset in APPENDED:
             self._remove(f"{dataset}/{RECENT}", name)
         self._remove(dataset, name)
 
     def _remove(self, dataset: str, name: str) -> None:
-        """Remove one file if it is there."""
+        """Remove one file, if it exists."""
         if self.exists(dataset, name):
             self._forget(self._address(dataset, name))
             self.path(dataset, name).unlink(missing_ok=True)
 
     def _identity(self, dataset: str, name: str) -> tuple[int, int, int] | None:
-        """What tells one version of a local file from another: a replaced file has another inode. None where there is no such file."""
+        """Changes whenever a local file is replaced (it then has another inode). None where there is no such file."""
         if not self._local or not self.exists(dataset, name):
             return None
         status = os.stat(self._address(dataset, name))
@@ -264,27 +269,29 @@ def _noted(table: pa.Table, note: bytes | None) -> pa.Table:
 
 
 def _as_table(frame: pd.DataFrame) -> pa.Table:
-    """The frame, index included, as a table that becomes the same frame again.
+    """The frame, index included, as a table from which pandas makes the same frame.
 
-    For the common kinds of frames its description for pandas is kept, which takes longer to make than its arrays: only its length may differ.
+    The schema of a frame takes longer to make than its arrays. For frames with plain columns it is kept by their column names and types.
     """
     import pandas as pd
 
     index, dtypes = frame.index, tuple(frame.dtypes)
-    numbered = index.equals(pd.RangeIndex(len(index))) and isinstance(index, pd.RangeIndex)
-    if not (numbered or isinstance(index, pd.DatetimeIndex)) or object in dtypes:
+    has_row_numbers = index.equals(pd.RangeIndex(len(index))) and isinstance(index, pd.RangeIndex)
+    if not (has_row_numbers or isinstance(index, pd.DatetimeIndex)) or object in dtypes:
         return pa.Table.from_pandas(frame, nthreads=1)
-    kind = (*frame.columns, frame.columns.name, *dtypes, index.name, "numbered" if numbered else index.dtype)
+    kind = (*frame.columns, frame.columns.name, *dtypes, index.name, "row numbers" if has_row_numbers else index.dtype)
     if kind not in _SCHEMAS:
         _SCHEMAS[kind] = pa.Table.from_pandas(frame, nthreads=1).schema
     schema, columns = _SCHEMAS[kind], [column.array for _, column in frame.items()]
-    if not numbered:
+    if not has_row_numbers:
         columns.append(index.array)
-    return pa.Table.from_arrays([_as_array(*each) for each in zip(columns, schema.types, strict=True)], schema=schema)
+    return pa.Table.from_arrays(
+        [_as_array(values, kind) for values, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
 
 
 def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
-    """`pa.Array.from_pandas` of one column, quicker for numbers and instants."""
+    """The same as `pa.Array.from_pandas` of one column, but faster for numbers and times."""
     import numpy as np
     import pandas as pd
 
@@ -300,7 +307,7 @@ _SCHEMAS: dict[object, pa.Schema] = {}
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    """A column as plain values. Stamps are counted out here, since Arrow would load pandas for them."""
+    """A column as plain values. Times are computed here from their microseconds, since Arrow would load pandas for them."""
     if not pa.types.is_timestamp(column.type):
         values: list[Any] = column.to_pylist()
         return values
@@ -314,21 +321,21 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _merged(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
-    """The rows of all parts in order of `keys`; where several have a key, the row of the first."""
+    """The rows of all parts, sorted by `keys`; of rows with the same key the one of the first part."""
     import numpy as np
 
     alike = [part.cast(parts[-1].schema) if part.schema != parts[-1].schema else part for part in parts]
     both = pa.concat_tables(alike).unify_dictionaries().combine_chunks()
     columns = [_sortable(both[key]) for key in keys]
-    order = np.lexsort(columns[::-1])  # stable: of equal keys the first part's row comes first
-    again = np.ones(max(len(order) - 1, 0), dtype=bool)
+    order = np.lexsort(columns[::-1])  # stable: of rows with the same key the first part's comes first
+    repeated = np.ones(max(len(order) - 1, 0), dtype=bool)
     for column in columns:
-        again &= column[order[1:]] == column[order[:-1]]
-    return both.take(order[np.append(True, ~again)[: len(order)]])
+        repeated &= column[order[1:]] == column[order[:-1]]
+    return both.take(order[np.append(True, ~repeated)[: len(order)]])
 
 
 def _sortable(column: pa.ChunkedArray) -> np.ndarray:
-    """The values of a column without gaps as what NumPy sorts quickly, in the same order."""
+    """A column without missing values as an array that NumPy sorts fast into the same order: text becomes the rank of its dictionary entry."""
     import numpy as np
 
     values = column.combine_chunks()
@@ -339,13 +346,14 @@ def _sortable(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _encode(table: pa.Table, sink: object) -> None:
-    """Floats and stamps hardly ever repeat, so a dictionary of them only costs time; with bytes split and stamps as steps the rest is quick.
+    """Write a table as Parquet, encoded for fast reading and writing.
 
-    LZ4 makes files a fifth larger than zstd would, and is a quarter quicker, to write and to read. Statistics would let a query pass over
-    parts of a file, which has one part only.
+    Floats and times hardly ever repeat, so a dictionary of them only costs time: floats are split by bytes, times stored as differences.
+    LZ4 makes files a fifth larger than zstd, and is a quarter faster, in writing and reading. No statistics: they let a query skip row
+    groups of a file, and our files have one.
     """
     encodings = {column.name: "BYTE_STREAM_SPLIT" for column in table.schema if pa.types.is_floating(column.type)}
     encodings |= {column.name: "DELTA_BINARY_PACKED" for column in table.schema if pa.types.is_timestamp(column.type)}
-    coded = [name for name in table.schema.names if name not in encodings]
-    options = {"compression": "lz4", "use_dictionary": coded, "column_encoding": encodings, "write_statistics": False}
+    with_dictionary = [name for name in table.schema.names if name not in encodings]
+    options = {"compression": "lz4", "use_dictionary": with_dictionary, "column_encoding": encodings, "write_statistics": False}
     pq.write_table(table, sink, **options)

@@ -1,4 +1,4 @@
-"""DuckDB as the query engine: every dataset of the store is a view, every table of the ledger is offered through Arrow."""
+"""SQL over a home with DuckDB: every dataset of the store is a view, every table of the ledger a table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tradeflow_core.store.parquet import Store
 
 
 def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB over the store's files and a snapshot of the ledger. Nothing written in it reaches either.
+    """An in-memory DuckDB database over the files of the store and a snapshot of the ledger. Writing to it changes neither.
 
-    Each dataset is a view of all its files with a column `name` (the file's name: an instrument, a code, a strategy);
-    each ledger table is a table of its own name, prefixed `ledger_` where a dataset has the same.
+    Each dataset is a view of all its files with a column `name` (the name of the file: an instrument, a rate, a strategy);
+    each ledger table is a table with the same name, prefixed `ledger_` where a dataset has that name.
     """
     connection = duckdb.connect()
     connection.register_filesystem(store.root.fs)
@@ -39,7 +39,7 @@ def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyCon
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, statement: str) -> pd.DataFrame:
-    """The result of one SELECT. Raises ConfigError with DuckDB's message for a wrong or a writing statement."""
+    """The result of one SELECT. Raises ConfigError, with DuckDB's message, for a wrong statement or one that writes."""
     try:
         statements = connection.extract_statements(statement)
         if len(statements) != 1 or statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):

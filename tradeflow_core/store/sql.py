@@ -1,4 +1,4 @@
-"""The SQL engine factory: SQLite by default, PostgreSQL by URL. One place knows how a transaction begins."""
+"""The SQL engine and column types: SQLite by default, PostgreSQL by URL. How a transaction begins is decided here only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tradeflow_core.errors import ConfigError
 
 
 def create_sql_engine(url: str) -> Engine:
-    """An engine whose transactions are durable and serial.
+    """An engine whose transactions are durable and serializable.
 
     SQLite: write-ahead log, synchronous=FULL, foreign keys, 30 s busy timeout, and `BEGIN IMMEDIATE`, so that a transaction
-    holds the write lock from its first statement and cannot fail half-way for want of it. A connection with the execution
+    has the write lock from its first statement and never fails half-way because it cannot get it. A connection with the execution
     option `read_only` takes no lock. Raises ConfigError for other databases.
     """
     parsed = make_url(url)
@@ -41,7 +41,7 @@ def create_sql_engine(url: str) -> Engine:
 
 
 class Whole(TypeDecorator[int]):
-    """A whole number: a NumPy integer is stored as what it is (SQLite would keep its bytes), and a float is refused."""
+    """An integer column that also takes NumPy integers (SQLite would store their bytes) and refuses floats."""
 
     impl = Integer
     cache_ok = True
@@ -51,7 +51,7 @@ class Whole(TypeDecorator[int]):
 
 
 def word_type(words: type[StrEnum]) -> Enum:
-    """A column type for one of these words, stored as text. Another word is refused, written or read."""
+    """A column type for the values of an enum, stored as text. Any other text is refused, in writing and reading."""
     return Enum(words, native_enum=False, create_constraint=False, length=20, values_callable=_values)
 
 

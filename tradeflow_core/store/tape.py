@@ -1,4 +1,4 @@
-"""A tape: read-only history of a market (bars, rates, roll events, the tables of its instruments) that a replay plays back."""
+"""A tape: a read-only history of markets (bars, rates, roll events, instrument tables) that a replay trades on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tradeflow_core.instruments import Instrument, find_instrument, load_instrum
 from tradeflow_core.store.parquet import Store
 
 MANIFEST = "tape.json"
-"""Written last: a folder without it is no tape, or a half-made one."""
+"""Written last: a folder without it is not a tape, or an incomplete one."""
 
 
 @dataclass(frozen=True)
 class Tape:
     """A tape in a folder: `tape.json`, `config/` (instrument tables), datasets `bars`, `fx` and `roll_events`.
 
-    `zone` is the time zone in which the history was recorded, `source` says where it came from.
+    `zone`: time zone in which the history was recorded. `source`: what it was imported from.
     """
 
     path: Path
@@ -47,14 +47,14 @@ class Tape:
 
     @cached_property
     def codes(self) -> list[str]:
-        """Instruments that have a price history, sorted."""
+        """Codes of the instruments that have a price history, sorted."""
         return self.store.names("bars")
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:
-        """The instruments of the tape by code."""
-        known = load_instruments(self.path / "config")
-        return {code: find_instrument(known, code) for code in self.codes}
+        """The instruments of the tape, by code."""
+        table = load_instruments(self.path / "config")
+        return {instrument: find_instrument(table, instrument) for instrument in self.codes}
 
     @cached_property
     def currencies(self) -> list[str]:
@@ -68,7 +68,7 @@ class Tape:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def fx(self, currency: str) -> pd.Series:
-        """US dollars for one unit of `currency`, by instant (UTC)."""
+        """US dollars for one unit of `currency`, by time (UTC)."""
         return self.store.read("fx", f"{currency}USD")["rate"]
 
     def contracts(self, instrument: str) -> list[int]:
@@ -81,6 +81,6 @@ class Tape:
         return self.store.read("roll_events", instrument)
 
     def first_and_last(self, instrument: str) -> tuple[datetime, datetime]:
-        """The first and the last instant at which a bar of the instrument ends."""
+        """When the first and the last bar of the instrument end (UTC)."""
         end = self.bars(instrument)["end"]
         return end.min().to_pydatetime(), end.max().to_pydatetime()
