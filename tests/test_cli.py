@@ -92,8 +92,8 @@ def test_mistakes_are_one_line_without_a_traceback(trading_desk: Desk, arguments
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
-    result = run(tmp_path, "instrumnets")
-    assert result.exit_code == 2 and "No such command 'instrumnets' (nearest: instruments)" in result.output
+    result = run(tmp_path, "instrumts")
+    assert result.exit_code == 2 and "No such command 'instrumts' (nearest: instruments)" in result.output
 
 
 def test_no_home_says_what_to_do(tmp_path: Path) -> None:

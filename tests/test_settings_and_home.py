@@ -91,7 +91,7 @@ def test_the_environment_lies_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ),
         ("TRADEFLOW_DAY", "20:00", r"TRADEFLOW_DAY: day is a section .*for example TRADEFLOW_DAY__START$"),
         ("TRADEFLOW_STRATEGIES", "slow", r"strategies is a section .*for example TRADEFLOW_STRATEGIES__NAME__CONFIG$"),
-        ("TRADEFLOW_STRATEGIES__SLOW__WEIGTH", "1", r"unknown key strategies\.slow\.weigth \(nearest: weight\)"),
+        ("TRADEFLOW_STRATEGIES__SLOW__WEGHT", "1", r"unknown key strategies\.slow\.weght \(nearest: weight\)"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
