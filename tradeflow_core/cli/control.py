@@ -23,9 +23,7 @@ def stop(home: Path | None, why: str, *, as_json: bool) -> None:
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
         stop_trading(tx, desk.now(), getpass.getuser(), why=why)
-    handler = execution.StackHandler(desk)
-    handler.cancel_at_work()
-    execution.poll_orders(desk)
+    execution.StackHandler(desk).cancel_after_stop()
     print_json({"stopped": True, "why": why}) if as_json else console.print(
         "[bold red]trading is stopped[/bold red]; orders at work were cancelled"
     )

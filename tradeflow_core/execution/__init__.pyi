@@ -1,6 +1,5 @@
 from .fills import poll_orders as poll_orders
 from .handler import (
-    LEASE as LEASE,
     Pass as Pass,
     StackHandler as StackHandler,
 )
@@ -20,6 +19,11 @@ from .send import (
     new_reference as new_reference,
     send_orders as send_orders,
     submit_intent as submit_intent,
+)
+from .session import (
+    LEASE as LEASE,
+    TradingSession as TradingSession,
+    trading_session as trading_session,
 )
 from .spawn import (
     contract_trades as contract_trades,

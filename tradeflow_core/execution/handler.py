@@ -1,21 +1,13 @@
 """The stack handler: polls the broker, books fills, makes and sends the orders that are due, pass after pass until its session ends.
 
-All its state is in the ledger, so that it may be killed at any instant and started again. A file lock lets only one run on this machine,
-a lease in the ledger only one on all machines.
+All its state is in the ledger, so that it may be killed at any instant and started again. Only one trades at a time (session.py).
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
 from tradeflow_core.desk import Desk
@@ -24,26 +16,24 @@ from tradeflow_core.execution.fills import poll_orders
 from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import generate_roll_orders
 from tradeflow_core.execution.send import send_orders
+from tradeflow_core.execution.session import LEASE, TradingSession, trading_session
 from tradeflow_core.execution.spawn import spawn_contract_orders
 from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
     active_stop,
     close_all_orders,
+    find_lease,
     live_broker_orders,
     open_contract_orders,
     open_instrument_orders,
-    release_lease,
-    take_lease,
 )
 
-LEASE = "stack_handler"
-LOCK_FILE = "stack_handler.lock"
-LEASE_SECONDS = 120
-"""A handler prolongs its lease at every pass, every few seconds: one that has not done so for two minutes is considered dead."""
 POLL_SECONDS = 5
 """Time between two passes in a live home: short enough that a person who watches sees a fill booked."""
 CANCEL_SECONDS = 60
 """How long a broker may take to confirm cancellations before an alert asks a person to look."""
+STOP_SECONDS = 15
+"""How long `tradeflow stop` leaves the cancellations to a running handler: three of its passes."""
 
 
 @dataclass
@@ -71,7 +61,6 @@ class StackHandler:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.owner = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}"
 
     def step(self) -> Pass:
         """One pass: fills of orders at work, positions against the broker's, new contract and roll orders, new broker orders, their fills.
@@ -104,22 +93,17 @@ class StackHandler:
 
     def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
         """Pass after pass until `until` (UTC), then `end_of_day`. A simulated clock moves one tick with each pass, and to `until` when
-        nothing is left to do. Raises StateError if another handler is at work.
+        nothing is left to do. Raises StateError if another handler is at work, or takes over.
         """
-        with _alone_on_this_machine(self.desk.home.path / LOCK_FILE):
-            self._hold_lease()
-            try:
-                return self._session(until, on_pass)
-            finally:
-                with self.desk.ledger.begin() as tx:
-                    release_lease(tx, LEASE, self.owner)
+        with trading_session(self.desk) as session:
+            return self._work(session, until, on_pass)
 
-    def _session(self, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
+    def _work(self, session: TradingSession, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
         desk, total = self.desk, Pass()
         tick = timedelta(minutes=desk.settings.day.tick_minutes)
         reconcile(desk)
         while desk.now() < until:
-            self._hold_lease()
+            session.prolong()
             done = self.step()
             total = total + done
             if on_pass:
@@ -149,6 +133,24 @@ class StackHandler:
         reconcile(desk)
         return fills
 
+    def cancel_after_stop(self) -> None:
+        """Have every order at work cancelled after trading was stopped: by the handler that is at work, or else here.
+
+        A handler that does not do it within `STOP_SECONDS` loses its session: then it can neither write nor send.
+        """
+        deadline = WallClock().now() + timedelta(seconds=STOP_SECONDS)
+        while self._at_work() and self._another_trades() and WallClock().now() < deadline:
+            WallClock().wait(0.2)
+        if self._at_work():
+            with trading_session(self.desk, by_force=True):
+                self.cancel_at_work()
+                poll_orders(self.desk)
+
+    def _another_trades(self) -> bool:
+        with self.desk.ledger.read() as view:
+            lease = find_lease(view, LEASE)
+        return lease is not None and lease.is_held(WallClock().now())
+
     def cancel_at_work(self) -> None:
         """Ask the broker to cancel every order at work."""
         with self.desk.ledger.read() as view:
@@ -163,31 +165,9 @@ class StackHandler:
         with self.desk.ledger.read() as view:
             return [order.client_ref for order in live_broker_orders(view)]
 
-    def _hold_lease(self) -> None:
-        with self.desk.ledger.begin() as tx:
-            take_lease(tx, LEASE, self.owner, now=WallClock().now(), seconds=LEASE_SECONDS, is_gone=_ran_here)
-
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock
         if self.desk.settings.time_is_real:
             clock.wait(min(POLL_SECONDS, max((limit - clock.now()).total_seconds(), 0)))
         else:
             clock.advance_to(until)
-
-
-@contextmanager
-def _alone_on_this_machine(path: Path) -> Iterator[None]:
-    """Hold the file `path` locked. Raises StateError if another process holds it.
-
-    The operating system releases the lock when its process dies, however it dies: a lock that is held proves that its holder is alive.
-    """
-    try:
-        with FileLock(path, blocking=False):
-            yield
-    except Timeout as error:
-        raise StateError("a stack handler of this home is running already on this machine; stop that one first") from error
-
-
-def _ran_here(owner: str) -> bool:
-    """Whether the owner of a lease ran on this machine. We hold the file lock, so that process is dead."""
-    return owner.split(" ", 1)[0] == socket.gethostname()

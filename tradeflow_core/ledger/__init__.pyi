@@ -14,12 +14,10 @@ from .controls import (
     locked_instruments as locked_instruments,
     override_for as override_for,
     position_limit as position_limit,
-    release_lease as release_lease,
     set_override as set_override,
     set_position_limit as set_position_limit,
     set_trade_limit as set_trade_limit,
     stop_trading as stop_trading,
-    take_lease as take_lease,
     tradeable_now as tradeable_now,
     unlock_instrument as unlock_instrument,
 )
@@ -50,6 +48,13 @@ from .journal import (
     last_done_day as last_done_day,
     record_step as record_step,
     step_done as step_done,
+)
+from .leases import (
+    Lease as Lease,
+    Superseded as Superseded,
+    find_lease as find_lease,
+    release_lease as release_lease,
+    take_lease as take_lease,
 )
 from .ledger import Ledger as Ledger
 from .orders import (

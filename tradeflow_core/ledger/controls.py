@@ -1,9 +1,7 @@
-"""Controls of trading, set by a person or by a check: stops, locks, overrides, limits; and the lease that lets only one stack handler
-run at a time."""
+"""Controls of trading, set by a person or by a check: stops, locks, overrides, limits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
-from tradeflow_core.ledger.schema import fills, leases, locks, overrides, position_limits, trade_limits, trading_stops
+from tradeflow_core.ledger.schema import fills, locks, overrides, position_limits, trade_limits, trading_stops
 from tradeflow_core.model import Override, OverrideKind, RollState
 
 ANY = ""
@@ -179,27 +177,3 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: date
         left = max(limit.contracts - view.execute(used).scalar_one(), 0)
         smallest = left if smallest is None else min(smallest, left)
     return smallest
-
-
-def take_lease(
-    tx: Connection, name: str, owner: str, *, now: datetime, seconds: float, is_gone: Callable[[str], bool] = lambda _: False
-) -> None:
-    """Take or prolong the lease `name` for `owner`. Raises StateError while another owner holds it, unless it has run out or
-    `is_gone(owner)` says that the owner's process is dead. `now` is the machine's time (UTC), in a simulated home too: leases are about
-    processes."""
-    row = tx.execute(select(leases).where(leases.c.name == name)).first()
-    expires = now + timedelta(seconds=seconds)
-    if row is None:
-        tx.execute(insert(leases).values(name=name, owner=owner, acquired_at=now, expires_at=expires))
-    elif row.owner == owner or row.expires_at <= now or is_gone(row.owner):
-        acquired = row.acquired_at if row.owner == owner else now
-        tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, acquired_at=acquired, expires_at=expires))
-    else:
-        raise StateError(
-            f"{name} is running already ({row.owner}, until {row.expires_at:%H:%M:%S} UTC unless prolonged); stop that one first"
-        )
-
-
-def release_lease(tx: Connection, name: str, owner: str) -> None:
-    """Give the lease back, if it is this owner's."""
-    tx.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.leases import require_lease
 from tradeflow_core.store import create_sql_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the schema that this code works with; a test holds it against the newest migration."""
 
 
@@ -23,6 +24,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = create_sql_engine(url)
+        self._fence: tuple[str, int] | None = None
 
     @classmethod
     def open(cls, url: str) -> Ledger:
@@ -30,23 +32,41 @@ class Ledger:
         ledger = cls(url)
         try:
             revision = ledger._revision()
-        except OperationalError as error:
-            raise StateError(
-                f"the ledger {ledger.engine.url!r} cannot be opened ({error.orig}); check `database` and the rights of the folder"
-            ) from error
-        if revision != HEAD:
             if revision is not None and revision > HEAD:
                 raise StateError(
                     f"the ledger is of a newer tradeflow (schema {revision}, this one knows {HEAD}); upgrade tradeflow"
                 )
-            ledger._upgrade()
+            if revision != HEAD:
+                ledger._upgrade()
+        except OperationalError as error:
+            ledger.close()
+            raise StateError(
+                f"the ledger {ledger.engine.url!r} cannot be opened ({error.orig}); check `database` and the rights of the folder"
+            ) from error
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: all of it is durable when the block ends, none of it when it raises."""
+        """One transaction: all of it is durable when the block ends, none of it when it raises.
+
+        Within `fenced` it raises Superseded once somebody else has taken over the lease.
+        """
         with self.engine.begin() as transaction:
+            if self._fence is not None:
+                require_lease(transaction, *self._fence)
             yield transaction
+
+    @contextmanager
+    def fenced(self, lease: str, generation: int) -> Iterator[None]:
+        """Until the block ends, every transaction of this ledger object requires that the lease is of this generation."""
+        self._fence = (lease, generation)
+        try:
+            yield
+        finally:
+            self._fence = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -335,7 +335,9 @@ leases = Table(
     "leases",
     metadata,
     Column("name", String(40), primary_key=True),
-    Column("owner", String(80), nullable=False),
+    Column("owner", String(80), nullable=False, comment="a random id; empty: nobody has it"),
+    Column("generation", Whole, nullable=False, server_default="0", comment="higher with every new owner"),
+    Column("about", Text, nullable=False, server_default="", comment="host, process and home of the owner, for people"),
     Column("acquired_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
 )

@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.execution import new_reference, poll_orders, share_out, submit_intent
+from tradeflow_core.execution import new_reference, poll_orders, share_out, submit_intent, trading_session
 from tradeflow_core.ledger import (
     add_broker_order,
     add_contract_order,
@@ -45,8 +45,14 @@ def close_rolled_contracts(desk: Desk) -> list[str]:
 def close_rolled_contract(desk: Desk, instrument: str, contract: int) -> list[str]:
     """Close the position in one contract at its last price, for the strategies that hold it; returns lines for the report of the day.
 
-    If it was interrupted, another call goes on: fills at the broker are booked first, and orders made before are used.
+    If it was interrupted, another call goes on: fills at the broker are booked first, and orders made before are used. Raises StateError
+    while a stack handler is at work.
     """
+    with trading_session(desk):
+        return _close_contract(desk, instrument, contract)
+
+
+def _close_contract(desk: Desk, instrument: str, contract: int) -> list[str]:
     poll_orders(desk)
     with desk.ledger.begin() as tx:
         position = positions_by_contract(tx, desk.account).get((instrument, contract), 0)
