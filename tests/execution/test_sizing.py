@@ -7,9 +7,9 @@ import math
 import numpy as np
 from hypothesis import given, strategies as st
 
-from tradeflow_core.execution import contract_trades, cut_to_caps
+from tradeflow_core.execution import contract_trades
 from tradeflow_core.model import Leg, Override, OverrideKind, RollEvent, RollState
-from tradeflow_core.orders import apply_override, apply_position_limit, apply_position_limits, buffered_trade
+from tradeflow_core.orders import apply_override, apply_position_limit, apply_position_limits, buffered_trade, cut_to_caps
 
 MARCH, JUNE = 20240300, 20240600
 ROLL = RollEvent("GOLD", None, MARCH, JUNE, JUNE, "calendar")

@@ -13,10 +13,16 @@ from sqlalchemy import Connection
 from tests.orders import put_order
 from tests.parity.proof import Answers, reads
 from tradeflow_core import ledger as books
-from tradeflow_core.execution import cut_to_caps
 from tradeflow_core.ledger import Ledger
 from tradeflow_core.model import Override, OverrideKind
-from tradeflow_core.orders import apply_override, apply_position_limit, apply_position_limits, buffered_trade, largest_position
+from tradeflow_core.orders import (
+    apply_override,
+    apply_position_limit,
+    apply_position_limits,
+    buffered_trade,
+    cut_to_caps,
+    largest_position,
+)
 from tradeflow_core.strategy import strategy_from_dict
 from tradeflow_core.strategy.common.panel import Panel, Span
 from tradeflow_core.strategy.config.sections import BufferSection

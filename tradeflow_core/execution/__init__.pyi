@@ -3,6 +3,10 @@ from .handler import (
     Pass as Pass,
     StackHandler as StackHandler,
 )
+from .quotes import (
+    price_problem as price_problem,
+    quote_problem as quote_problem,
+)
 from .reconciliation import (
     PositionBreak as PositionBreak,
     position_breaks as position_breaks,
@@ -15,7 +19,6 @@ from .rolls import (
 from .send import (
     Blocked as Blocked,
     blocked_orders as blocked_orders,
-    cut_to_caps as cut_to_caps,
     new_reference as new_reference,
     send_orders as send_orders,
     submit_intent as submit_intent,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import dataclass
 
@@ -10,16 +9,16 @@ from sqlalchemy import Connection
 
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution.quotes import price_problem, quote_problem
 from tradeflow_core.ledger import (
-    active_stop,
     add_broker_order,
     live_broker_orders,
-    locked_instruments,
+    open_contract_order,
     open_contract_orders,
     set_broker_status,
-    tradeable_now,
 )
 from tradeflow_core.model import BrokerOrderStatus, ContractOrder, Leg, OrderIntent
+from tradeflow_core.orders import Allowance, allowed_now, standing_at_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,6 @@ class Blocked:
 
     order: ContractOrder
     why: str
-
-
-def cut_to_caps(quantities: tuple[int, ...], caps: tuple[int, ...]) -> tuple[int, ...]:
-    """The largest trade in the same whole-number ratio in which no leg exceeds its cap; zeros where there is none.
-
-    Exact integer arithmetic: the legs are multiples of a smallest unit (their greatest common divisor), and as many units are kept
-    as every cap allows.
-    """
-    unit = math.gcd(*quantities)
-    if unit == 0:
-        return quantities
-    allowed = [cap // (abs(quantity) // unit) for quantity, cap in zip(quantities, caps, strict=True) if quantity]
-    units = max(min(unit, *allowed), 0)
-    return tuple(quantity // unit * units for quantity in quantities)
 
 
 def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
@@ -88,34 +73,42 @@ def _size(desk: Desk, order: ContractOrder) -> tuple[list[Quote], tuple[int, ...
         quotes = [desk.broker.quote(order.instrument, leg.contract) for leg in order.legs]
     except (NoQuote, UnknownContract, BrokerUnavailable) as error:
         return str(error)
+    if why := _quote_problem(desk, order, quotes):
+        return why
     sizes = tuple(_offside_size(quote, leg.remaining) for quote, leg in zip(quotes, order.legs, strict=True))
     with desk.ledger.read() as view:
-        _, why = _allowed(view, desk, order, sizes=sizes)
-    return why or (quotes, sizes)
+        allowance = _allowance(view, desk, order, sizes=sizes)
+    return (quotes, sizes) if any(allowance.quantities) else allowance.why
 
 
-def _allowed(view: Connection, desk: Desk, order: ContractOrder, *, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
-    """The quantities that stop, locks, trade limits and quoted sizes allow to be sent now; and, where they are zero, why."""
-    wanted = tuple(leg.remaining for leg in order.legs)
-    nothing = (0,) * len(wanted)
-    if stop := active_stop(view):
-        return nothing, f"trading is stopped ({stop.why})"
-    if order.instrument in (locked := locked_instruments(view)):
-        return nothing, f"locked ({locked[order.instrument]})"
-    limit = tradeable_now(view, order.strategy, order.instrument, now=desk.now())
-    if limit is not None and not any(cut_to_caps(wanted, (limit,) * len(wanted))):
-        return nothing, "trade limit reached"
-    quantities = cut_to_caps(wanted, sizes if limit is None else tuple(min(size, limit) for size in sizes))
-    return quantities, "" if any(quantities) else "no size quoted"
+def _quote_problem(desk: Desk, order: ContractOrder, quotes: list[Quote]) -> str:
+    """Why nothing is sent on these quotes, or an empty text: the first leg's price is compared with the order's reference price."""
+    instrument = desk.instrument(order.instrument)
+    for quote in quotes:
+        if problem := quote_problem(quote, desk.settings.execution, spread_cost=instrument.costs.spread_cost, now=desk.now()):
+            return problem
+    reference = order.reference_price
+    return price_problem(quotes[0], reference, desk.settings.execution) if reference is not None else ""
+
+
+def _allowance(view: Connection, desk: Desk, order: ContractOrder, *, sizes: tuple[int, ...]) -> Allowance:
+    standing = standing_at_work(view, desk, order.strategy, instrument=order.instrument)
+    return allowed_now(standing, order.strategy, order.legs, sizes=sizes)
 
 
 def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], *, sizes: tuple[int, ...]) -> str:
-    """Record the intent and send it; returns why it was not sent, or an empty text. The limits are checked again in the transaction."""
+    """Record the intent and send it; returns why it was not sent, or an empty text.
+
+    Order and controls are read again in the transaction of the intent: what was filled, cancelled or forbidden meanwhile counts.
+    """
     with desk.ledger.begin() as tx:
-        quantities, why = _allowed(tx, desk, order, sizes=sizes)
-        if why:
-            return why
-        legs = tuple(Leg(leg.contract, quantity) for leg, quantity in zip(order.legs, quantities, strict=True) if quantity)
+        present = open_contract_order(tx, order.id)
+        if present is None:
+            return "it was closed meanwhile"
+        allowance = _allowance(tx, desk, present, sizes=sizes)
+        if not any(allowance.quantities):
+            return allowance.why
+        legs = tuple(Leg(leg.contract, size) for leg, size in zip(present.legs, allowance.quantities, strict=True) if size)
         intent = OrderIntent(new_reference(), desk.account, order.instrument, legs)
         broker_order = add_broker_order(tx, order.id, intent, now=desk.now(), bid=quotes[0].bid, ask=quotes[0].ask)
     submit_intent(desk, broker_order, intent)

@@ -12,6 +12,7 @@ from .folder import Home as Home
 from .settings import (
     SETTINGS_FILE as SETTINGS_FILE,
     SIMULATED_MARKETS as SIMULATED_MARKETS,
+    ExecutionSettings as ExecutionSettings,
     PriceSettings as PriceSettings,
     ReplaySettings as ReplaySettings,
     Settings as Settings,

@@ -159,6 +159,20 @@ class RollSettings(_Model):
     )
 
 
+class ExecutionSettings(_Model):
+    """Quotes that are not traded on: the order waits for a better one."""
+
+    max_quote_age_seconds: float = Field(default=60.0, gt=0, description="an older quote is not traded on")
+    max_spread_ratio: float = Field(
+        default=20.0, gt=1, description="a quote wider than this multiple of the usual spread is not traded on"
+    )
+    max_price_change: float = Field(
+        default=0.20,
+        gt=0,
+        description="an order is not sent where the price is further from the one it was decided on, as a share of that",
+    )
+
+
 class StrategySettings(_Model):
     """One strategy: a packaged name or the path of a YAML file, and its weight in the capital."""
 
@@ -222,6 +236,7 @@ class Settings(_Model):
     prices: PriceSettings = PriceSettings()
     capital_rules: CapitalSettings = CapitalSettings()
     rolls: RollSettings = RollSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     alerts: AlertSettings = AlertSettings()
     dagster: DagsterSettings = DagsterSettings()
     live_trading: bool = Field(default=False, description="must be true for a home with market ib_live to send any order")

@@ -67,6 +67,7 @@ from .orders import (
     complete_orders as complete_orders,
     instrument_orders_of as instrument_orders_of,
     live_broker_orders as live_broker_orders,
+    open_contract_order as open_contract_order,
     open_contract_orders as open_contract_orders,
     open_instrument_orders as open_instrument_orders,
     positions_by_contract as positions_by_contract,

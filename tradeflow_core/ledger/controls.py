@@ -9,8 +9,19 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
-from tradeflow_core.ledger.schema import fills, locks, overrides, position_limits, trade_limits, trading_stops
-from tradeflow_core.model import Override, OverrideKind, RollState
+from tradeflow_core.ledger.schema import (
+    broker_order_legs,
+    broker_orders,
+    contract_orders,
+    fills,
+    instrument_orders,
+    locks,
+    overrides,
+    position_limits,
+    trade_limits,
+    trading_stops,
+)
+from tradeflow_core.model import LIVE_STATUSES, Override, OverrideKind, RollState
 
 ANY = ""
 """Strategy or instrument of a control that holds for all of them."""
@@ -163,7 +174,10 @@ def set_trade_limit(
 
 
 def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: datetime) -> int | None:
-    """Contracts that the trade limits still allow at `now`; None: no limit applies. Fills of the period count, open orders do not."""
+    """Contracts that the trade limits still allow at `now`; None: no limit applies.
+
+    The fills of the period count, and what orders at the broker may still fill, with every leg of a spread.
+    """
     smallest: int | None = None
     rows = view.execute(
         select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument)
@@ -174,6 +188,17 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: date
         )
         if limit.strategy != ANY:
             used = used.where(fills.c.strategy == limit.strategy)
-        left = max(limit.contracts - view.execute(used).scalar_one(), 0)
+        left = max(limit.contracts - view.execute(used).scalar_one() - _at_work(view, instrument, limit.strategy), 0)
         smallest = left if smallest is None else min(smallest, left)
     return smallest
+
+
+def _at_work(view: Connection, instrument: str, strategy: str) -> int:
+    """Contracts, over all legs, that the broker orders in an instrument may still trade, of one strategy or of `ANY`."""
+    unfilled = select(func.coalesce(func.sum(func.abs(broker_order_legs.c.quantity - broker_order_legs.c.filled)), 0))
+    query = unfilled.select_from(broker_order_legs.join(broker_orders).join(contract_orders).join(instrument_orders)).where(
+        broker_orders.c.status.in_(LIVE_STATUSES), broker_orders.c.instrument == instrument
+    )
+    if strategy != ANY:
+        query = query.where(instrument_orders.c.strategy == strategy)
+    return int(view.execute(query).scalar_one())

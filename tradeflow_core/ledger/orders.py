@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, insert, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.schema import (
@@ -326,10 +326,21 @@ def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
 
 def open_contract_orders(view: Connection) -> list[ContractOrder]:
     """Open contract orders with their legs, in order."""
+    return _contract_orders(view, contract_orders.c.status == OrderStatus.OPEN)
+
+
+def open_contract_order(view: Connection, order: int) -> ContractOrder | None:
+    """The contract order of that id with its legs; None if it is not open."""
+    return next(
+        iter(_contract_orders(view, and_(contract_orders.c.status == OrderStatus.OPEN, contract_orders.c.id == order))), None
+    )
+
+
+def _contract_orders(view: Connection, where: ColumnElement[bool]) -> list[ContractOrder]:
     rows = view.execute(
         select(contract_orders, instrument_orders.c.strategy)
         .select_from(contract_orders.join(instrument_orders))
-        .where(contract_orders.c.status == OrderStatus.OPEN)
+        .where(where)
         .order_by(contract_orders.c.id)
     ).all()
     legs = _legs(view, contract_order_legs, "contract_order_id", orders=[row.id for row in rows])
@@ -339,7 +350,12 @@ def open_contract_orders(view: Connection) -> list[ContractOrder]:
 
 def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     """Broker orders that may still fill, in order."""
-    rows = view.execute(select(broker_orders).where(broker_orders.c.status.in_(LIVE_STATUSES)).order_by(broker_orders.c.id)).all()
+    rows = view.execute(
+        select(broker_orders, instrument_orders.c.strategy)
+        .select_from(broker_orders.join(contract_orders).join(instrument_orders))
+        .where(broker_orders.c.status.in_(LIVE_STATUSES))
+        .order_by(broker_orders.c.id)
+    ).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])
     columns = [name for name in BrokerOrder.__slots__ if name != "legs"]
     return [BrokerOrder(**{name: getattr(row, name) for name in columns}, legs=legs[row.id]) for row in rows]

@@ -116,6 +116,7 @@ class BrokerOrder:
 
     id: int
     contract_order_id: int
+    strategy: str
     client_ref: str
     broker_id: str | None
     account: str

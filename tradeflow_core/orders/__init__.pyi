@@ -1,5 +1,9 @@
-from .controls import (
+from .allowance import (
+    Allowance as Allowance,
     Standing as Standing,
+    allowed_change as allowed_change,
+    allowed_now as allowed_now,
+    standing_at_work as standing_at_work,
     standings as standings,
 )
 from .generate import (
@@ -18,8 +22,11 @@ from .optimised import (
     optimised_positions as optimised_positions,
 )
 from .sizing import (
+    OnTheWay as OnTheWay,
     apply_override as apply_override,
     apply_position_limit as apply_position_limit,
     apply_position_limits as apply_position_limits,
+    cut_to_caps as cut_to_caps,
+    cut_to_total as cut_to_total,
     largest_position as largest_position,
 )

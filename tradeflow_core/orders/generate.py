@@ -16,8 +16,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
 from tradeflow_core.model import OrderType
-from tradeflow_core.orders.controls import Standing, standings
-from tradeflow_core.orders.sizing import apply_override, apply_position_limits
+from tradeflow_core.orders.allowance import Standing, allowed_change, standings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,16 +175,9 @@ def _is_known(value: Any) -> bool:
 
 def _decide(strategy: str, instrument: str, optimal: Mapping[str, Any] | None, *, standing: Standing) -> Decision:
     lower, upper = (0.0, 0.0) if optimal is None else (_figure(optimal["lower"]), _figure(optimal["upper"]))
-    position, unfilled, override = standing.position, standing.unfilled, standing.override
+    position, unfilled = standing.position, standing.unfilled
     wanted = buffered_trade(position, lower, upper)
-    after_override = apply_override(position, wanted, override)
-    allowed = apply_position_limits(
-        position,
-        standing.instrument_position,
-        after_override,
-        strategy_limit=standing.strategy_limit,
-        instrument_limit=standing.instrument_limit,
-    )
+    allowed, held_back = allowed_change(standing, wanted)
     quantity = allowed - unfilled
     reason_to_trade, reason_not_to = _reasons(optimal, position=position, lower=lower, upper=upper)
     if standing.lock:
@@ -193,12 +185,10 @@ def _decide(strategy: str, instrument: str, optimal: Mapping[str, Any] | None, *
     elif math.isnan(lower) or math.isnan(upper):
         quantity, reason = 0, "no optimal position (too little price history)"
     elif quantity:
-        reason = (
-            reason_to_trade if allowed == wanted else _limits(override.why, override.kind, overridden=after_override != wanted)
-        )
+        reason = held_back or reason_to_trade
         reason += f", net of {unfilled} on the stack" if unfilled else ""
     elif wanted and not allowed:
-        reason = _limits(override.why, override.kind, overridden=after_override != wanted)
+        reason = held_back
     elif unfilled:
         reason = f"{unfilled} on the stack already"
     else:
@@ -220,7 +210,3 @@ def _reasons(optimal: Mapping[str, Any] | None, *, position: int, lower: float, 
         return f"{to_trade}: {explanation}" if explanation else to_trade, explanation or "at the optimised position"
     small = "; too little capital for one contract" if max(abs(lower), abs(upper)) < 0.5 and position == 0 else ""
     return "trade to the buffer edge", f"inside the buffer{small}"
-
-
-def _limits(why: str, kind: str, *, overridden: bool) -> str:
-    return f"override {kind} ({why})" if overridden else "position limit"
