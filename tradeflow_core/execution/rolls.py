@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution.isolation import isolated
 from tradeflow_core.ledger import (
     add_contract_order,
     add_instrument_order,
@@ -32,7 +33,7 @@ def generate_roll_orders(desk: Desk) -> int:
         instruments = {instrument for instrument, _ in positions_by_contract(view, desk.account)}
     made = 0
     for instrument in sorted(instruments):
-        with desk.ledger.begin() as tx:
+        with isolated(desk, instrument, "making its roll orders"), desk.ledger.begin() as tx:
             made += _roll(tx, desk, instrument)
     return made
 

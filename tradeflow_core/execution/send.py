@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution.isolation import isolated, lock_for_execution
 from tradeflow_core.execution.quotes import price_problem, quote_problem
 from tradeflow_core.ledger import (
     add_broker_order,
     live_broker_orders,
     open_contract_order,
     open_contract_orders,
+    rejections,
     set_broker_status,
 )
 from tradeflow_core.model import BrokerOrderStatus, ContractOrder, Leg, OrderIntent
 from tradeflow_core.orders import Allowance, allowed_now, standing_at_work
+
+MAX_REJECTIONS = 5
+"""Attempts of one contract order that the broker may reject before its instrument is locked: after a quarter of an hour of waiting in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +44,12 @@ def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
     """
     sent, blocked = 0, []
     for order in _waiting(desk):
-        sizing = _size(desk, order)
-        if isinstance(sizing, str):
-            blocked.append(Blocked(order, sizing))
-            continue
-        quotes, sizes = sizing
-        why = _send(desk, order, quotes, sizes=sizes)
-        sent += not why
-        if why:
-            blocked.append(Blocked(order, why))
+        with isolated(desk, order.instrument, "sending its order"):
+            sizing = _size(desk, order)
+            why = sizing if isinstance(sizing, str) else _send(desk, order, sizing[0], sizes=sizing[1])
+            sent += not why
+            if why:
+                blocked.append(Blocked(order, why))
     return sent, blocked
 
 
@@ -67,6 +70,10 @@ def _size(desk: Desk, order: ContractOrder) -> tuple[list[Quote], tuple[int, ...
     """Quotes of the legs and the sizes on offer, or why the order cannot be sent now."""
     if desk.settings.market == "ib_live" and not desk.settings.live_trading:
         return "live trading is switched off; set live_trading = true in tradeflow.toml to allow it"
+    with desk.ledger.read() as view:
+        rejected = rejections(view, order.id)
+    if rejected and (again_at := rejected.last + rejection_delay(rejected.count)) > desk.now():
+        return f"rejected {rejected.count} times ({rejected.reason}); it is tried again after {again_at:%H:%M} UTC"
     try:
         if not desk.broker.is_open(order.instrument):
             return "market closed"
@@ -111,8 +118,23 @@ def _send(desk: Desk, order: ContractOrder, quotes: list[Quote], *, sizes: tuple
         legs = tuple(Leg(leg.contract, size) for leg, size in zip(present.legs, allowance.quantities, strict=True) if size)
         intent = OrderIntent(new_reference(), desk.account, order.instrument, legs)
         broker_order = add_broker_order(tx, order.id, intent, now=desk.now(), bid=quotes[0].bid, ask=quotes[0].ask)
-    submit_intent(desk, broker_order, intent)
+    submit_intent(desk, intent, broker_order=broker_order, contract_order=order.id)
     return ""
+
+
+def after_rejection(desk: Desk, contract_order: int, instrument: str, *, problem: str) -> None:
+    """Tell a person that the broker has rejected an order, and lock the instrument once `MAX_REJECTIONS` attempts have failed."""
+    with desk.ledger.read() as view:
+        rejected = rejections(view, contract_order)
+    if rejected and rejected.count >= MAX_REJECTIONS:
+        lock_for_execution(desk, instrument, f"the broker has rejected the order {rejected.count} times, last: {problem}")
+    else:
+        desk.alerts.send(f"order rejected {instrument}", problem, desk.now())
+
+
+def rejection_delay(count: int) -> timedelta:
+    """How long an order waits after it was rejected `count` times: 1, 2, 4 ... minutes. What is wrong rarely rights itself in seconds."""
+    return timedelta(minutes=2 ** (count - 1))
 
 
 def new_reference() -> str:
@@ -120,7 +142,7 @@ def new_reference() -> str:
     return f"tf-{uuid.uuid4().hex[:16]}"
 
 
-def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
+def submit_intent(desk: Desk, intent: OrderIntent, *, broker_order: int, contract_order: int) -> None:
     """Send a recorded intent to the broker and record the answer. Without an answer the order stays `sending`; `poll_orders` looks it up."""
     try:
         state: OrderState | None = desk.broker.submit(intent)
@@ -140,7 +162,7 @@ def submit_intent(desk: Desk, broker_order: int, intent: OrderIntent) -> None:
         else:
             set_broker_status(tx, broker_order, BrokerOrderStatus.WORKING, now=desk.now(), broker_id=state.broker_id)
     if state is None:
-        desk.alerts.send(f"order rejected {intent.instrument}", problem, desk.now())
+        after_rejection(desk, contract_order, intent.instrument, problem=problem)
 
 
 def _offside_size(quote: Quote, quantity: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution.isolation import isolated
 from tradeflow_core.ledger import (
     add_contract_order,
     current_roll,
@@ -42,10 +43,10 @@ def spawn_contract_orders(desk: Desk) -> int:
     """Make the contract orders of every new instrument order whose instrument is not locked; returns how many were made."""
     made = 0
     with desk.ledger.read() as view:
-        waiting = [order.id for order in open_instrument_orders(view, unspawned=True)]
-    for order_id in waiting:
-        with desk.ledger.begin() as tx:
-            made += _spawn(tx, desk, order_id)
+        waiting = open_instrument_orders(view, unspawned=True)
+    for order in waiting:
+        with isolated(desk, order.instrument, "making its contract orders"), desk.ledger.begin() as tx:
+            made += _spawn(tx, desk, order.id)
     return made
 
 

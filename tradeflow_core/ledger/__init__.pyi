@@ -59,6 +59,7 @@ from .leases import (
 from .ledger import Ledger as Ledger
 from .orders import (
     Overfill as Overfill,
+    Rejections as Rejections,
     add_broker_order as add_broker_order,
     add_contract_order as add_contract_order,
     add_instrument_order as add_instrument_order,
@@ -72,6 +73,7 @@ from .orders import (
     open_instrument_orders as open_instrument_orders,
     positions_by_contract as positions_by_contract,
     positions_by_strategy as positions_by_strategy,
+    rejections as rejections,
     set_broker_status as set_broker_status,
     unfilled_by_instrument as unfilled_by_instrument,
 )

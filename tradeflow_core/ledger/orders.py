@@ -8,6 +8,7 @@ positions of all strategies in an instrument always add up to those in its contr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -359,6 +360,24 @@ def live_broker_orders(view: Connection) -> list[BrokerOrder]:
     legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])
     columns = [name for name in BrokerOrder.__slots__ if name != "legs"]
     return [BrokerOrder(**{name: getattr(row, name) for name in columns}, legs=legs[row.id]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejections:
+    """How often the broker has rejected a contract order, when last (UTC), and its last reason."""
+
+    count: int
+    last: datetime
+    reason: str
+
+
+def rejections(view: Connection, contract_order: int) -> Rejections | None:
+    """The rejections of a contract order so far; None where there are none."""
+    of_order = (broker_orders.c.contract_order_id == contract_order, broker_orders.c.status == BrokerOrderStatus.REJECTED)
+    rows = view.execute(
+        select(broker_orders.c.closed_at, broker_orders.c.reason).where(*of_order).order_by(broker_orders.c.id)
+    ).all()
+    return Rejections(len(rows), rows[-1].closed_at, rows[-1].reason) if rows else None
 
 
 def _legs(view: Connection, table: Table, key: str, *, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:

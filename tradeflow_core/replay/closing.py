@@ -102,4 +102,4 @@ def _close_at_last_price(desk: Desk, order: ContractOrder) -> None:
     intent = OrderIntent(new_reference(), desk.account, order.instrument, legs, OrderType.LAST)
     with desk.ledger.begin() as tx:
         broker_order = add_broker_order(tx, order.id, intent, now=desk.now())
-    submit_intent(desk, broker_order, intent)
+    submit_intent(desk, intent, broker_order=broker_order, contract_order=order.id)

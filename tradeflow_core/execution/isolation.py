@@ -1,0 +1,41 @@
+"""Trouble with one instrument stays with that instrument."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from tradeflow_core.brokers import BrokerUnavailable
+from tradeflow_core.desk import Desk
+from tradeflow_core.ledger import Superseded, lock_instrument
+from tradeflow_core.model import LockOwner
+
+OF_THE_WHOLE_DESK = (BrokerUnavailable, Superseded, DBAPIError)
+"""Errors that are not about one instrument: no connection, no lease, no ledger."""
+
+
+@contextmanager
+def isolated(desk: Desk, instrument: str, doing: str) -> Iterator[None]:
+    """Run the block; if it fails unexpectedly, lock the instrument and send an alert, so that the others go on.
+
+    Errors of `OF_THE_WHOLE_DESK` are raised. The lock (owner `execution`) stays until a person has looked and lifts it.
+    """
+    try:
+        yield
+    except OF_THE_WHOLE_DESK:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{doing} failed: {type(error).__name__}: {error} ({place.filename.rpartition('/')[2]}:{place.lineno})"
+        lock_for_execution(desk, instrument, why)
+
+
+def lock_for_execution(desk: Desk, instrument: str, why: str) -> None:
+    """Lock an instrument because of trouble with its orders, with an alert when it was not locked for that yet."""
+    with desk.ledger.begin() as tx:
+        is_new = lock_instrument(tx, instrument, LockOwner.EXECUTION, now=desk.now(), why=why)
+    if is_new:
+        desk.alerts.send(f"locked {instrument}", f"{instrument}: {why}; look at it, then lift the lock", desk.now())
