@@ -1,7 +1,9 @@
-"""A PostgreSQL server for the tests: started once, in a folder of its own, on a free port of 127.0.0.1, and ended with them."""
+"""Databases for the tests: SQLite files, and a PostgreSQL server, started once, in a folder of its own, on a free port of 127.0.0.1, and
+ended with them."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tradeflow_core.ledger import Ledger
 
 USER = "tradeflow"
 
@@ -91,3 +95,20 @@ def new_postgres_database(postgres: str) -> Callable[[], str]:
         return f"{postgres}/{name}"
 
     return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes an empty database, of each kind in turn, and returns its URL."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("new_postgres_database")  # type: ignore[no-any-return]
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path / f'ledger{next(numbers)}.sqlite'}"
+
+
+@pytest.fixture
+def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
+    """An empty ledger, in each kind of database."""
+    ledger = Ledger.open(new_database())
+    yield ledger
+    ledger.close()

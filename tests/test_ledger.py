@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings, strategies as st
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.exc import StatementError
 
 from tradeflow_core import ledger as books
@@ -36,22 +35,6 @@ from tradeflow_core.store import create_sql_engine
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
 MARCH, JUNE = 20240300, 20240600
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Makes an empty database, of each kind in turn, and returns its URL."""
-    if request.param == "postgresql":
-        return request.getfixturevalue("new_postgres_database")  # type: ignore[no-any-return]
-    numbers = itertools.count()
-    return lambda: f"sqlite:///{tmp_path / f'ledger{next(numbers)}.sqlite'}"
-
-
-@pytest.fixture
-def ledger(new_database: Callable[[], str]) -> Iterator[Ledger]:
-    ledger = Ledger.open(new_database())
-    yield ledger
-    ledger.close()
 
 
 def instrument_order(tx: Connection, strategy: str, quantity: int, *, order_type: OrderType) -> int:
@@ -225,7 +208,7 @@ def test_a_lock_is_lifted_by_its_owner_only(ledger: Ledger) -> None:
         assert books.lock_instrument(tx, "GOLD", "person", now=NOW, why="I do not like it")
         assert books.lock_instrument(tx, "GOLD", "prices", now=NOW, why="stale")
         assert not books.lock_instrument(tx, "GOLD", "prices", now=NOW, why="stale still")
-        assert books.unlock_instrument(tx, "GOLD", "prices")
+        assert books.unlock_instrument(tx, "GOLD", "prices", now=NOW, why="fresh")
         assert books.locked_instruments(tx) == {"GOLD": "person: I do not like it"}
 
 
@@ -235,7 +218,7 @@ def test_a_stop_stays_until_it_is_lifted(ledger: Ledger) -> None:
         books.stop_trading(tx, NOW, "you", why="again")
         stop = books.active_stop(tx)
         assert stop is not None and (stop.who, stop.why) == ("me", "storm")
-        assert books.lift_stop(tx, NOW, "me")
+        assert books.lift_stop(tx, NOW, "me", why="over")
         assert books.active_stop(tx) is None
 
 
@@ -269,6 +252,14 @@ def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:
         assert books.override_for(tx, "trend", "GOLD").kind == "no_trading"
 
 
+def indexes(database: Inspector, table: str) -> dict[str | None, tuple[list[str | None], bool, list[str]]]:
+    """Columns, uniqueness and condition of the indexes of a table, by name."""
+    return {
+        index["name"]: (index["column_names"], bool(index["unique"]), [str(v) for v in index.get("dialect_options", {}).values()])
+        for index in database.get_indexes(table)
+    }
+
+
 def test_the_migrations_make_exactly_the_tables_of_the_schema(new_database: Callable[[], str], ledger: Ledger) -> None:
     plain = create_sql_engine(new_database())
     metadata.create_all(plain)
@@ -278,6 +269,8 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(new_database: Call
         assert {c["name"]: (str(c["type"]), c["nullable"]) for c in made.get_columns(table)} == {
             c["name"]: (str(c["type"]), c["nullable"]) for c in wanted.get_columns(table)
         }
+        assert made.get_pk_constraint(table) == wanted.get_pk_constraint(table)
+        assert indexes(made, table) == indexes(wanted, table)
     plain.dispose()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

@@ -34,7 +34,7 @@ def record_stop(config: WhoAndWhy, desk: dg.ResourceParam[Desk]) -> None:
 @dg.op(description="Lift the stop: trading is allowed again.")
 def lift_trading_stop(context: dg.OpExecutionContext, config: WhoAndWhy, desk: dg.ResourceParam[Desk]) -> None:
     with desk.ledger.begin() as tx:
-        lifted = lift_stop(tx, desk.now(), config.who)
+        lifted = lift_stop(tx, desk.now(), config.who, why=config.why or "resumed in the Dagster UI")
     context.log.info("trading is allowed again" if lifted else "trading was not stopped")
 
 

@@ -42,7 +42,7 @@ def ask(line: UnreliableLine, name: str, answer: Any) -> None:
 
 
 def test_an_unexpected_error_of_one_instrument_locks_it_and_the_others_are_traded(
-    trading_desk: Desk, line: UnreliableLine
+    trading_desk: Desk, line: UnreliableLine, troubled: str
 ) -> None:
     desk = trading_desk
 
@@ -85,7 +85,7 @@ def test_a_rejected_order_waits_longer_each_time_and_then_locks_its_instrument(
     assert attempts == [0, 1, 3, 7, 15]
     with desk.ledger.begin() as tx:
         assert instruments_locked_by(tx, LockOwner.EXECUTION) == [troubled]
-        unlock_instrument(tx, troubled, LockOwner.EXECUTION)
+        unlock_instrument(tx, troubled, LockOwner.EXECUTION, now=desk.now(), who="me", why="mended")
     assert traded(desk) > {troubled}
     ask(line, "submit", line._broker.submit)
     StackHandler(desk).step()

@@ -205,7 +205,7 @@ def test_stopped_means_stopped_until_it_is_lifted(trading_desk: Desk) -> None:
         day.run_day(desk, desk.today())
     with desk.ledger.begin() as tx:
         assert active_stop(tx) is not None
-        lift_stop(tx, desk.now(), "me")
+        lift_stop(tx, desk.now(), "me", why="over")
     assert handler.step().sent > 0
 
 

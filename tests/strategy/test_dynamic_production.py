@@ -216,7 +216,7 @@ def test_an_instrument_that_may_not_be_traded_keeps_its_position_and_says_why(de
     decided = latest_optimal(desk, NAME)
     assert decided["optimised_position"][["CORN", "MXP"]].tolist() == [7, -6], "the others are optimised around them"
     with desk.ledger.begin() as tx:
-        unlock_instrument(tx, "CORN", "person")
+        unlock_instrument(tx, "CORN", "person", now=desk.now(), why="done")
     assert make_orders(desk).loc["CORN", "quantity"] != 0, "what is allowed has changed, so it is decided anew"
 
 

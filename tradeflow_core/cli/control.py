@@ -30,13 +30,14 @@ def stop(home: Path | None, why: str, *, as_json: bool) -> None:
 
 
 @click.command()
+@why_option
 @json_option
 @click.pass_obj
-def resume(home: Path | None, *, as_json: bool) -> None:
+def resume(home: Path | None, why: str, *, as_json: bool) -> None:
     """Allow trading again after `tradeflow stop`."""
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
-        lifted = lift_stop(tx, desk.now(), getpass.getuser())
+        lifted = lift_stop(tx, desk.now(), getpass.getuser(), why=why)
     print_json({"resumed": lifted}) if as_json else console.print(
         "trading is allowed again" if lifted else "trading was not stopped"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import lock_instrument, locked_instruments, positions_by_contract, unlock_instrument
+from tradeflow_core.ledger import instruments_locked_by, lock_instrument, positions_by_contract, unlock_instrument
 from tradeflow_core.model import LockOwner, contract_label
 
 
@@ -44,8 +44,9 @@ def reconcile(desk: Desk) -> list[PositionBreak]:
         for instrument, parts in broken.items():
             if lock_instrument(tx, instrument, LockOwner.RECONCILIATION, now=desk.now(), why="; ".join(parts)):
                 new.append(f"{instrument}: {'; '.join(parts)}")
-        for instrument in set(locked_instruments(tx)) - set(broken):
-            unlock_instrument(tx, instrument, LockOwner.RECONCILIATION)
+        for instrument in instruments_locked_by(tx, LockOwner.RECONCILIATION):
+            if instrument not in broken:
+                unlock_instrument(tx, instrument, LockOwner.RECONCILIATION, now=desk.now(), why="ledger and broker agree again")
     if new:
         desk.alerts.send("position break", f"{'; '.join(new)}. Trading in it is locked until the two agree", desk.now())
     return breaks

@@ -3,9 +3,14 @@ from .accounts import (
     record_capital_event as record_capital_event,
 )
 from .checks import ledger_problems as ledger_problems
+from .control_history import (
+    Control as Control,
+    control_history as control_history,
+)
 from .controls import (
     ANY as ANY,
     Stop as Stop,
+    TradeLimit as TradeLimit,
     active_stop as active_stop,
     clear_override as clear_override,
     instruments_locked_by as instruments_locked_by,
@@ -18,6 +23,7 @@ from .controls import (
     set_position_limit as set_position_limit,
     set_trade_limit as set_trade_limit,
     stop_trading as stop_trading,
+    trade_limits_in_force as trade_limits_in_force,
     tradeable_now as tradeable_now,
     unlock_instrument as unlock_instrument,
 )

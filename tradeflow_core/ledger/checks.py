@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from tradeflow_core.ledger.control_history import KEYS
 from tradeflow_core.model import ROLLS, BrokerOrderStatus, OrderStatus
 
 _WORDS = {
@@ -96,6 +97,21 @@ _RULES: list[tuple[str, str]] = [
         """select b.instrument, b.id from roll_events a join roll_events b on a.instrument = b.instrument
            and a.generation = b.generation and a.id < b.id
            where b.after is null or (a.after is not null and b.after <= a.after)""",
+    ),
+    *(
+        (
+            f"{control.replace('_', ' ')}: row {{id}} has an end without a name, or a name without an end",
+            f"select id from {control} where (ended_at is null) <> (ended_by is null)",
+        )
+        for control in KEYS
+    ),
+    *(
+        (
+            f"{control.replace('_', ' ')}: {{number}} rows are in force at once for {', '.join(f'{name} {{{name}!r}}' for name in key)}",
+            f"select {', '.join(key)}, count(*) as number from {control} where ended_at is null "
+            f"group by {', '.join(key)} having count(*) > 1",
+        )
+        for control, key in KEYS.items()
     ),
 ]
 

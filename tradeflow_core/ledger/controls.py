@@ -1,11 +1,16 @@
-"""Controls of trading, set by a person or by a check: stops, locks, overrides, limits."""
+"""Controls of trading, set by a person or by a check: stops, locks, overrides, limits.
+
+Each is a row that is inserted when the control is set and gets an end when it is lifted; a changed control ends and another begins. So
+who locked an instrument, why, and who lifted it can be answered for ever (`control_history`). Only rows without an end are in force.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
@@ -26,6 +31,11 @@ from tradeflow_core.model import LIVE_STATUSES, Override, OverrideKind, RollStat
 ANY = ""
 """Strategy or instrument of a control that holds for all of them."""
 
+CHANGED = "changed: "
+"""How the reason of an end begins where another row of the same key takes over."""
+
+Key = dict[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -36,11 +46,27 @@ class Stop:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class TradeLimit:
+    """At most `contracts` may be traded in any `days` days; `used` counts the fills of the period that ends now."""
+
+    strategy: str
+    instrument: str
+    days: int
+    contracts: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        """Contracts that may still be traded now."""
+        return max(self.contracts - self.used, 0)
+
+
 def active_stop(view: Connection) -> Stop | None:
     """The stop in force, or None when trading is allowed."""
     row = view.execute(
         select(trading_stops.c.recorded_at, trading_stops.c.who, trading_stops.c.why)
-        .where(trading_stops.c.lifted_at.is_(None))
+        .where(trading_stops.c.ended_at.is_(None))
         .order_by(trading_stops.c.id)
     ).first()
     return None if row is None else Stop(row.recorded_at, row.who, row.why)
@@ -52,31 +78,33 @@ def stop_trading(tx: Connection, now: datetime, who: str, *, why: str) -> None:
         tx.execute(insert(trading_stops).values(who=who, why=why, recorded_at=now))
 
 
-def lift_stop(tx: Connection, now: datetime, who: str) -> bool:
+def lift_stop(tx: Connection, now: datetime, who: str, *, why: str) -> bool:
     """Allow trading again; False if it was not stopped."""
-    changed = tx.execute(update(trading_stops).where(trading_stops.c.lifted_at.is_(None)).values(lifted_at=now, lifted_by=who))
-    return changed.rowcount > 0
+    return _end(tx, trading_stops, {}, now=now, who=who, why=why)
 
 
 def lock_instrument(tx: Connection, instrument: str, owner: str, *, now: datetime, why: str, who: str = "tradeflow") -> bool:
-    """Forbid new risk in an instrument; True if this owner had not locked it yet. Each owner holds a lock of its own."""
-    held = tx.execute(select(locks.c.why).where(locks.c.instrument == instrument, locks.c.owner == owner)).first()
-    if held is None:
-        tx.execute(insert(locks).values(instrument=instrument, owner=owner, who=who, why=why, recorded_at=now))
-    elif held.why != why:
-        tx.execute(update(locks).where(locks.c.instrument == instrument, locks.c.owner == owner).values(why=why))
-    return held is None
+    """Forbid new risk in an instrument; True if this owner had not locked it yet. Each owner holds a lock of its own.
+
+    A lock that is set again for another reason ends, and another begins.
+    """
+    key = {"instrument": instrument, "owner": owner}
+    former = _row_in_force(tx, locks, key)
+    if former is None or former.why != why:
+        _put(tx, locks, key, values={}, now=now, who=who, why=why)
+    return former is None
 
 
-def unlock_instrument(tx: Connection, instrument: str, owner: str) -> bool:
+def unlock_instrument(tx: Connection, instrument: str, owner: str, *, now: datetime, why: str, who: str = "tradeflow") -> bool:
     """Lift the lock of this owner, and no other; True if there was one."""
-    return tx.execute(delete(locks).where(locks.c.instrument == instrument, locks.c.owner == owner)).rowcount > 0
+    return _end(tx, locks, {"instrument": instrument, "owner": owner}, now=now, who=who, why=why)
 
 
 def locked_instruments(view: Connection) -> dict[str, str]:
     """Locked instruments with the reasons, `owner: why`, of all their locks."""
     reasons: dict[str, list[str]] = {}
-    for row in view.execute(select(locks).order_by(locks.c.instrument, locks.c.owner)):
+    in_force = select(locks).where(locks.c.ended_at.is_(None))
+    for row in view.execute(in_force.order_by(locks.c.instrument, locks.c.owner)):
         reasons.setdefault(row.instrument, []).append(f"{row.owner}: {row.why}")
     return {instrument: "; ".join(parts) for instrument, parts in reasons.items()}
 
@@ -86,7 +114,9 @@ def instruments_locked_by(view: Connection, owner: str) -> list[str]:
     return list(view.execute(_LOCKED_BY, {"owner": owner}).scalars())
 
 
-_LOCKED_BY = select(locks.c.instrument).where(locks.c.owner == bindparam("owner")).order_by(locks.c.instrument)
+_LOCKED_BY = (
+    select(locks.c.instrument).where(locks.c.owner == bindparam("owner"), locks.c.ended_at.is_(None)).order_by(locks.c.instrument)
+)
 
 
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
@@ -99,7 +129,11 @@ def override_for(view: Connection, strategy: str, instrument: str) -> Override:
     if roll_state(view, instrument) == RollState.NO_OPEN:
         combined = Override(OverrideKind.REDUCE_ONLY, 1.0, f"roll state {RollState.NO_OPEN}")
     rows = view.execute(
-        select(overrides).where(overrides.c.strategy.in_((ANY, strategy)), overrides.c.instrument.in_((ANY, instrument)))
+        select(overrides).where(
+            overrides.c.ended_at.is_(None),
+            overrides.c.strategy.in_((ANY, strategy)),
+            overrides.c.instrument.in_((ANY, instrument)),
+        )
     )
     for row in rows:
         combined = combined * Override(row.kind, row.fraction, row.why)
@@ -110,67 +144,66 @@ def set_override(tx: Connection, strategy: str, instrument: str, *, override: Ov
     """Put an override in force, in place of the former one of the same strategy and instrument."""
     if not 0 <= override.fraction <= 1:
         raise StateError(f"override {override.kind} {override.fraction}: use a fraction from 0 to 1")
-    tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument))
-    tx.execute(
-        insert(overrides).values(
-            strategy=strategy,
-            instrument=instrument,
-            kind=override.kind,
-            fraction=override.fraction,
-            who=who,
-            why=override.why,
-            recorded_at=now,
-        )
-    )
+    key = {"strategy": strategy, "instrument": instrument}
+    values = {"kind": override.kind, "fraction": override.fraction}
+    _put(tx, overrides, key, values=values, now=now, who=who, why=override.why)
 
 
-def clear_override(tx: Connection, strategy: str, instrument: str) -> bool:
-    """Remove the override of exactly this strategy and instrument; True if there was one."""
-    return (
-        tx.execute(delete(overrides).where(overrides.c.strategy == strategy, overrides.c.instrument == instrument)).rowcount > 0
-    )
+def clear_override(tx: Connection, strategy: str, instrument: str, *, now: datetime, who: str, why: str) -> bool:
+    """End the override of exactly this strategy and instrument; True if there was one."""
+    return _end(tx, overrides, {"strategy": strategy, "instrument": instrument}, now=now, who=who, why=why)
 
 
 def position_limit(view: Connection, strategy: str, instrument: str) -> int | None:
     """Largest absolute position (contracts) of the strategy (`ANY`: of all together) in the instrument; None: no limit."""
-    return view.execute(
-        select(position_limits.c.contracts).where(
-            position_limits.c.strategy == strategy, position_limits.c.instrument == instrument
-        )
-    ).scalar()
+    row = _row_in_force(view, position_limits, {"strategy": strategy, "instrument": instrument})
+    return None if row is None else row.contracts
 
 
 def set_position_limit(
     tx: Connection, strategy: str, instrument: str, *, contracts: int | None, now: datetime, who: str, why: str
 ) -> None:
-    """Set, change or (None) remove a position limit. Raises StateError for a negative one."""
-    tx.execute(delete(position_limits).where(position_limits.c.strategy == strategy, position_limits.c.instrument == instrument))
+    """Set, change or (None) end a position limit. Raises StateError for a negative one."""
+    key = {"strategy": strategy, "instrument": instrument}
     if contracts is None:
+        _end(tx, position_limits, key, now=now, who=who, why=why)
         return
     if contracts < 0:
         raise StateError(f"a position limit of {contracts} contracts makes no sense; give 0 or more")
-    tx.execute(
-        insert(position_limits).values(
-            strategy=strategy, instrument=instrument, contracts=contracts, who=who, why=why, recorded_at=now
-        )
-    )
+    _put(tx, position_limits, key, values={"contracts": contracts}, now=now, who=who, why=why)
 
 
 def set_trade_limit(
-    tx: Connection, strategy: str, instrument: str, *, days: int, contracts: int, now: datetime, who: str, why: str
+    tx: Connection, strategy: str, instrument: str, *, days: int, contracts: int | None, now: datetime, who: str, why: str
 ) -> None:
-    """Allow at most `contracts` to be traded in any `days` days. Raises StateError for values that make no sense."""
-    if contracts < 0 or days < 1:
+    """Allow at most `contracts` to be traded in any `days` days; None ends the limit. Raises StateError for values that make no sense."""
+    if days < 1 or (contracts is not None and contracts < 0):
         raise StateError(
             f"a trade limit of {contracts} contracts in {days} days makes no sense; give 0 or more contracts, 1 or more days"
         )
-    key = (trade_limits.c.strategy == strategy, trade_limits.c.instrument == instrument, trade_limits.c.days == days)
-    tx.execute(delete(trade_limits).where(*key))
-    tx.execute(
-        insert(trade_limits).values(
-            strategy=strategy, instrument=instrument, days=days, contracts=contracts, who=who, why=why, recorded_at=now
+    key = {"strategy": strategy, "instrument": instrument, "days": days}
+    if contracts is None:
+        _end(tx, trade_limits, key, now=now, who=who, why=why)
+    else:
+        _put(tx, trade_limits, key, values={"contracts": contracts}, now=now, who=who, why=why)
+
+
+def trade_limits_in_force(
+    view: Connection, *, now: datetime, strategy: str | None = None, instrument: str | None = None
+) -> list[TradeLimit]:
+    """The trade limits in force, by instrument, strategy and days. With `strategy`: those that hold for it, that is also those of `ANY`."""
+    query = select(trade_limits).where(trade_limits.c.ended_at.is_(None))
+    if strategy is not None:
+        query = query.where(trade_limits.c.strategy.in_((ANY, strategy)))
+    if instrument is not None:
+        query = query.where(trade_limits.c.instrument == instrument)
+    rows = view.execute(query.order_by(trade_limits.c.instrument, trade_limits.c.strategy, trade_limits.c.days))
+    return [
+        TradeLimit(
+            row.strategy, row.instrument, row.days, row.contracts, _traded(view, row, since=now - timedelta(days=row.days))
         )
-    )
+        for row in rows.all()
+    ]
 
 
 def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: datetime) -> int | None:
@@ -178,19 +211,18 @@ def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: date
 
     The fills of the period count, and what orders at the broker may still fill, with every leg of a spread.
     """
-    smallest: int | None = None
-    rows = view.execute(
-        select(trade_limits).where(trade_limits.c.strategy.in_((ANY, strategy)), trade_limits.c.instrument == instrument)
+    limits = trade_limits_in_force(view, now=now, strategy=strategy, instrument=instrument)
+    return min((limit.left for limit in limits), default=None)
+
+
+def _traded(view: Connection, limit: Any, *, since: datetime) -> int:
+    """Contracts that count for a limit: filled after `since`, or still at work."""
+    used = select(func.coalesce(func.sum(func.abs(fills.c.quantity)), 0)).where(
+        fills.c.instrument == limit.instrument, fills.c.time > since
     )
-    for limit in rows:
-        used = select(func.coalesce(func.sum(func.abs(fills.c.quantity)), 0)).where(
-            fills.c.instrument == instrument, fills.c.time > now - timedelta(days=limit.days)
-        )
-        if limit.strategy != ANY:
-            used = used.where(fills.c.strategy == limit.strategy)
-        left = max(limit.contracts - view.execute(used).scalar_one() - _at_work(view, instrument, limit.strategy), 0)
-        smallest = left if smallest is None else min(smallest, left)
-    return smallest
+    if limit.strategy != ANY:
+        used = used.where(fills.c.strategy == limit.strategy)
+    return int(view.execute(used).scalar_one()) + _at_work(view, limit.instrument, limit.strategy)
 
 
 def _at_work(view: Connection, instrument: str, strategy: str) -> int:
@@ -202,3 +234,28 @@ def _at_work(view: Connection, instrument: str, strategy: str) -> int:
     if strategy != ANY:
         query = query.where(instrument_orders.c.strategy == strategy)
     return int(view.execute(query).scalar_one())
+
+
+def _matches(table: Table, key: Key) -> list[ColumnElement[bool]]:
+    """The conditions for the rows of a key in force."""
+    return [table.c.ended_at.is_(None), *(table.c[name] == value for name, value in key.items())]
+
+
+def _row_in_force(view: Connection, table: Table, key: Key) -> Any | None:
+    return view.execute(select(table).where(*_matches(table, key))).first()
+
+
+def _end(tx: Connection, table: Table, key: Key, *, now: datetime, who: str, why: str) -> bool:
+    """End the row of a key in force; False if there is none."""
+    ended = update(table).where(*_matches(table, key)).values(ended_at=now, ended_by=who, ended_why=why)
+    return tx.execute(ended).rowcount > 0
+
+
+def _put(tx: Connection, table: Table, key: Key, *, values: Key, now: datetime, who: str, why: str) -> None:
+    """Add a row with these values, and end the former one of the key; one that says the same already stays as it is."""
+    said = {**values, "why": why}
+    former = _row_in_force(tx, table, key)
+    if former is not None and all(getattr(former, name) == value for name, value in said.items()):
+        return
+    _end(tx, table, key, now=now, who=who, why=f"{CHANGED}{why}")
+    tx.execute(insert(table).values(**key, **said, who=who, recorded_at=now))

@@ -1,7 +1,8 @@
 """The tables of state: facts from broker, market and people, recorded once. Everything else is derived from them.
 
 Rows of facts (roll events, account values, fills, marks, roll states) are appended and never edited. Orders change only in
-their filled quantity and status, positions only together with a fill.
+their filled quantity and status, positions only together with a fill. Controls (stops, locks, overrides, limits) are appended too and
+only get an end, once: a changed one ends and another begins.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from tradeflow_core.model import BrokerOrderStatus, OrderStatus, OrderType, OverrideKind, RollState
@@ -85,6 +87,17 @@ def _said_by() -> list[Column[Any]]:
         Column("why", Text, nullable=False),
         Column("recorded_at", Instant, nullable=False),
     ]
+
+
+def _ends() -> list[Column[Any]]:
+    """When a control ended, who ended it and why; null while it is in force."""
+    return [Column("ended_at", Instant), Column("ended_by", String(60)), Column("ended_why", Text)]
+
+
+def _one_in_force(table: str, *key: str) -> Index:
+    """At most one row in force for a key."""
+    in_force = text("ended_at IS NULL")
+    return Index(f"uq_{table}_in_force", *key, unique=True, sqlite_where=in_force, postgresql_where=in_force)
 
 
 # --- contracts and rolls -------------------------------------------------------------------------------------------------
@@ -289,46 +302,59 @@ trading_stops = Table(
     "trading_stops",
     metadata,
     _id(),
+    Column("scope", String(40), nullable=False, server_default="", comment="what is stopped; empty: all trading"),
     *_said_by(),
-    Column("lifted_at", Instant),
-    Column("lifted_by", String(60)),
+    *_ends(),
+    _one_in_force("trading_stops", "scope"),
 )
 
 locks = Table(
     "locks",
     metadata,
-    Column("instrument", String(40), primary_key=True),
-    Column("owner", String(40), primary_key=True, comment="who may lift it: prices, reconciliation, person"),
+    _id(),
+    Column("instrument", String(40), nullable=False),
+    Column("owner", String(40), nullable=False, comment="who may lift it: prices, stale, execution, reconciliation, person"),
     *_said_by(),
+    *_ends(),
+    _one_in_force("locks", "instrument", "owner"),
 )
 
 overrides = Table(
     "overrides",
     metadata,
-    Column("strategy", String(60), primary_key=True, default="", comment="empty: every strategy"),
-    Column("instrument", String(40), primary_key=True, default="", comment="empty: every instrument"),
+    _id(),
+    Column("strategy", String(60), nullable=False, default="", comment="empty: every strategy"),
+    Column("instrument", String(40), nullable=False, default="", comment="empty: every instrument"),
     Column("kind", word_type(OverrideKind), nullable=False, comment="fraction, reduce_only, no_trading"),
     Column("fraction", Float, nullable=False, default=1.0),
     *_said_by(),
+    *_ends(),
+    _one_in_force("overrides", "strategy", "instrument"),
 )
 
 position_limits = Table(
     "position_limits",
     metadata,
-    Column("strategy", String(60), primary_key=True, default="", comment="empty: sum over strategies"),
-    Column("instrument", String(40), primary_key=True),
+    _id(),
+    Column("strategy", String(60), nullable=False, default="", comment="empty: sum over strategies"),
+    Column("instrument", String(40), nullable=False),
     Column("contracts", Whole, nullable=False),
     *_said_by(),
+    *_ends(),
+    _one_in_force("position_limits", "strategy", "instrument"),
 )
 
 trade_limits = Table(
     "trade_limits",
     metadata,
-    Column("strategy", String(60), primary_key=True, default="", comment="empty: every strategy"),
-    Column("instrument", String(40), primary_key=True),
-    Column("days", Whole, primary_key=True),
+    _id(),
+    Column("strategy", String(60), nullable=False, default="", comment="empty: every strategy"),
+    Column("instrument", String(40), nullable=False),
+    Column("days", Whole, nullable=False),
     Column("contracts", Whole, nullable=False),
     *_said_by(),
+    *_ends(),
+    _one_in_force("trade_limits", "strategy", "instrument", "days"),
 )
 
 leases = Table(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class LockOwner(StrEnum):
-    """The parts of the system that lock an instrument. Each lifts its own locks only; a person locks under the owner `person`."""
+    """Who locks an instrument. A part of the system lifts its own locks only; a person may lift those of others too, by naming the owner."""
 
     PRICES = "prices"
     """Its prices are bad or missing."""
@@ -17,6 +17,8 @@ class LockOwner(StrEnum):
     """A fill cannot be booked."""
     RECONCILIATION = "reconciliation"
     """Our position is not the broker's."""
+    PERSON = "person"
+    """Somebody said so."""
 
 
 class OverrideKind(StrEnum):

@@ -133,7 +133,7 @@ def run_stages(
             locked = instrument in instruments_locked_by(view, LockOwner.PRICES)
         if locked:
             with desk.ledger.begin() as tx:
-                unlock_instrument(tx, instrument, LockOwner.PRICES)
+                unlock_instrument(tx, instrument, LockOwner.PRICES, now=desk.now(), why="its prices are good again")
 
 
 def price_summary(outcomes: Sequence[PriceOutcome]) -> str:

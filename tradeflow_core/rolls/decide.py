@@ -158,7 +158,9 @@ def lock_stale_instruments(desk: Desk) -> None:
                     why="stale_instruments of tradeflow.toml names it: no prices, no trades",
                 )
             else:
-                unlock_instrument(tx, instrument, LockOwner.STALE)
+                unlock_instrument(
+                    tx, instrument, LockOwner.STALE, now=desk.now(), why="stale_instruments of tradeflow.toml no longer names it"
+                )
 
 
 def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = "") -> RollStatus:
