@@ -95,21 +95,41 @@ def test_the_same_execution_counts_once(ledger: Ledger) -> None:
         assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 3}
 
 
-def test_a_fill_of_more_than_was_ordered_is_refused_and_books_nothing(ledger: Ledger) -> None:
+def test_a_fill_of_more_than_was_ordered_is_booked_and_reported_and_never_traded_back(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        order(tx, 5)
-    with pytest.raises(books.Overfill, match="would make 6 of 5"), ledger.begin() as tx:
-        books.book_fill(tx, fill("e1", 6), NOW)
-    with ledger.read() as view:
-        assert books.positions_by_contract(view, "A") == {}
-        assert books.ledger_problems(view) == []
+        _, sent = order(tx, 5)
+        assert books.book_fill(tx, fill("e1", 4), NOW) is books.Booking.DONE
+        assert books.book_fill(tx, fill("e2", 2), NOW) is books.Booking.OVERFILL
+        assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 6}
+        assert books.positions_by_strategy(tx) == {("trend", "GOLD"): 6}
+        assert [order.remaining for order in books.open_instrument_orders(tx)] == [0]
+        assert [leg.remaining for order in books.open_contract_orders(tx) for leg in order.legs] == [0]
+        books.set_broker_status(tx, sent, BrokerOrderStatus.FILLED, now=NOW)
+        assert books.complete_orders(tx, NOW) == 1
+        assert books.ledger_problems(tx) == []
+
+
+@pytest.mark.parametrize(
+    "end", [BrokerOrderStatus.CANCELLED, BrokerOrderStatus.REJECTED, BrokerOrderStatus.NEVER_ARRIVED, BrokerOrderStatus.FILLED]
+)
+def test_an_end_is_no_bar_to_a_later_fill(ledger: Ledger, end: BrokerOrderStatus) -> None:
+    with ledger.begin() as tx:
+        _, sent = order(tx, 5)
+        books.set_broker_status(tx, sent, end, now=NOW)
+        books.close_all_orders(tx, NOW)
+    with ledger.begin() as tx:
+        assert books.book_fill(tx, fill("late", 2), NOW)
+        assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 2}
+        assert books.ledger_problems(tx) == []
 
 
 def test_a_fill_on_the_wrong_side_is_refused(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         order(tx, 5)
-    with pytest.raises(books.Overfill), ledger.begin() as tx:
+    with pytest.raises(books.ImpossibleFill, match="did not ask for"), ledger.begin() as tx:
         books.book_fill(tx, fill("e1", -1), NOW)
+    with ledger.read() as view:
+        assert books.positions_by_contract(view, "A") == {}
 
 
 def test_a_stranger_s_fill_is_not_booked(ledger: Ledger) -> None:

@@ -64,7 +64,8 @@ from .leases import (
 )
 from .ledger import Ledger as Ledger
 from .orders import (
-    Overfill as Overfill,
+    Booking as Booking,
+    ImpossibleFill as ImpossibleFill,
     Rejections as Rejections,
     add_broker_order as add_broker_order,
     add_contract_order as add_contract_order,
@@ -81,7 +82,6 @@ from .orders import (
     positions_by_strategy as positions_by_strategy,
     rejections as rejections,
     set_broker_status as set_broker_status,
-    unfilled_by_instrument as unfilled_by_instrument,
 )
 from .schema import (
     fills as fills,

@@ -11,6 +11,7 @@ _WORDS = {
     "rolls": ROLLS,
     "open": OrderStatus.OPEN.value,
     "sending": BrokerOrderStatus.SENDING.value,
+    "unknown": BrokerOrderStatus.UNKNOWN.value,
     "working": BrokerOrderStatus.WORKING.value,
 }
 """The words of the model that the queries name."""
@@ -57,9 +58,8 @@ _RULES: list[tuple[str, str]] = [
            where i.strategy <> :rolls group by i.id, i.filled having i.filled <> coalesce(sum(l.filled), 0)""",
     ),
     (
-        "contract order {id} leg {leg} is filled {filled} of {quantity}",
-        """select contract_order_id as id, leg, filled, quantity from contract_order_legs
-           where abs(filled) > abs(quantity) or filled * quantity < 0""",
+        "contract order {id} leg {leg} is filled {filled} of {quantity}, on the wrong side",
+        """select contract_order_id as id, leg, filled, quantity from contract_order_legs where filled * quantity < 0""",
     ),
     (
         "client reference {client_ref} is used by {number} broker orders",
@@ -84,7 +84,7 @@ _RULES: list[tuple[str, str]] = [
     ),
     (
         "contract order {id} has {number} broker orders at work at once",
-        """select contract_order_id as id, count(*) as number from broker_orders where status in (:sending, :working)
+        """select contract_order_id as id, count(*) as number from broker_orders where status in (:sending, :unknown, :working)
            group by contract_order_id having count(*) > 1""",
     ),
     (

@@ -14,7 +14,7 @@ from tradeflow_core.ledger.leases import require_lease
 from tradeflow_core.store import create_sql_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0003"
+HEAD = "0004"
 """Revision of the schema that this code works with; a test holds it against the newest migration."""
 
 

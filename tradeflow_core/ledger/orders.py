@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import IntEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, insert, select, update
@@ -40,8 +41,18 @@ from tradeflow_core.model import (
 )
 
 
-class Overfill(StateError):
-    """A fill would exceed what was ordered; nothing was booked."""
+class ImpossibleFill(StateError):
+    """A fill is in a contract, or on a side, that its order does not have; it was not booked."""
+
+
+class Booking(IntEnum):
+    """What became of a fill."""
+
+    NONE = 0
+    """It was booked before, or is not of an order of ours."""
+    DONE = 1
+    OVERFILL = 2
+    """It was booked, and its order is now filled with more than was ordered."""
 
 
 # --- making orders -------------------------------------------------------------------------------------------------------
@@ -161,10 +172,17 @@ def _insert_legs(tx: Connection, table: Table, key: str, *, order: int, legs: Se
 
 
 def set_broker_status(
-    tx: Connection, order: int, status: BrokerOrderStatus, *, now: datetime, broker_id: str | None = None, reason: str = ""
+    tx: Connection,
+    order: int,
+    status: BrokerOrderStatus,
+    *,
+    now: datetime,
+    broker_id: str | None = None,
+    reason: str = "",
+    missing_at: datetime | None = None,
 ) -> None:
-    """Record where a broker order stands; one that may not fill any more is closed."""
-    values: dict[str, object] = {"status": status, "reason": reason}
+    """Record where a broker order stands; one that has ended is closed. `missing_at`: since when the broker's answers lack it."""
+    values: dict[str, object] = {"status": status, "reason": reason, "missing_at": missing_at}
     if broker_id is not None:
         values["broker_id"] = broker_id
     if not status.is_live:
@@ -172,13 +190,15 @@ def set_broker_status(
     tx.execute(update(broker_orders).where(broker_orders.c.id == order).values(**values))
 
 
-def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
-    """Book a fill at all three levels and in both positions; False if it was booked before, or is not of an order of ours.
+def book_fill(tx: Connection, fill: Fill, now: datetime) -> Booking:
+    """Book a fill at all three levels and in both positions, once.
 
-    Raises Overfill, with nothing booked, when it exceeds what was ordered.
+    A fill is booked whatever the status of its order, and also beyond what was ordered (`Booking.OVERFILL`): it has happened, and our
+    positions have to be the broker's. `Booking.NONE` if it was booked before, or is not of an order of ours. Raises ImpossibleFill, with
+    nothing booked, where it is in a contract or on a side that its order does not have.
     """
     if tx.execute(select(fills.c.id).where(fills.c.exec_id == fill.exec_id)).first() is not None:
-        return False
+        return Booking.NONE
     order = tx.execute(
         select(
             broker_orders.c.id,
@@ -192,9 +212,9 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
         .where(broker_orders.c.client_ref == fill.client_ref)
     ).first()
     if order is None:
-        return False
-    leg = _fill_leg(tx, broker_order_legs, "broker_order_id", order=order.id, fill=fill)
-    _fill_leg(tx, contract_order_legs, "contract_order_id", order=order.contract_order_id, fill=fill)
+        return Booking.NONE
+    leg, is_overfilled = _fill_leg(tx, broker_order_legs, "broker_order_id", order=order.id, fill=fill)
+    _, is_parent_overfilled = _fill_leg(tx, contract_order_legs, "contract_order_id", order=order.contract_order_id, fill=fill)
     tx.execute(
         insert(fills).values(
             exec_id=fill.exec_id,
@@ -222,24 +242,22 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> bool:
         tx, contract_positions, fill.quantity, account=order.account, instrument=order.instrument, contract=fill.contract
     )
     _add_to_position(tx, strategy_positions, fill.quantity, strategy=order.strategy, instrument=order.instrument)
-    return True
+    return Booking.OVERFILL if is_overfilled or is_parent_overfilled else Booking.DONE
 
 
-def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill) -> int:
+def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill) -> tuple[int, bool]:
+    """Add a fill to its leg; returns the number of the leg, and whether it is filled with more than was ordered."""
     row = tx.execute(
         select(table.c.leg, table.c.quantity, table.c.filled).where(table.c[key] == order, table.c.contract == fill.contract)
     ).first()
-    if row is None:
-        raise Overfill(
-            f"fill {fill.exec_id} is in contract {fill.contract}, which {key.removesuffix('_id')} {order} does not have; check it at the broker"
+    if row is None or fill.quantity * row.quantity <= 0:
+        what = f"contract {fill.contract}" if row is None else f"a trade of {fill.quantity}"
+        raise ImpossibleFill(
+            f"fill {fill.exec_id} is {what}, which {key.removesuffix('_id')} {order} ({fill.client_ref}) did not ask for; check it at the broker"
         )
     filled = row.filled + fill.quantity
-    if abs(filled) > abs(row.quantity) or filled * row.quantity < 0:
-        raise Overfill(
-            f"fill {fill.exec_id} of {fill.quantity} would make {filled} of {row.quantity} ordered; check the order at the broker"
-        )
     tx.execute(update(table).where(table.c[key] == order, table.c.leg == row.leg).values(filled=filled))
-    return int(row.leg)
+    return int(row.leg), abs(filled) > abs(row.quantity)
 
 
 def _add_to_position(tx: Connection, table: Table, quantity: int, **key: object) -> None:
@@ -253,7 +271,7 @@ def complete_orders(tx: Connection, now: datetime) -> int:
     contract order. Returns the number of instrument orders completed."""
     at_work = select(broker_orders.c.contract_order_id).where(broker_orders.c.status.in_(LIVE_STATUSES))
     unfilled = select(contract_order_legs.c.contract_order_id).where(
-        contract_order_legs.c.filled != contract_order_legs.c.quantity
+        func.abs(contract_order_legs.c.filled) < func.abs(contract_order_legs.c.quantity)
     )
     tx.execute(
         update(contract_orders)
@@ -268,7 +286,7 @@ def complete_orders(tx: Connection, now: datetime) -> int:
     children = select(contract_orders.c.instrument_order_id)
     done = update(instrument_orders).where(
         instrument_orders.c.status == OrderStatus.OPEN,
-        instrument_orders.c.filled == instrument_orders.c.quantity,
+        func.abs(instrument_orders.c.filled) >= func.abs(instrument_orders.c.quantity),
         instrument_orders.c.id.in_(children),
         instrument_orders.c.id.not_in(open_children),
     )
@@ -312,17 +330,6 @@ def instrument_orders_of(view: Connection, day: date) -> list[InstrumentOrder]:
 
 def _instrument_order(row: Row[Any]) -> InstrumentOrder:
     return InstrumentOrder(**{name: getattr(row, name) for name in InstrumentOrder.__slots__})
-
-
-def unfilled_by_instrument(view: Connection, strategy: str) -> dict[str, int]:
-    """Unfilled quantity of the open instrument orders of a strategy, net, by instrument."""
-    o = instrument_orders.c
-    rows = view.execute(
-        select(o.instrument, func.sum(o.quantity - o.filled))
-        .where(o.strategy == strategy, o.status == OrderStatus.OPEN)
-        .group_by(o.instrument)
-    )
-    return {instrument: int(quantity) for instrument, quantity in rows}
 
 
 def open_contract_orders(view: Connection) -> list[ContractOrder]:

@@ -238,7 +238,7 @@ broker_orders = Table(
         word_type(BrokerOrderStatus),
         nullable=False,
         index=True,
-        comment="new, sending, working, filled, cancelled, rejected, lost",
+        comment="sending, unknown, working, filled, cancelled, rejected, never_arrived",
     ),
     Column("broker_id", String(60)),
     Column("bid", Float, comment="quote of the first leg when the order was sent"),
@@ -246,6 +246,7 @@ broker_orders = Table(
     Column("reason", Text, nullable=False, default=""),
     Column("created_at", Instant, nullable=False),
     Column("sent_at", Instant),
+    Column("missing_at", Instant, comment="since when the broker's answers lack it; null: they have it"),
     Column("closed_at", Instant),
 )
 

@@ -40,16 +40,18 @@ class OrderStatus(StrEnum):
 
 
 class BrokerOrderStatus(StrEnum):
-    """Status of a broker order, in the ledger and at the broker (who has no `SENDING` or `LOST`)."""
+    """Status of a broker order, in the ledger and at the broker (who has neither `SENDING`, `UNKNOWN` nor `NEVER_ARRIVED`)."""
 
     SENDING = "sending"
     """The intent is recorded; whether the broker has received it is not known yet."""
+    UNKNOWN = "unknown"
+    """The broker's answer did not have it: it may have been lost on its way, or the answer is wrong. It may still fill."""
     WORKING = "working"
     FILLED = "filled"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
-    LOST = "lost"
-    """The broker denies knowing the order: it never arrived."""
+    NEVER_ARRIVED = "never_arrived"
+    """The broker has never acknowledged it, and two answers apart in time did not have it."""
 
     @property
     def is_live(self) -> bool:
@@ -57,7 +59,12 @@ class BrokerOrderStatus(StrEnum):
         return self in LIVE_STATUSES
 
 
-LIVE_STATUSES = (BrokerOrderStatus.SENDING, BrokerOrderStatus.WORKING)
+LIVE_STATUSES = (BrokerOrderStatus.SENDING, BrokerOrderStatus.UNKNOWN, BrokerOrderStatus.WORKING)
+
+
+def remaining(quantity: int, filled: int) -> int:
+    """What is left of an order; 0 of an order that was filled with more than its quantity, which is never traded back."""
+    return quantity - filled if (quantity - filled) * quantity > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class Leg:
 
     @property
     def remaining(self) -> int:
-        return self.quantity - self.filled
+        return remaining(self.quantity, self.filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,10 @@ class InstrumentOrder:
     created_at: datetime
     closed_at: datetime | None
 
+    @property
+    def remaining(self) -> int:
+        return remaining(self.quantity, self.filled)
+
 
 @dataclass(frozen=True, slots=True)
 class ContractOrder:
@@ -112,7 +123,7 @@ class ContractOrder:
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
     """An order that was, or is about to be, sent to the broker. `client_ref` is our reference, `broker_id` the broker's once it is known;
-    `bid` and `ask` are the quote of the first leg when it was sent."""
+    `bid` and `ask` are the quote of the first leg when it was sent; `missing_at` (UTC): since when the broker's answers lack it."""
 
     id: int
     contract_order_id: int
@@ -126,6 +137,7 @@ class BrokerOrder:
     bid: float | None
     ask: float | None
     sent_at: datetime
+    missing_at: datetime | None
     legs: tuple[Leg, ...]
 
 

@@ -93,11 +93,10 @@ def standings(view: Connection, strategy: str, instruments: Iterable[str]) -> di
     unfilled: dict[str, int] = {}
     others: dict[str, OnTheWay] = {}
     for order in open_instrument_orders(view):
-        left = order.quantity - order.filled
         if order.strategy == strategy:
-            unfilled[order.instrument] = unfilled.get(order.instrument, 0) + left
+            unfilled[order.instrument] = unfilled.get(order.instrument, 0) + order.remaining
         else:
-            others[order.instrument] = others.get(order.instrument, NOTHING) + left
+            others[order.instrument] = others.get(order.instrument, NOTHING) + order.remaining
     held = {instrument for holder, instrument in positions if holder == strategy}
     return {
         instrument: Standing(
