@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tradeflow_core.brokers import SimulatedBroker
+from tradeflow_core.brokers import Broker, OrderState, SimulatedBroker
 from tradeflow_core.brokers.paper.synthetic import SyntheticMarket
 from tradeflow_core.home import SimulatedClock
 from tradeflow_core.instruments import (
@@ -21,6 +21,7 @@ from tradeflow_core.instruments import (
     load_simulated_fx,
     load_simulated_market,
 )
+from tradeflow_core.model import Fill
 
 CODES = ("SP500_micro", "NASDAQ_micro", "EUROSTX", "HANG_mini", "CORN", "CRUDE_W_mini")
 FIRST_DAY = date(2021, 1, 4)
@@ -73,6 +74,28 @@ def open_desk(folder: Path, start: datetime = OPEN, capital: Decimal = CAPITAL) 
         capital=capital,
     )
     return Desk(broker, clock)
+
+
+def find_state(broker: Broker, ref: str, account: str = ACCOUNT) -> OrderState | None:
+    """What the broker reports about our order of that reference; None if it is missing from the snapshot."""
+    return next((state for state in broker.orders(account).orders if state.client_ref == ref), None)
+
+
+def state_of(broker: Broker, ref: str, account: str = ACCOUNT) -> OrderState:
+    """The same, for an order that is there."""
+    state = find_state(broker, ref, account)
+    assert state is not None, f"{ref} is missing from the snapshot"
+    return state
+
+
+def filled(state: OrderState) -> tuple[int, ...]:
+    """Contracts filled of each leg."""
+    return tuple(leg.filled for leg in state.legs)
+
+
+def fills_of(broker: Broker, ref: str, account: str = ACCOUNT) -> list[Fill]:
+    """The executions of our order of that reference."""
+    return [fill for fill in broker.executions(account).fills if fill.client_ref == ref]
 
 
 @pytest.fixture(scope="session")

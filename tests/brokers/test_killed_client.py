@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers.conftest import ACCOUNT, OPEN, open_desk
-from tradeflow_core.brokers import UnknownOrder
+from tests.brokers.conftest import ACCOUNT, OPEN, filled, find_state, open_desk, state_of
+from tradeflow_core.brokers import Broker
 from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent
 
 REPO = Path(__file__).resolve().parents[2]
@@ -50,14 +50,25 @@ def start(script: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
+def assert_each_order_once(broker: Broker, count: int) -> None:
+    """The broker has `count` orders, and executions of both legs for each that the quoted size sufficed for."""
+    states = broker.orders(ACCOUNT).orders
+    assert sorted(state.client_ref for state in states) == sorted(f"r{number}" for number in range(count))
+    done = sum(filled(state) == (-1, 1) for state in states)
+    assert done > 0 and all(filled(state) in ((0, 0), (-1, 1)) for state in states)
+    executions = broker.executions(ACCOUNT).fills
+    assert len({fill.exec_id for fill in executions}) == len(executions) == 2 * done
+    assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -done, ("SP500_micro", 20240600): done}
+
+
 def test_a_client_killed_between_submit_and_poll_has_exactly_one_order(tmp_path):
     open_desk(tmp_path).broker.close()
     child = start(DIES_AFTER_SUBMIT, tmp_path)
     assert child.wait(timeout=60) == -signal.SIGKILL
     broker = open_desk(tmp_path).broker
-    assert broker.order_state("only").status == BrokerOrderStatus.FILLED
+    assert state_of(broker, "only").status == BrokerOrderStatus.FILLED
     assert broker.submit(intent("only")).broker_id == "1"
-    assert [(fill.contract, fill.quantity) for fill in broker.executions(ACCOUNT)] == [(MARCH, -1), (20240600, 1)]
+    assert [(fill.contract, fill.quantity) for fill in broker.executions(ACCOUNT).fills] == [(MARCH, -1), (20240600, 1)]
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1])
@@ -71,18 +82,12 @@ def test_a_client_killed_at_any_moment_leaves_whole_orders_and_can_submit_again(
     child.wait(timeout=60)
     broker = open_desk(tmp_path, OPEN).broker
     known = 0
-    while True:
-        try:
-            state = broker.order_state(f"r{known}")
-        except UnknownOrder:
-            break
-        assert state.filled in ((0, 0), (-1, 1))
+    while state := find_state(broker, f"r{known}"):
+        assert filled(state) in ((0, 0), (-1, 1))
         known += 1
     for number in range(known + 2):
         broker.submit(intent(f"r{number}"))
-    assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -(known + 2), ("SP500_micro", 20240600): known + 2}
-    executions = broker.executions(ACCOUNT)
-    assert len({fill.exec_id for fill in executions}) == len(executions) == 2 * (known + 2)
+    assert_each_order_once(broker, known + 2)
 
 
 def test_two_clients_that_submit_the_same_orders_at_once_make_each_order_once(tmp_path):
@@ -91,5 +96,4 @@ def test_two_clients_that_submit_the_same_orders_at_once_make_each_order_once(tm
     children = [start(script, tmp_path) for _ in range(2)]
     assert [child.wait(timeout=60) for child in children] == [0, 0]
     broker = open_desk(tmp_path).broker
-    assert broker.positions(ACCOUNT) == {("SP500_micro", MARCH): -40, ("SP500_micro", 20240600): 40}
-    assert len(broker.executions(ACCOUNT)) == 80
+    assert_each_order_once(broker, 40)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from tests.brokers.conftest import ACCOUNT, CAPITAL, OPEN, Desk, open_desk
+from tests.brokers.conftest import ACCOUNT, CAPITAL, OPEN, Desk, filled, fills_of, find_state, open_desk, state_of
 from tradeflow_core.brokers import BrokerError, NoQuote, OrderRejected, UnknownOrder
 from tradeflow_core.errors import StateError
 from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent, OrderType
@@ -30,7 +30,7 @@ def spread(
 
 
 def fills(desk: Desk, ref: str) -> list[Fill]:
-    return desk.broker.executions(ACCOUNT, [ref])
+    return fills_of(desk.broker, ref)
 
 
 def wait(desk: Desk, **span: float) -> None:
@@ -44,7 +44,7 @@ def value(desk: Desk) -> Decimal:
 def test_a_market_order_buys_at_the_ask_or_slightly_worse(desk):
     quote = desk.broker.quote("SP500_micro", MARCH)
     state = desk.broker.submit(order("a", 3))
-    assert (state.status, state.filled) == (BrokerOrderStatus.FILLED, (3,))
+    assert (state.status, filled(state)) == (BrokerOrderStatus.FILLED, (3,))
     (fill,) = fills(desk, "a")
     assert quote.ask <= fill.price <= quote.ask + (quote.ask - quote.bid) / 2
     assert (fill.quantity, fill.contract, fill.time, fill.currency) == (3, MARCH, OPEN, "USD")
@@ -77,12 +77,12 @@ def test_an_order_larger_than_the_quote_fills_in_parts_that_add_up(desk):
     quantity = desk.broker.quote("EUROSTX", MARCH).ask_size * 2 + 3
     state = desk.broker.submit(order("a", quantity, "EUROSTX"))
     assert state.status == BrokerOrderStatus.WORKING
-    assert 0 < state.filled[0] < quantity
-    assert desk.broker.order_state("a") == state, "asking again at the same instant must not fill more"
+    assert 0 < filled(state)[0] < quantity
+    assert state_of(desk.broker, "a") == state, "asking again at the same instant must not fill more"
     for _ in range(5):
         wait(desk, minutes=5)
-        state = desk.broker.order_state("a")
-    assert (state.status, state.filled) == (BrokerOrderStatus.FILLED, (quantity,))
+        state = state_of(desk.broker, "a")
+    assert (state.status, filled(state)) == (BrokerOrderStatus.FILLED, (quantity,))
     parts = fills(desk, "a")
     assert sum(fill.quantity for fill in parts) == quantity
     assert len({fill.exec_id for fill in parts}) == len(parts) >= 3
@@ -92,19 +92,19 @@ def test_an_order_larger_than_the_quote_fills_in_parts_that_add_up(desk):
 def test_the_legs_of_a_spread_fill_together(desk):
     desk.broker.submit(spread("roll", 5))
     for _ in range(40):
-        state = desk.broker.order_state("roll")
-        assert state.filled[0] == -state.filled[1]
+        state = state_of(desk.broker, "roll")
+        assert filled(state)[0] == -filled(state)[1]
         if state.status == BrokerOrderStatus.FILLED:
             break
         wait(desk, minutes=5)
-    assert state.filled == (-5, 5)
+    assert filled(state) == (-5, 5)
     assert desk.broker.positions(ACCOUNT) == {("CRUDE_W_mini", 20240300): -5, ("CRUDE_W_mini", 20240400): 5}
 
 
 def test_a_spread_with_a_leg_that_cannot_trade_fills_nothing(new_desk: Callable[[datetime], Desk]):
     desk = new_desk(NIGHT)
     state = desk.broker.submit(spread("roll", 2))
-    assert (state.status, state.filled) == (BrokerOrderStatus.WORKING, (0, 0))
+    assert (state.status, filled(state)) == (BrokerOrderStatus.WORKING, (0, 0))
 
 
 def test_a_closed_market_leaves_the_order_working_until_it_opens(new_desk: Callable[[datetime], Desk]):
@@ -114,9 +114,9 @@ def test_a_closed_market_leaves_the_order_working_until_it_opens(new_desk: Calla
         desk.broker.quote("SP500_micro", MARCH)
     assert desk.broker.submit(order("a", 1)).status == BrokerOrderStatus.WORKING
     wait(desk, hours=24)
-    assert desk.broker.order_state("a").status == BrokerOrderStatus.WORKING
+    assert state_of(desk.broker, "a").status == BrokerOrderStatus.WORKING
     desk.clock.advance_to(datetime(2024, 1, 16, 15, 0, tzinfo=UTC))
-    assert desk.broker.order_state("a").status == BrokerOrderStatus.FILLED
+    assert state_of(desk.broker, "a").status == BrokerOrderStatus.FILLED
 
 
 def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
@@ -132,15 +132,15 @@ def test_a_limit_order_waits_for_its_price_and_gets_it_or_better(desk):
             desk.broker.submit(order(ref, side, order_type=OrderType.LIMIT, limit_price=limit)).status
             == BrokerOrderStatus.WORKING
         )
-    filled: set[str] = set()
-    while not filled:
+    done: set[str] = set()
+    while not done:
         wait(desk, minutes=15)
-        filled = {ref for ref in limits if desk.broker.order_state(ref).status == BrokerOrderStatus.FILLED}
+        done = {ref for ref in limits if state_of(desk.broker, ref).status == BrokerOrderStatus.FILLED}
         if desk.broker.is_open("SP500_micro"):
             now = desk.broker.quote("SP500_micro", MARCH)
-            assert ("low" in filled) == (now.ask <= limits["low"][1])
-            assert ("top" in filled) == (now.bid >= limits["top"][1])
-    for ref in filled:
+            assert ("low" in done) == (now.ask <= limits["low"][1])
+            assert ("top" in done) == (now.bid >= limits["top"][1])
+    for ref in done:
         assert [fill.price for fill in fills(desk, ref)] == [limits[ref][1]]
 
 
@@ -158,19 +158,19 @@ def test_a_limit_on_a_spread_is_on_the_difference_of_its_legs(desk):
 
 def test_a_cancelled_order_keeps_what_it_filled_and_fills_no_more(desk):
     quantity = desk.broker.quote("EUROSTX", MARCH).ask_size * 3
-    filled = desk.broker.submit(order("a", quantity, "EUROSTX")).filled
+    done = filled(desk.broker.submit(order("a", quantity, "EUROSTX")))
     desk.broker.cancel("a")
     wait(desk, hours=1)
-    state = desk.broker.order_state("a")
-    assert (state.status, state.filled) == (BrokerOrderStatus.CANCELLED, filled)
+    state = state_of(desk.broker, "a")
+    assert (state.status, filled(state)) == (BrokerOrderStatus.CANCELLED, done)
     desk.broker.cancel("a")
-    assert desk.broker.positions(ACCOUNT) == {("EUROSTX", MARCH): filled[0]}
+    assert desk.broker.positions(ACCOUNT) == {("EUROSTX", MARCH): done[0]}
 
 
 def test_a_filled_order_cannot_be_cancelled_any_more(desk):
     desk.broker.submit(order("a", 1))
     desk.broker.cancel("a")
-    assert desk.broker.order_state("a").status == BrokerOrderStatus.FILLED
+    assert state_of(desk.broker, "a").status == BrokerOrderStatus.FILLED
 
 
 @pytest.mark.parametrize(
@@ -191,15 +191,16 @@ def test_an_order_that_makes_no_sense_is_rejected_for_good_and_stays_on_record(d
     for _ in range(2):
         with pytest.raises(OrderRejected, match=why):
             desk.broker.submit(intent)
-    state = desk.broker.order_state("a")
+    state = state_of(desk.broker, "a")
     assert state.status == BrokerOrderStatus.REJECTED
     assert why in state.reason
-    assert desk.broker.executions(ACCOUNT) == []
+    assert desk.broker.executions(ACCOUNT).fills == ()
     assert desk.broker.positions(ACCOUNT) == {}
 
 
 def test_an_order_never_seen_and_an_account_never_opened_are_named(desk):
-    for ask in (desk.broker.order_state, desk.broker.cancel):
+    assert find_state(desk.broker, "nobody") is None
+    for ask in (desk.broker.cancel, lambda ref: desk.broker.modify(ref, 1.0)):
         with pytest.raises(UnknownOrder, match="nobody"):
             ask("nobody")
     with pytest.raises(BrokerError, match="DU2"):
@@ -217,12 +218,12 @@ def test_the_account_moves_by_price_times_position_times_point_size_times_rate_l
         desk.broker.submit(order(ref, quantity, code, contract=contract))
     wait(desk, days=5)
     expected = CAPITAL
-    for fill in desk.broker.executions(ACCOUNT):
+    for fill in desk.broker.executions(ACCOUNT).fills:
         now = desk.clock.now()
         move = market.mark(fill.instrument, fill.contract, now) - fill.price
         local = move * fill.quantity * market.instruments[fill.instrument].point_size - float(fill.commission)
         expected += Decimal(local * market.fx_rate(fill.currency, now))
-    assert len(desk.broker.executions(ACCOUNT)) == 3
+    assert len(desk.broker.executions(ACCOUNT).fills) == 3
     assert value(desk) != CAPITAL
     assert float(value(desk)) == pytest.approx(float(expected), abs=0.02)
 
@@ -246,7 +247,7 @@ def test_a_position_takes_margin_and_a_calendar_spread_takes_less(desk):
     price = desk.broker.quote("SP500_micro", MARCH).mid
     assert Decimal("0.01") < outright / Decimal(10 * 5 * price) < Decimal("0.10")
     desk.broker.submit(order("b", -10, contract=JUNE))
-    while desk.broker.order_state("b").status != BrokerOrderStatus.FILLED:
+    while state_of(desk.broker, "b").status != BrokerOrderStatus.FILLED:
         wait(desk, minutes=5)
     assert margin() < outright / 5
 
@@ -258,7 +259,7 @@ def test_a_position_in_an_expired_contract_becomes_cash_at_the_last_price(desk):
     assert desk.broker.positions(ACCOUNT) == {}
     now = desk.clock.now()
     last = desk.broker.bars("HANG_mini", 20240100, "D", start=now - timedelta(days=5), end=now)["FINAL"].iloc[-1]
-    (fill,) = desk.broker.executions(ACCOUNT)
+    (fill,) = desk.broker.executions(ACCOUNT).fills
     local = (last - fill.price) * 10 - float(fill.commission)
     settled = local * desk.broker.fx_rates("HKD", now - timedelta(days=5), now).iloc[-1]
     assert float(value(desk) - CAPITAL) == pytest.approx(settled, abs=0.01)
@@ -269,10 +270,10 @@ def test_a_position_in_an_expired_contract_becomes_cash_at_the_last_price(desk):
 def test_the_book_outlives_the_broker(tmp_path):
     desk = open_desk(tmp_path)
     desk.broker.submit(order("a", 3))
-    before = desk.broker.executions(ACCOUNT), value(desk)
+    before = desk.broker.executions(ACCOUNT).fills, value(desk)
     desk.broker.close()
     again = open_desk(tmp_path)
-    assert (again.broker.executions(ACCOUNT), value(again)) == before
+    assert (again.broker.executions(ACCOUNT).fills, value(again)) == before
     assert again.broker.positions(ACCOUNT) == {("SP500_micro", MARCH): 3}
 
 
@@ -305,12 +306,12 @@ def test_whatever_is_traded_positions_are_the_sum_of_fills_and_fills_never_pass_
     held: dict[tuple[str, int], int] = {}
     for ref, quantity in asked.items():
         done = sum(fill.quantity for fill in fills(desk, ref))
-        state = desk.broker.order_state(ref)
-        assert done == state.filled[0]
+        state = state_of(desk.broker, ref)
+        assert done == filled(state)[0]
         assert abs(done) <= abs(quantity)
         assert done * quantity >= 0
         assert (done == quantity) == (state.status == BrokerOrderStatus.FILLED)
-    for fill in desk.broker.executions(ACCOUNT):
+    for fill in desk.broker.executions(ACCOUNT).fills:
         held[fill.instrument, fill.contract] = held.get((fill.instrument, fill.contract), 0) + fill.quantity
     assert desk.broker.positions(ACCOUNT) == {key: quantity for key, quantity in held.items() if quantity}
     desk.broker.close()

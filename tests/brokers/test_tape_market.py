@@ -168,7 +168,7 @@ def test_the_replay_broker_trades_on_the_tape(tmp_path: Path):
     state = broker.submit(OrderIntent("a", "DU9", CODE, (Leg(NEAR, 3),)))
     roll = broker.submit(OrderIntent("b", "DU9", CODE, (Leg(NEAR, -3), Leg(FAR, 3))))
     assert state.status == roll.status == BrokerOrderStatus.FILLED
-    assert broker.executions("DU9", ["a"])[0].price >= quote.ask
+    assert broker.executions("DU9").fills[0].price >= quote.ask
     assert broker.positions("DU9") == {(CODE, FAR): 3}
     before = broker.account_snapshot("DU9").net_liquidation["USD"]
     clock.advance_to(NOON + timedelta(days=1))

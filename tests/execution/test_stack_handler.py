@@ -12,7 +12,7 @@ import pytest
 
 from tests.frames import table_of
 from tradeflow_core import business_day as day
-from tradeflow_core.brokers import Broker, BrokerUnavailable, OrderState, UnknownOrder
+from tradeflow_core.brokers import Broker, BrokerUnavailable, OrderState
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.execution import StackHandler, position_breaks, reconcile
@@ -72,16 +72,7 @@ def later(desk: Desk, minutes: float) -> None:
 
 
 def orders_at_exchange(desk: Desk) -> list[str]:
-    with desk.ledger.read() as view:
-        references = list(table_of(view, broker_orders)["client_ref"])
-    known = []
-    for reference in references:
-        try:
-            desk.broker.order_state(reference)
-            known.append(reference)
-        except UnknownOrder:
-            continue
-    return known
+    return [state.client_ref for state in desk.broker.orders(desk.account).orders]
 
 
 def assert_sound(desk: Desk) -> None:
@@ -104,7 +95,7 @@ def test_a_day_ends_with_positions_at_the_edge_of_the_buffer_and_nothing_at_work
 def test_an_order_whose_answer_was_lost_is_found_again_and_not_sent_twice(trading_desk: Desk, line: UnreliableLine) -> None:
     desk, handler = trading_desk, StackHandler(trading_desk)
     later(desk, 15 * 60)
-    line.after, line.before = (lambda name: name == "submit"), (lambda name: name == "order_state")
+    line.after, line.before = (lambda name: name == "submit"), (lambda name: name == "orders")
     handler.step()
     line.after = line.before = lambda _: False
     with desk.ledger.read() as view:
@@ -124,7 +115,7 @@ def test_an_order_whose_answer_was_lost_is_found_again_and_not_sent_twice(tradin
 def test_an_order_that_never_arrived_is_declared_lost_and_then_sent_anew(trading_desk: Desk, line: UnreliableLine) -> None:
     desk, handler = trading_desk, StackHandler(trading_desk)
     later(desk, 15 * 60)
-    line.before = lambda name: name in ("submit", "order_state")
+    line.before = lambda name: name in ("submit", "orders")
     handler.step()
     with desk.ledger.read() as view:
         assert {order.status for order in live_broker_orders(view)} == {"sending"}, "nobody knows yet"

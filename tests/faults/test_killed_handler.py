@@ -53,6 +53,6 @@ def test_a_handler_killed_again_and_again_ends_where_an_undisturbed_one_does(tra
         booked = table_of(view, fills)
     assert held == wanted
     assert booked["exec_id"].is_unique
-    assert sorted(booked["exec_id"]) == sorted(e.exec_id for e in desk.broker.executions(desk.account))
+    assert sorted(booked["exec_id"]) == sorted(e.exec_id for e in desk.broker.executions(desk.account).fills)
     assert desk.today() == today
     assert check_desk(desk) == []

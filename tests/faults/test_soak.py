@@ -84,7 +84,7 @@ def test_days_with_kills_lose_no_fill_double_none_and_have_the_prices_of_undistu
         assert position_breaks(desk) == []
         with desk.ledger.read() as view:
             booked = table_of(view, fills)["exec_id"]
-        assert sorted(booked) == sorted(execution.exec_id for execution in desk.broker.executions(desk.account)), today
+        assert sorted(booked) == sorted(execution.exec_id for execution in desk.broker.executions(desk.account).fills), today
         assert prices(desk) == prices(undisturbed), today
         desk.close()
     undisturbed.close()

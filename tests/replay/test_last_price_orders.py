@@ -45,7 +45,7 @@ def last_order(ref: str, quantity: int, contract: int = OLD) -> OrderIntent:
 def test_it_is_filled_in_full_at_the_last_price_in_a_closed_market(broker, tape):
     assert not broker.is_open("ALPHA")
     state = broker.submit(last_order("a", -70))
-    (fill,) = broker.executions("R1", ["a"])
+    (fill,) = broker.executions("R1").fills
     bars = tape.bars("ALPHA")
     assert state.status == BrokerOrderStatus.FILLED
     assert (fill.quantity, fill.price) == (-70, bars.loc[(bars["contract"] == OLD) & (bars["end"] <= SATURDAY), "FINAL"].iloc[-1])
@@ -60,7 +60,7 @@ def test_it_closes_a_contract_that_has_just_expired(broker):
     with pytest.raises(OrderRejected, match="expired"):
         broker.submit(OrderIntent("b", "R1", "ALPHA", (Leg(OLD, -5),)))
     assert broker.submit(last_order("c", -5)).status == BrokerOrderStatus.FILLED
-    fills = broker.executions("R1")
+    fills = broker.executions("R1").fills
     assert sum(fill.quantity for fill in fills) == 0
 
 

@@ -7,20 +7,22 @@ currency), and an empty frame (it has data, but none in the window).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from tradeflow_core.errors import TradeflowError
-from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent
+from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent, OrderType
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BAR_COLUMNS = ["contract", "frequency", "start", "end", "OPEN", "HIGH", "LOW", "FINAL", "VOLUME"]
 """Columns of a frame of bars: contract int64, frequency text `D`, `H` or finer, start and end `datetime64[us, UTC]`, the rest float64."""
+
+ENDED_ORDERS_REPORTED = timedelta(days=7)
+"""How long a broker goes on reporting an order that has ended: a desk that was down over a long weekend still finds it."""
 
 
 class BrokerError(TradeflowError):
@@ -29,6 +31,10 @@ class BrokerError(TradeflowError):
 
 class BrokerUnavailable(BrokerError):
     """No answer in time, or no connection. After `submit` this means: outcome unknown, find the order by its reference."""
+
+
+class SessionLost(BrokerError):
+    """A newer generation has taken over the session: this client may read, but must not trade any more."""
 
 
 class UnknownContract(BrokerError):
@@ -92,12 +98,57 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """What the broker reports about one order: `filled` contracts of each leg, in the order of the legs."""
+    """What the broker reports about one order. `client_ref` is "" for an order that is not ours, `reason` why it was refused or cancelled."""
 
     client_ref: str
     broker_id: str
     status: BrokerOrderStatus
-    filled: tuple[int, ...]
+    account: str
+    instrument: str
+    legs: tuple[Leg, ...]
+    order_type: OrderType = OrderType.MARKET
+    limit_price: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSnapshot:
+    """Every open order of an account and every one that ended within `ENDED_ORDERS_REPORTED`, at `time` (UTC).
+
+    `resync` is a number that changes whenever the connection was synchronised anew. What is missing from a snapshot may be on its way
+    as long as the number is the same as before; it is not there once a snapshot of a new number lacks it too.
+    """
+
+    resync: int
+    time: datetime
+    orders: tuple[OrderState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionsSnapshot:
+    """Executions of an account in the order in which the broker recorded them, at `time` (UTC); `resync` as in `OrdersSnapshot`."""
+
+    resync: int
+    time: datetime
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MarginChange:
+    """What an order would do, all in `currency`: initial margin of the account before and after it, and its commission."""
+
+    currency: str
+    before: Decimal
+    after: Decimal
+    commission: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the connection works now, its `resync` number, and why it does not (`reason`, else empty)."""
+
+    connected: bool
+    resync: int
     reason: str = ""
 
 
@@ -106,14 +157,25 @@ class Broker(Protocol):
 
     name: str
 
-    def connect(self) -> None:
-        """Open the session; raises BrokerUnavailable."""
+    def connect(self, generation: int = 0) -> None:
+        """Open the session; raises BrokerUnavailable.
+
+        A `generation` above 0 claims the right to trade: it takes the session from every lower one, which then gets SessionLost from
+        `submit`, `modify` and `cancel`. Raises SessionLost where a higher one has claimed it before. With 0 nothing is claimed: such a
+        client reads, and trades only as long as nobody has claimed the session.
+        """
 
     def close(self) -> None:
         """End the session; orders that work at the broker go on working."""
 
     def server_time(self) -> datetime:
         """The broker's time (UTC)."""
+
+    def health(self) -> Health:
+        """Whether the connection works; never raises."""
+
+    def accounts(self) -> list[str]:
+        """The accounts that this session may trade."""
 
     def account_snapshot(self, account: str) -> AccountSnapshot: ...
 
@@ -139,13 +201,25 @@ class Broker(Protocol):
         """Current quote; raises NoQuote where there is no usable one."""
 
     def submit(self, intent: OrderIntent) -> OrderState:
-        """Place the order, once for each `client_ref`; raises OrderRejected, or BrokerUnavailable when the outcome is unknown."""
+        """Place the order, once for each `client_ref`.
+
+        Raises OrderRejected, SessionLost, or BrokerUnavailable when the outcome is unknown.
+        """
+
+    def modify(self, client_ref: str, limit_price: float) -> None:
+        """Ask for another limit price; `orders` reports the outcome: an order that has ended meanwhile stays as it is.
+
+        Raises UnknownOrder, OrderRejected (not a limit order, or no usable price), SessionLost, or BrokerUnavailable.
+        """
 
     def cancel(self, client_ref: str) -> None:
-        """Ask for a cancellation; `order_state` reports the outcome. Raises UnknownOrder."""
+        """Ask for a cancellation; `orders` reports the outcome. Raises UnknownOrder, SessionLost, or BrokerUnavailable."""
 
-    def order_state(self, client_ref: str) -> OrderState:
-        """The state of the order; raises UnknownOrder when the broker has never seen it."""
+    def what_if(self, intent: OrderIntent) -> MarginChange:
+        """What the order would cost, without placing it; raises OrderRejected where it would be refused."""
 
-    def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
-        """Fills of the account in order of time; with `refs`, only those of these orders."""
+    def orders(self, account: str) -> OrdersSnapshot:
+        """Every open order and every order that ended within `ENDED_ORDERS_REPORTED`, by the order in which they came in."""
+
+    def executions(self, account: str, since: datetime | None = None) -> ExecutionsSnapshot:
+        """Executions of the account, corrections included; with `since`, those whose time is not before it."""

@@ -1,4 +1,4 @@
-"""Polling: every order at work is looked up at the broker by our reference, its fills are booked, its status recorded.
+"""Polling: one snapshot of the broker's orders and one of its executions, in which every order at work is found by our reference.
 
 The same poll recovers from a crash: an order whose sending was not confirmed is found at the broker, or recorded as lost once the broker
 has denied knowing it for `LOST_AFTER`.
@@ -6,9 +6,10 @@ has denied knowing it for `LOST_AFTER`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 
-from tradeflow_core.brokers import OrderState, UnknownOrder
+from tradeflow_core.brokers import OrderState
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import (
     Overfill,
@@ -22,6 +23,8 @@ from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, Fill, LockOwner
 
 LOST_AFTER = timedelta(seconds=30)
 """How long the broker may deny knowing an order before it counts as never arrived."""
+CLOCKS_DIFFER = timedelta(hours=1)
+"""Executions are asked for from this long before the oldest order at work was sent, since the broker's clock may be behind ours."""
 
 
 def poll_orders(desk: Desk) -> int:
@@ -33,13 +36,17 @@ def poll_orders(desk: Desk) -> int:
     with desk.ledger.read() as view:
         orders = live_broker_orders(view)
     booked = 0
-    for order in orders:
-        try:
-            state = desk.broker.order_state(order.client_ref)
-        except UnknownOrder:
-            _not_found(desk, order)
-            continue
-        booked += _record(desk, order, state, fills=desk.broker.executions(desk.account, [order.client_ref]))
+    if orders:
+        states = {state.client_ref: state for state in desk.broker.orders(desk.account).orders}
+        since = min(order.sent_at for order in orders) - CLOCKS_DIFFER
+        fills: dict[str, list[Fill]] = defaultdict(list)
+        for fill in desk.broker.executions(desk.account, since).fills:
+            fills[fill.client_ref].append(fill)
+        for order in orders:
+            if state := states.get(order.client_ref):
+                booked += _record(desk, order, state, fills=fills[order.client_ref])
+            else:
+                _not_found(desk, order)
     with desk.ledger.begin() as tx:
         complete_orders(tx, desk.now())
     return booked
@@ -51,7 +58,7 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState, *, fills: list[Fi
         with desk.ledger.begin() as tx:
             for fill in fills:
                 booked += book_fill(tx, fill, now)
-            if sum(abs(filled) for filled in state.filled) <= sum(abs(fill.quantity) for fill in fills):
+            if sum(abs(leg.filled) for leg in state.legs) <= sum(abs(fill.quantity) for fill in fills):
                 set_broker_status(tx, order.id, state.status, now=now, broker_id=state.broker_id, reason=state.reason)
     except Overfill as error:
         with desk.ledger.begin() as tx:

@@ -158,7 +158,14 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution of one leg. `exec_id` is the broker's and unique; `quantity` is signed; `commission` None until it is known."""
+    """One execution of one leg, or a later change of one. `exec_id` is the broker's and unique; `quantity` is signed.
+
+    `client_ref` is "" for an execution that is not of an order of ours, such as a trade at the broker's terminal. `broker_id` is the
+    broker's number of the order. `commission` is None until it is known: the same `exec_id` may be reported again later with it.
+
+    `replaces` is the `exec_id` of the execution that this one corrects and whose place it takes; with a `quantity` of 0 that execution
+    was voided (a bust). `time` (UTC) of a correction is that of the correction, not of the trade.
+    """
 
     exec_id: str
     client_ref: str
@@ -170,3 +177,5 @@ class Fill:
     time: datetime
     commission: Decimal | None
     currency: str
+    broker_id: str = ""
+    replaces: str | None = None

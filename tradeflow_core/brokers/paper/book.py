@@ -18,13 +18,19 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    func,
     insert,
+    inspect,
     select,
+    update,
 )
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.model import BrokerOrderStatus, OrderType
 from tradeflow_core.store import Whole, create_sql_engine, word_type
+
+FOREIGN = "foreign/"
+"""References of orders that are not the client's begin with this in the book; a client sees "" in their place."""
 
 _metadata = MetaData()
 
@@ -37,6 +43,17 @@ account_table = Table(
     Column("capital", String, nullable=False),
 )
 
+session_table = Table(
+    "session",
+    _metadata,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    # The highest generation that has claimed the session, and how often a client has connected.
+    Column("generation", BigInteger, nullable=False),
+    Column("connections", BigInteger, nullable=False),
+    # The instant for which the working orders were matched last.
+    Column("matched_at", String),
+)
+
 orders = Table(
     "orders",
     _metadata,
@@ -46,13 +63,13 @@ orders = Table(
     Column("instrument", String, nullable=False),
     Column("order_type", word_type(OrderType), nullable=False),
     Column("limit_price", Float),
+    # The limit after a change of the order; the first one stays, so that the same order sent twice is still recognised.
+    Column("changed_limit", Float),
     Column("status", word_type(BrokerOrderStatus), nullable=False, index=True),
     Column("reason", String, nullable=False, default=""),
     Column("submitted", String, nullable=False),
+    Column("ended", String, index=True),
     Column("fills", Whole, nullable=False, default=0),
-    # How much of one quote the order has used up; a quote counts once for each period of `QUOTE_LIFE`.
-    Column("quote_bucket", BigInteger, nullable=False, default=-1),
-    Column("hit_units", Whole, nullable=False, default=0),
     sqlite_autoincrement=True,
 )
 
@@ -63,7 +80,9 @@ legs = Table(
     Column("leg", Whole, primary_key=True, autoincrement=False),
     Column("contract", Whole, nullable=False),
     Column("quantity", Whole, nullable=False),
+    # What the executions that still stand add up to, and what was ever matched: a trade that is voided later is not made again.
     Column("filled", Whole, nullable=False),
+    Column("matched", Whole, nullable=False, server_default="0"),
     CheckConstraint("abs(filled) <= abs(quantity) and filled * quantity >= 0", name="filled_within_quantity"),
 )
 
@@ -76,11 +95,35 @@ executions = Table(
     Column("contract", Whole, nullable=False),
     Column("quantity", Whole, nullable=False),
     Column("price", Float, nullable=False),
-    Column("time", String, nullable=False),
+    Column("time", String, nullable=False, index=True),
     Column("commission", String, nullable=False),
     Column("currency", String, nullable=False),
+    # The execution whose place this one takes: a correction, or with quantity 0 a bust.
+    Column("replaces", String, unique=True),
     UniqueConstraint("exec_id"),
     sqlite_autoincrement=True,
+)
+
+holdings = Table(
+    "holdings",
+    _metadata,
+    Column("instrument", String, primary_key=True),
+    Column("contract", Whole, primary_key=True, autoincrement=False),
+    Column("quantity", Whole, nullable=False),
+    # Exact decimals. Cash is what sales brought less what purchases cost, in price times contracts.
+    Column("cash", String, nullable=False),
+    Column("commission", String, nullable=False),
+)
+
+liquidity = Table(
+    "liquidity",
+    _metadata,
+    Column("instrument", String, primary_key=True),
+    Column("contract", Whole, primary_key=True, autoincrement=False),
+    # 1: the ask, which buyers take; -1: the bid.
+    Column("side", Whole, primary_key=True, autoincrement=False),
+    Column("period", BigInteger, nullable=False),
+    Column("taken", Whole, nullable=False),
 )
 
 
@@ -93,15 +136,31 @@ class BookAccount:
     capital: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What all executions of one contract add up to: contracts, cash in price times contracts, commission in the instrument's currency."""
+
+    instrument: str
+    contract: int
+    quantity: int
+    cash: Decimal
+    commission: Decimal
+
+
 def open_book(url: str, account: str, base_currency: str, *, capital: Decimal) -> Engine:
-    """The book at `url`, made if there is none. Raises StateError where it belongs to another account or currency."""
+    """The book at `url`, made if there is none, and upgraded if an older version made it.
+
+    Raises StateError where it belongs to another account or currency.
+    """
     engine = create_sql_engine(url)
     with engine.begin() as connection:
-        _metadata.create_all(connection)
+        _upgrade(connection)
         if connection.execute(select(account_table.c.one)).first() is None:
             connection.execute(
                 insert(account_table).values(one=1, account=account, base_currency=base_currency, capital=str(capital))
             )
+        if connection.execute(select(session_table.c.one)).first() is None:
+            connection.execute(insert(session_table).values(one=1, generation=0, connections=0))
         stored = read_account(connection)
     if (stored.account, stored.base_currency) != (account, base_currency):
         raise StateError(
@@ -115,3 +174,90 @@ def read_account(connection: Connection) -> BookAccount:
     """The account of an open book."""
     row = connection.execute(select(account_table)).one()
     return BookAccount(row.account, row.base_currency, Decimal(row.capital))
+
+
+def read_holdings(connection: Connection) -> list[Holding]:
+    """What every contract's executions add up to, sorted; contracts that are flat again are among them."""
+    rows = connection.execute(select(holdings).order_by(holdings.c.instrument, holdings.c.contract)).all()
+    return [Holding(row.instrument, row.contract, row.quantity, Decimal(row.cash), Decimal(row.commission)) for row in rows]
+
+
+def fold_executions(connection: Connection) -> list[Holding]:
+    """The same, added up from the executions that stand: those that no other one replaces."""
+    later = executions.alias()
+    replaced = select(later.c.number).where(later.c.replaces == executions.c.exec_id).exists()
+    query = select(executions, orders.c.instrument).join(orders).where(~replaced).order_by(executions.c.number)
+    totals: dict[tuple[str, int], Holding] = {}
+    for row in connection.execute(query):
+        commission = Decimal(row.commission)
+        add_trade(totals, (row.instrument, row.contract), quantity=row.quantity, price=row.price, commission=commission)
+    return [totals[key] for key in sorted(totals)]
+
+
+def add_trade(
+    totals: dict[tuple[str, int], Holding], key: tuple[str, int], *, quantity: int, price: float, commission: Decimal
+) -> None:
+    """Add a trade in `key`, (instrument, contract), to the `totals` of contracts."""
+    before = totals.get(key) or Holding(*key, 0, Decimal(0), Decimal(0))
+    cash = before.cash - quantity * Decimal(repr(float(price)))
+    totals[key] = Holding(*key, before.quantity + quantity, cash, before.commission + commission)
+
+
+def add_to_holdings(connection: Connection, changes: dict[tuple[str, int], Holding]) -> None:
+    """Add `changes`, totals by (instrument, contract), to the holdings of the book."""
+    before = {(holding.instrument, holding.contract): holding for holding in read_holdings(connection)}
+    for key, change in changes.items():
+        if key in before:
+            held = before[key]
+            quantity, cash = held.quantity + change.quantity, held.cash + change.cash
+            changes[key] = Holding(*key, quantity, cash, held.commission + change.commission)
+    write_holdings(connection, list(changes.values()))
+
+
+def write_holdings(connection: Connection, changed: list[Holding]) -> None:
+    """Replace the rows of these contracts."""
+    for holding in changed:
+        place = (holdings.c.instrument == holding.instrument, holdings.c.contract == holding.contract)
+        connection.execute(holdings.delete().where(*place))
+    if changed:
+        connection.execute(
+            insert(holdings),
+            [
+                {
+                    "instrument": holding.instrument,
+                    "contract": holding.contract,
+                    "quantity": holding.quantity,
+                    "cash": str(holding.cash),
+                    "commission": str(holding.commission),
+                }
+                for holding in changed
+            ],
+        )
+
+
+def _upgrade(connection: Connection) -> None:
+    """Make the tables that are missing, and give those of an older version the columns of this one."""
+    tables = set(inspect(connection).get_table_names())
+    _metadata.create_all(connection)
+    if "orders" not in tables or "holdings" in tables:
+        return
+    columns = {column["name"] for column in inspect(connection).get_columns("orders")}
+    for name, kind in (("changed_limit", "FLOAT"), ("ended", "VARCHAR")):
+        if name not in columns:
+            connection.exec_driver_sql(f"ALTER TABLE orders ADD COLUMN {name} {kind}")
+    # Until now each order remembered how much of a quote it had taken; `liquidity` does so for all orders together.
+    for name in columns & {"quote_bucket", "hit_units"}:
+        connection.exec_driver_sql(f"ALTER TABLE orders DROP COLUMN {name}")
+    connection.exec_driver_sql("ALTER TABLE executions ADD COLUMN replaces VARCHAR")
+    connection.exec_driver_sql("ALTER TABLE legs ADD COLUMN matched INTEGER NOT NULL DEFAULT 0")
+    for table in (orders, executions):
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+    connection.execute(update(legs).values(matched=legs.c.filled))
+    last_fill = select(func.max(executions.c.time)).where(executions.c.broker_id == orders.c.broker_id).scalar_subquery()
+    connection.execute(
+        update(orders)
+        .where(orders.c.status != BrokerOrderStatus.WORKING)
+        .values(ended=func.coalesce(last_fill, orders.c.submitted))
+    )
+    write_holdings(connection, fold_executions(connection))

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 import pandas as pd
 
-from tradeflow_core.brokers.base import AccountSnapshot, ContractSpec, OrderState, Quote
+from tradeflow_core.brokers.base import (
+    AccountSnapshot,
+    ContractSpec,
+    ExecutionsSnapshot,
+    Health,
+    MarginChange,
+    OrdersSnapshot,
+    OrderState,
+    Quote,
+)
 from tradeflow_core.brokers.paper.exchange import Exchange
 from tradeflow_core.brokers.paper.market import Market
 from tradeflow_core.home import Clock
-from tradeflow_core.model import Fill, OrderIntent
+from tradeflow_core.model import OrderIntent
 
 
 class PaperBroker:
@@ -29,13 +37,25 @@ class PaperBroker:
     ) -> None:
         self._market, self._clock = market, clock
         self._exchange = Exchange(market, book_url, account, base_currency=base_currency, capital=capital)
+        self._generation = self._resync = 0
 
-    def connect(self) -> None:
-        """Nothing to open: the book was opened with the broker."""
+    def connect(self, generation: int = 0) -> None:
+        """Begin a session of that `generation`; every one has a `resync` number of its own. Raises SessionLost."""
+        self._resync = self._exchange.connect(generation)
+        self._generation = generation
 
     def close(self) -> None:
         """Release the book; orders go on working in it."""
+        self._resync = 0
         self._exchange.close()
+
+    def health(self) -> Health:
+        """Whether there is a session."""
+        return Health(bool(self._resync), self._resync, "" if self._resync else "there is no session; connect first")
+
+    def accounts(self) -> list[str]:
+        """The one account of this exchange."""
+        return [self._exchange.account]
 
     def server_time(self) -> datetime:
         """The time of the clock (UTC)."""
@@ -70,21 +90,31 @@ class PaperBroker:
         return self._market.is_open(instrument, self._clock.now())
 
     def quote(self, instrument: str, contract: int) -> Quote:
-        """Current quote; raises NoQuote where there is no usable one."""
-        return self._market.quote(instrument, contract, self._clock.now())
+        """Current quote with the sizes that nobody has taken yet; raises NoQuote where there is no usable one."""
+        return self._exchange.quote(instrument, contract, self._clock.now())
 
     def submit(self, intent: OrderIntent) -> OrderState:
-        """Place the order, once for each `client_ref`; raises OrderRejected."""
-        return self._exchange.submit(intent, self._clock.now())
+        """Place the order, once for each `client_ref`; raises OrderRejected, SessionLost."""
+        return self._exchange.submit(intent, self._clock.now(), self._generation)
+
+    def modify(self, client_ref: str, limit_price: float) -> None:
+        """Change the limit of a working order, at once. Raises UnknownOrder, OrderRejected, SessionLost."""
+        self._exchange.modify(client_ref, limit_price, now=self._clock.now(), generation=self._generation)
 
     def cancel(self, client_ref: str) -> None:
-        """Cancel a working order, at once; what it filled stays. Raises UnknownOrder."""
-        self._exchange.cancel(client_ref, self._clock.now())
+        """Cancel a working order, at once; what it filled stays. Raises UnknownOrder, SessionLost."""
+        self._exchange.cancel(client_ref, self._clock.now(), self._generation)
 
-    def order_state(self, client_ref: str) -> OrderState:
-        """The state of the order now; raises UnknownOrder."""
-        return self._exchange.order_state(client_ref, self._clock.now())
+    def what_if(self, intent: OrderIntent) -> MarginChange:
+        """Margin before and after the order, and its commission; raises OrderRejected where it would be refused."""
+        return self._exchange.what_if(intent, self._clock.now())
 
-    def executions(self, account: str, refs: Sequence[str] | None = None) -> list[Fill]:
-        """Fills of the account in order of time; with `refs`, only those of these orders."""
-        return self._exchange.executions(account, self._clock.now(), refs)
+    def orders(self, account: str) -> OrdersSnapshot:
+        """Every open order and every one that ended in the last days, by the order in which they came in."""
+        now = self._clock.now()
+        return OrdersSnapshot(self._resync, now, self._exchange.orders(account, now))
+
+    def executions(self, account: str, since: datetime | None = None) -> ExecutionsSnapshot:
+        """Executions of the account in the order in which they happened; with `since`, those of that time and later."""
+        now = self._clock.now()
+        return ExecutionsSnapshot(self._resync, now, self._exchange.executions(account, now, since))
