@@ -251,6 +251,35 @@ def test_a_lease_is_one_owner_s_until_it_runs_out(ledger: Ledger) -> None:
         books.take_lease(tx, "handler", "two", now=NOW + timedelta(seconds=91), seconds=60)
 
 
+def test_every_owner_of_a_lease_gets_a_higher_generation(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        assert books.take_lease(tx, "handler", "one", now=NOW, seconds=60) == 1
+        assert books.take_lease(tx, "handler", "one", now=NOW + timedelta(seconds=30), seconds=60) == 1
+        books.release_lease(tx, "handler", "one")
+        assert books.take_lease(tx, "handler", "two", now=NOW, seconds=60) == 2
+        assert books.take_lease(tx, "handler", "three", now=NOW, seconds=60, dead=["two"]) == 3
+        assert books.take_lease(tx, "handler", "four", now=NOW, seconds=60, by_force=True) == 4
+        books.release_lease(tx, "handler", "three")
+        lease = books.find_lease(tx, "handler")
+        assert lease is not None and (lease.owner, lease.generation, lease.is_held(NOW)) == ("four", 4, True)
+
+
+def test_whoever_has_lost_a_lease_writes_nothing_more(ledger: Ledger) -> None:
+    other = Ledger.open(ledger.url)
+    with ledger.begin() as tx:
+        generation = books.take_lease(tx, "handler", "one", now=NOW, seconds=60, about="host a")
+    with ledger.fenced("handler", generation):
+        with ledger.begin() as tx:
+            order(tx, 5, "before")
+        with other.begin() as tx:
+            books.take_lease(tx, "handler", "two", now=NOW + timedelta(seconds=61), seconds=60, about="host b")
+        with pytest.raises(books.Superseded, match=r"taken over \(host b\)"), ledger.begin() as tx:
+            order(tx, 5, "after")
+    with ledger.begin() as tx:
+        assert [live.client_ref for live in books.live_broker_orders(tx)] == ["before"]
+    other.close()
+
+
 def test_a_trade_limit_counts_what_was_filled_in_its_period(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         assert books.tradeable_now(tx, "trend", "GOLD", now=NOW) is None

@@ -156,6 +156,8 @@ class Broker(Protocol):
     """A connection to a broker. Implementations: the paper exchange on a simulated market, and on a replayed one."""
 
     name: str
+    ack_time: timedelta
+    """How long the broker may take until its snapshots have an order that was sent; zero: from the moment that `submit` returns."""
 
     def connect(self, generation: int = 0) -> None:
         """Open the session; raises BrokerUnavailable.

@@ -71,6 +71,7 @@ from .orders import (
     add_contract_order as add_contract_order,
     add_instrument_order as add_instrument_order,
     book_fill as book_fill,
+    booked_executions as booked_executions,
     close_all_orders as close_all_orders,
     complete_orders as complete_orders,
     instrument_orders_of as instrument_orders_of,

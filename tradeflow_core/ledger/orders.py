@@ -245,6 +245,11 @@ def book_fill(tx: Connection, fill: Fill, now: datetime) -> Booking:
     return Booking.OVERFILL if is_overfilled or is_parent_overfilled else Booking.DONE
 
 
+def booked_executions(view: Connection, since: datetime) -> set[str]:
+    """Ids of the executions that are booked, of those at or after `since` (UTC)."""
+    return set(view.execute(select(fills.c.exec_id).where(fills.c.time >= since)).scalars())
+
+
 def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill) -> tuple[int, bool]:
     """Add a fill to its leg; returns the number of the leg, and whether it is filled with more than was ordered."""
     row = tx.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
@@ -31,6 +31,7 @@ class PaperBroker:
     """
 
     name = "paper"
+    ack_time = timedelta(0)
 
     def __init__(
         self, market: Market, clock: Clock, *, book_url: str, account: str, base_currency: str, capital: Decimal
