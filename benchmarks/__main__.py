@@ -8,7 +8,7 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backtests, day, prices, start_up, universe
+from benchmarks import backtests, day, polls, prices, start_up, universe
 from benchmarks.measure import Figure
 from tradeflow_core.instruments import default_universe
 
@@ -28,6 +28,7 @@ def main() -> None:
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
     show_start_up(console, start_up.figures())
+    show_polls(console, polls.figures())
     table = Table(
         f"job through Dagster, {len(default_universe())} instruments",
         "wall s",
@@ -95,6 +96,15 @@ def show_optimiser(console: Console, figures: list[backtests.OptimiserFigure]) -
     for f in figures:
         reference = "" if f.reference is None else f"{f.reference:g}"
         table.add_row(str(f.instruments), str(f.steps), f"{f.cpu:.2f}", f"{f.target:g}", reference)
+    console.print(table)
+
+
+def show_polls(console: Console, figures: list[Figure]) -> None:
+    """Print what asking the paper exchange costs."""
+    table = Table("call", "CPU ms", "wall ms", "target ms", title="Paper exchange", title_justify="left")
+    for f in figures:
+        target = "" if f.baseline is None else f"{f.baseline * 1000:,.0f}"
+        table.add_row(f.name, f"{f.cpu * 1000:.1f}", f"{f.wall * 1000:.1f}", target)
     console.print(table)
 
 

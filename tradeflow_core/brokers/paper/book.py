@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -99,7 +101,7 @@ executions = Table(
     Column("commission", String, nullable=False),
     Column("currency", String, nullable=False),
     # The execution whose place this one takes: a correction, or with quantity 0 a bust.
-    Column("replaces", String, unique=True),
+    Column("replaces", String, unique=True, index=True),
     UniqueConstraint("exec_id"),
     sqlite_autoincrement=True,
 )
@@ -245,7 +247,8 @@ def _upgrade(connection: Connection) -> None:
     for name, kind in (("changed_limit", "FLOAT"), ("ended", "VARCHAR")):
         if name not in columns:
             connection.exec_driver_sql(f"ALTER TABLE orders ADD COLUMN {name} {kind}")
-    # Until now each order remembered how much of a quote it had taken; `liquidity` does so for all orders together.
+    if "quote_bucket" in columns:
+        _take_over_liquidity(connection)
     for name in columns & {"quote_bucket", "hit_units"}:
         connection.exec_driver_sql(f"ALTER TABLE orders DROP COLUMN {name}")
     connection.exec_driver_sql("ALTER TABLE executions ADD COLUMN replaces VARCHAR")
@@ -261,3 +264,23 @@ def _upgrade(connection: Connection) -> None:
         .values(ended=func.coalesce(last_fill, orders.c.submitted))
     )
     write_holdings(connection, fold_executions(connection))
+
+
+def _take_over_liquidity(connection: Connection) -> None:
+    """What the orders have taken of the newest quotes, which each of them remembered by itself, as that of all orders together."""
+    rows = connection.exec_driver_sql(
+        "SELECT o.broker_id, o.instrument, o.hit_units, o.quote_bucket, l.contract, l.quantity FROM orders o "
+        "JOIN legs l ON l.broker_id = o.broker_id "
+        "WHERE o.order_type <> 'last' AND o.hit_units > 0 AND o.quote_bucket = (SELECT max(quote_bucket) FROM orders)"
+    ).all()
+    units: dict[int, int] = defaultdict(int)
+    for row in rows:
+        units[row.broker_id] = math.gcd(units[row.broker_id], row.quantity)
+    taken: dict[tuple[str, int, int, int], int] = defaultdict(int)
+    for row in rows:
+        side = 1 if row.quantity > 0 else -1
+        contracts = abs(row.quantity) // units[row.broker_id] * row.hit_units
+        taken[row.instrument, row.contract, side, row.quote_bucket] += contracts
+    if taken:
+        names = ("instrument", "contract", "side", "period", "taken")
+        connection.execute(insert(liquidity), [dict(zip(names, (*key, size), strict=True)) for key, size in taken.items()])
