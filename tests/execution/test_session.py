@@ -145,7 +145,7 @@ def test_a_stop_takes_the_session_from_a_handler_that_does_not_cancel(
     broker = UnreliableLine(trading_desk.broker)
     trading_desk.__dict__["broker"] = broker
     broker.after, broker.before = lambda name: name == "submit", lambda name: name == "orders"  # answers are lost
-    with pytest.raises(Superseded), trading_session(trading_desk):
+    with trading_session(trading_desk) as session:
         StackHandler(trading_desk).step()
         with elsewhere.ledger.begin() as tx:
             assert live_broker_orders(tx)
@@ -153,4 +153,8 @@ def test_a_stop_takes_the_session_from_a_handler_that_does_not_cancel(
         StackHandler(elsewhere).cancel_after_stop()
         with elsewhere.ledger.read() as view:
             assert not live_broker_orders(view)
-        StackHandler(trading_desk).step()
+        broker.after = broker.before = lambda _: False
+        with pytest.raises(Superseded):
+            session.prolong()
+        with pytest.raises(SessionLost):
+            broker.cancel("anything")
