@@ -28,6 +28,10 @@ from .session import (
     TradingSession as TradingSession,
     trading_session as trading_session,
 )
+from .settle import (
+    settle_order as settle_order,
+    unknown_orders as unknown_orders,
+)
 from .spawn import (
     contract_trades as contract_trades,
     spawn_contract_orders as spawn_contract_orders,

@@ -67,7 +67,7 @@ def poll_orders(desk: Desk) -> int:
     if missing:
         _look_into(desk, missing)
     if changed or missing or late:
-        _release_found(desk)
+        release_found(desk)
         with desk.ledger.begin() as tx:
             complete_orders(tx, desk.now())
     return booked
@@ -158,7 +158,7 @@ def _hold_unknown(desk: Desk, order: BrokerOrder) -> None:
         desk.alerts.send(f"unknown order {order.instrument}", f"{order.instrument}: {why}", now)
 
 
-def _release_found(desk: Desk) -> None:
+def release_found(desk: Desk) -> None:
     """Lift the locks of orders that are known again."""
     with desk.ledger.read() as view:
         unknown = {order.instrument for order in live_broker_orders(view) if order.status is BrokerOrderStatus.UNKNOWN}

@@ -125,7 +125,10 @@ class StackHandler:
             self._wait(desk.now() + timedelta(seconds=POLL_SECONDS), deadline)
             fills += poll_orders(desk)
         if left := self._at_work():
-            message = f"{', '.join(left)} could not be cancelled within {CANCEL_SECONDS} s; check the broker, then run the stack handler again"
+            message = (
+                f"{', '.join(left)} could not be cancelled within {CANCEL_SECONDS} s; check the broker, then run the stack handler again "
+                "(an order that the broker does not know: `tradeflow orders settle`)"
+            )
             desk.alerts.send("orders at work after the end of day", message, desk.now())
             raise StateError(message)
         with desk.ledger.begin() as tx:

@@ -16,6 +16,7 @@ from .controls import (
 from .orders import (
     LIVE_STATUSES as LIVE_STATUSES,
     ROLLS as ROLLS,
+    SETTLED_STATUSES as SETTLED_STATUSES,
     BrokerOrder as BrokerOrder,
     BrokerOrderStatus as BrokerOrderStatus,
     ContractOrder as ContractOrder,

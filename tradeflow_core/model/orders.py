@@ -59,6 +59,9 @@ class BrokerOrderStatus(StrEnum):
         return self in LIVE_STATUSES
 
 
+SETTLED_STATUSES = (BrokerOrderStatus.CANCELLED, BrokerOrderStatus.NEVER_ARRIVED)
+"""How a person may settle an unknown order: it is over, or it never was there. Its fills, if any, are booked all the same."""
+
 LIVE_STATUSES = (BrokerOrderStatus.SENDING, BrokerOrderStatus.UNKNOWN, BrokerOrderStatus.WORKING)
 
 
