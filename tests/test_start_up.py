@@ -25,7 +25,11 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "stop", "resume", "status", "status --json", "orders --dry-run", "orders", "alerts", "instruments"]
+    "arguments",
+    [
+        *("--help", "stop", "resume", "status", "status --json", "orders --dry-run", "orders", "alerts", "instruments"),
+        *("locks", "locks lock CORN --why storm", "overrides", "limits --history", "limits trade CORN --days 1 5 --why storm"),
+    ],
 )
 def test_it_loads_neither_pandas_nor_dagster_nor_a_query_engine(seeded_home: Path, tmp_path: Path, arguments: str) -> None:
     shutil.copytree(seeded_home, tmp_path / "home")

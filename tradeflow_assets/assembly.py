@@ -4,7 +4,20 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from tradeflow_assets import alerts, capital, execution, fx, housekeeping, orders, prices, reports, rolls, spreads, strategy
+from tradeflow_assets import (
+    alerts,
+    capital,
+    controls,
+    execution,
+    fx,
+    housekeeping,
+    orders,
+    prices,
+    reports,
+    rolls,
+    spreads,
+    strategy,
+)
 from tradeflow_assets.resources import DeskResource
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
@@ -22,6 +35,7 @@ def assemble(home: Home, desk: DeskResource | Desk, instruments: Sequence[str] =
         capital.definitions(),
         strategy.definitions(),
         orders.definitions(),
+        controls.definitions(),
         execution.definitions(home),
         reports.definitions(home),
         alerts.definitions(),

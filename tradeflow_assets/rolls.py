@@ -4,8 +4,7 @@ Roll decisions depend on positions and on yesterday's prices, which depend on ro
 appends to the ledger, and the asset `roll_status` only shows the result.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,10 +14,10 @@ from pydantic import Field
 
 from tradeflow_assets import price_checks
 from tradeflow_assets.decisions import observe, why_not_automatic, why_not_start_day
+from tradeflow_assets.failures import errors_as_failures
 from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_core.business_day import roll_step
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import TradeflowError
 from tradeflow_core.home import Home
 from tradeflow_core.model import RollState, contract_label
 from tradeflow_core.rolls import (
@@ -94,21 +93,12 @@ class RollPreview(dg.Config):
     instrument: str = Field(description="instrument code, such as GOLD_micro")
 
 
-@contextmanager
-def _errors_as_failures() -> Iterator[None]:
-    """Turn a TradeflowError into a Dagster failure with the same message, which is not retried."""
-    try:
-        yield
-    except TradeflowError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-
-
 @dg.op(
     pool="prices",
     description="Put an instrument into a roll state; Roll_Adjusted rolls its prices into the forward contract and rebuilds them.",
 )
 def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: dg.ResourceParam[Desk]) -> None:
-    with _errors_as_failures():
+    with errors_as_failures():
         instrument, new_state = desk.instrument(config.instrument).code, parse_state(config.state)
         change = set_state(desk, instrument, new_state, who=config.who, why=config.why, dry_run=config.dry_run)
         plan = preview_roll(desk, instrument) if new_state == RollState.ROLL_ADJUSTED else None
@@ -136,7 +126,7 @@ def enter_roll_state(context: dg.OpExecutionContext, config: RollChange, desk: d
 
 @dg.op(pool="prices", description="Apply the automatic roll rules now, whatever the setting `rolls.decide` of this home is.")
 def apply_roll_rules(context: dg.OpExecutionContext, config: RollRules, desk: dg.ResourceParam[Desk]) -> None:
-    with _errors_as_failures():
+    with errors_as_failures():
         instruments = [desk.instrument(instrument).code for instrument in config.instruments] or None
         statuses = roll_by_rules(desk, instruments, dry_run=config.dry_run, who=config.who)
     kind = dg.AssetObservation if config.dry_run else dg.AssetMaterialization
@@ -157,7 +147,7 @@ def show_rebuilt(context: dg.OpExecutionContext, desk: Desk, instruments: list[s
 
 @dg.op(description="Show an instrument's prices before and after a roll into its forward contract; nothing is changed.")
 def show_roll(context: dg.OpExecutionContext, config: RollPreview, desk: dg.ResourceParam[Desk]) -> None:
-    with _errors_as_failures():
+    with errors_as_failures():
         instrument = desk.instrument(config.instrument).code
         shown = plan_metadata(desk, instrument, preview_roll(desk, instrument))
     context.log_event(dg.AssetObservation("roll_status", metadata={"instrument": instrument, **shown}))

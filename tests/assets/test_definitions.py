@@ -70,6 +70,9 @@ def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg
         "preview_roll",
         "roll_by_rules",
         "sample_spreads",
+        "set_lock",
+        "set_override",
+        "set_limit",
     }
 
 

@@ -29,6 +29,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "control",
         "Explain a change of the account value: accept a large one, or record a deposit or withdrawal.",
     ),
+    "locks": ("locks", "Show which instruments are locked, by whom and why; with a command, lock or unlock one."),
+    "overrides": ("overrides", "Show what holds positions back; with a command, set or clear an override."),
+    "limits": (
+        "limits",
+        "Show the limits of positions beside positions, and of trades beside what is used; with a command, change them.",
+    ),
     "sql": ("look", "Query the store and the ledger with one SELECT (DuckDB)."),
     "instruments": ("look", "List the instruments that this home knows."),
     "alerts": ("look", "Show the newest alerts."),

@@ -6,6 +6,18 @@ from .allowance import (
     standing_at_work as standing_at_work,
     standings as standings,
 )
+from .by_hand import (
+    ControlChange as ControlChange,
+    control_words as control_words,
+    held as held,
+    limit_position_by_hand as limit_position_by_hand,
+    limit_trades_by_hand as limit_trades_by_hand,
+    lock_by_hand as lock_by_hand,
+    override_by_hand as override_by_hand,
+    parse_contracts as parse_contracts,
+    parse_override as parse_override,
+    unlock_by_hand as unlock_by_hand,
+)
 from .generate import (
     ORDER_DECISIONS as ORDER_DECISIONS,
     Decision as Decision,
@@ -16,6 +28,11 @@ from .generate import (
     plan_orders as plan_orders,
     preview_orders as preview_orders,
     store_decisions as store_decisions,
+)
+from .limits_from_risk import (
+    RiskLimit as RiskLimit,
+    apply_limits_from_risk as apply_limits_from_risk,
+    limits_from_risk as limits_from_risk,
 )
 from .optimised import (
     is_dynamic as is_dynamic,

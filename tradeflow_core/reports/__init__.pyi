@@ -2,6 +2,12 @@ from .check import (
     check_desk as check_desk,
     store_problems as store_problems,
 )
+from .controls import (
+    lock_rows as lock_rows,
+    override_rows as override_rows,
+    position_limit_rows as position_limit_rows,
+    trade_limit_rows as trade_limit_rows,
+)
 from .daily import daily_report as daily_report
 from .rows import (
     freshness_rows as freshness_rows,
