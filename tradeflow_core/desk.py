@@ -99,7 +99,7 @@ def open_broker(home: Home) -> Broker:
     settings = home.settings
     book = f"sqlite:///{home.path / 'market' / 'book.sqlite'}"
     if settings.market == "simulated":
-        return brokers.SimulatedBroker(
+        broker = brokers.SimulatedBroker(
             instruments=home.instruments,
             sessions=home.sessions,
             parameters=load_simulated_market(home.path / "config"),
@@ -115,6 +115,8 @@ def open_broker(home: Home) -> Broker:
             ),
             broken=settings.simulated.broken,
         )
+        faults = settings.simulated.faults
+        return brokers.FaultyBroker(broker, faults) if faults.any else broker
     if settings.market == "replay" and settings.replay is not None:
         return brokers.ReplayBroker(
             tape=store.Tape.open(settings.replay.tape),

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.brokers.conftest import ACCOUNT, OPEN, Desk, filled, open_desk, state_of
+from tradeflow_core.brokers import SimulatedBroker
 from tradeflow_core.brokers.paper.book import fold_executions, read_holdings
 from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent, OrderType
 
@@ -24,16 +25,16 @@ def order(ref: str, quantity: int, code: str = "SP500_micro", **more) -> OrderIn
     return OrderIntent(ref, ACCOUNT, code, (Leg(MARCH, quantity),), **more)
 
 
-def assert_aggregates_agree(desk: Desk) -> None:
+def assert_aggregates_agree(broker: SimulatedBroker) -> None:
     """What the book keeps for each contract is what its executions add up to."""
-    with desk.broker._exchange._read() as connection:
+    with broker.exchange._read() as connection:
         assert read_holdings(connection) == fold_executions(connection)
 
 
 def count(desk: Desk, what: str, call: Callable[[], object]) -> int:
     """How many transactions (`begin`) or statements (`before_cursor_execute`) a call takes."""
     seen: list[object] = []
-    engine = desk.broker._exchange._engine
+    engine = desk.broker.exchange._engine
 
     def note(*arguments: object) -> None:
         seen.append(arguments)
@@ -52,13 +53,13 @@ def test_the_aggregate_of_each_contract_is_the_fold_of_its_executions(desk):
     desk.clock.advance_to(desk.clock.now() + timedelta(minutes=30))
     desk.broker.cancel("r0")
     assert len(desk.broker.executions(ACCOUNT).fills) > 6
-    assert_aggregates_agree(desk)
+    assert_aggregates_agree(desk.broker)
 
 
 def test_many_orders_are_polled_in_few_transactions_and_with_few_questions_to_the_market(desk, monkeypatch):
     for number in range(40):
         desk.broker.submit(order(f"r{number}", 1, order_type=OrderType.LIMIT, limit_price=1.0))
-    market, asked = desk.broker._market, []
+    market, asked = desk.broker.market, []
     quote = market.quote
     monkeypatch.setattr(market, "quote", lambda *key: asked.append(key) or quote(*key))
     desk.clock.advance_to(OPEN + timedelta(minutes=10))
@@ -106,7 +107,7 @@ def test_a_book_of_an_older_version_opens_with_the_same_account(old):
         "limit": "working",
         "no": "rejected",
     }
-    assert_aggregates_agree(old)
+    assert_aggregates_agree(old.broker)
 
 
 def test_a_book_of_an_older_version_goes_on_trading_and_does_not_sell_a_quote_twice(old, tmp_path):
@@ -116,7 +117,7 @@ def test_a_book_of_an_older_version_goes_on_trading_and_does_not_sell_a_quote_tw
         assert old.clock.now() < datetime(2024, 1, 10, 21, tzinfo=OPEN.tzinfo)
         old.clock.advance_to(old.clock.now() + timedelta(minutes=5))
     assert old.broker.positions(ACCOUNT)["CRUDE_W_mini", 20240400] == 5
-    assert_aggregates_agree(old)
+    assert_aggregates_agree(old.broker)
     again = open_desk(tmp_path)
     assert again.broker.positions(ACCOUNT) == old.broker.positions(ACCOUNT), "an upgraded book is not upgraded again"
 

@@ -109,8 +109,8 @@ def count(*_):
     left -= 1
     if not left:
         os.kill(os.getpid(), signal.SIGKILL)
-event.listen(desk.broker._exchange._engine, "before_cursor_execute", count)
-event.listen(desk.broker._exchange._engine, "commit", count)
+event.listen(desk.broker.exchange._engine, "before_cursor_execute", count)
+event.listen(desk.broker.exchange._engine, "commit", count)
 trade_until(desk)
 """
 

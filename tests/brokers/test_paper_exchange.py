@@ -208,7 +208,7 @@ def test_an_order_never_seen_and_an_account_never_opened_are_named(desk):
 
 
 def test_the_account_moves_by_price_times_position_times_point_size_times_rate_less_commission(desk):
-    market = desk.broker._market
+    market = desk.broker.market
     assert value(desk) == CAPITAL
     for ref, code, contract, quantity in (
         ("a", "SP500_micro", MARCH, 4),
@@ -285,7 +285,7 @@ def test_the_capital_of_a_book_is_that_with_which_it_began_and_its_account_does_
     from tradeflow_core.brokers.paper.exchange import Exchange
 
     with pytest.raises(StateError, match="DU1"):
-        Exchange(desk.broker._market, f"sqlite:///{tmp_path / 'book.db'}", account="DU2", base_currency="USD", capital=CAPITAL)
+        Exchange(desk.broker.market, f"sqlite:///{tmp_path / 'book.db'}", account="DU2", base_currency="USD", capital=CAPITAL)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -56,7 +56,7 @@ def test_it_is_filled_in_full_at_the_last_price_in_a_closed_market(broker, tape)
 def test_it_closes_a_contract_that_has_just_expired(broker):
     broker.submit(last_order("a", 5))
     expiry = broker.contract("ALPHA", OLD).expiry
-    broker._clock.advance_to(datetime(expiry.year, expiry.month, expiry.day, tzinfo=UTC) + timedelta(days=2))
+    broker.clock.advance_to(datetime(expiry.year, expiry.month, expiry.day, tzinfo=UTC) + timedelta(days=2))
     with pytest.raises(OrderRejected, match="expired"):
         broker.submit(OrderIntent("b", "R1", "ALPHA", (Leg(OLD, -5),)))
     assert broker.submit(last_order("c", -5)).status == BrokerOrderStatus.FILLED

@@ -19,5 +19,6 @@ from .base import (
     UnknownContract as UnknownContract,
     UnknownOrder as UnknownOrder,
 )
+from .paper.faults import FaultyBroker as FaultyBroker
 from .paper.replayed import ReplayBroker as ReplayBroker
 from .paper.simulated import SimulatedBroker as SimulatedBroker

@@ -7,6 +7,11 @@ from .clock import (
     business_days_between as business_days_between,
     next_business_day as next_business_day,
 )
+from .fault_settings import (
+    FAULTS as FAULTS,
+    FaultSettings as FaultSettings,
+    split_explicit as split_explicit,
+)
 from .files import replace_text as replace_text
 from .folder import Home as Home
 from .settings import (

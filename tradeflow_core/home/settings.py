@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from tradeflow_core.errors import ConfigError
+from tradeflow_core.home.fault_settings import FaultSettings
 from tradeflow_core.home.upgrades import HOME_VERSION
 from tradeflow_core.model import nearest
 
@@ -46,6 +47,7 @@ class SimulatedMarketSettings(_Model):
     broken: tuple[str, ...] = Field(
         default=(), description="instruments for which the market sends invalid bars: a fault to practise with"
     )
+    faults: FaultSettings = FaultSettings()
 
     @field_validator("broken", mode="before")
     @classmethod

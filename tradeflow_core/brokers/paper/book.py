@@ -128,6 +128,9 @@ liquidity = Table(
     Column("taken", Whole, nullable=False),
 )
 
+# What faults on request have done already, so that a client that is started again does not meet them again.
+marks = Table("marks", _metadata, Column("mark", String, primary_key=True))
+
 
 @dataclass(frozen=True, slots=True)
 class BookAccount:

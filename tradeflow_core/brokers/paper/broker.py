@@ -36,19 +36,19 @@ class PaperBroker:
     def __init__(
         self, market: Market, clock: Clock, *, book_url: str, account: str, base_currency: str, capital: Decimal
     ) -> None:
-        self._market, self._clock = market, clock
-        self._exchange = Exchange(market, book_url, account, base_currency=base_currency, capital=capital)
+        self.market, self.clock = market, clock
+        self.exchange = Exchange(market, book_url, account, base_currency=base_currency, capital=capital)
         self._generation = self._resync = 0
 
     def connect(self, generation: int = 0) -> None:
         """Begin a session of that `generation`; every one has a `resync` number of its own. Raises SessionLost."""
-        self._resync = self._exchange.connect(generation)
+        self._resync = self.exchange.connect(generation)
         self._generation = generation
 
     def close(self) -> None:
         """Release the book; orders go on working in it."""
         self._resync = 0
-        self._exchange.close()
+        self.exchange.close()
 
     def health(self) -> Health:
         """Whether there is a session."""
@@ -56,66 +56,66 @@ class PaperBroker:
 
     def accounts(self) -> list[str]:
         """The one account of this exchange."""
-        return [self._exchange.account]
+        return [self.exchange.account]
 
     def server_time(self) -> datetime:
         """The time of the clock (UTC)."""
-        return self._clock.now()
+        return self.clock.now()
 
     def account_snapshot(self, account: str) -> AccountSnapshot:
         """Value of the account now, in its base currency."""
-        return self._exchange.account_snapshot(account, self._clock.now())
+        return self.exchange.account_snapshot(account, self.clock.now())
 
     def positions(self, account: str) -> dict[tuple[str, int], int]:
         """Contracts held now by (instrument, contract), without zeros; an empty dictionary means flat."""
-        return self._exchange.positions(account, self._clock.now())
+        return self.exchange.positions(account, self.clock.now())
 
     def contract(self, instrument: str, contract: int) -> ContractSpec:
         """Facts of one contract, expired ones too; raises UnknownContract."""
-        return self._market.contract(instrument, contract, self._clock.now())
+        return self.market.contract(instrument, contract, self.clock.now())
 
     def contracts(self, instrument: str, since: date | None = None) -> list[ContractSpec]:
         """Listed contracts in order of expiry; those that expired on or after `since` too, if given."""
-        return self._market.contracts(instrument, self._clock.now(), since)
+        return self.market.contracts(instrument, self.clock.now(), since)
 
     def bars(self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime) -> pd.DataFrame:
         """Complete bars that end in (start, end] and not after now, sorted; raises UnknownContract, NoData."""
-        return self._market.bars(instrument, contract, frequency, start=start, end=end, now=self._clock.now())
+        return self.market.bars(instrument, contract, frequency, start=start, end=end, now=self.clock.now())
 
     def fx_rates(self, currency: str, start: datetime, end: datetime) -> pd.Series:
         """Daily closing rates, US dollars for one unit, by instant in (start, end]; raises NoData."""
-        return self._market.fx_rates(currency, start, end, now=self._clock.now())
+        return self.market.fx_rates(currency, start, end, now=self.clock.now())
 
     def is_open(self, instrument: str) -> bool:
         """Whether the market trades now."""
-        return self._market.is_open(instrument, self._clock.now())
+        return self.market.is_open(instrument, self.clock.now())
 
     def quote(self, instrument: str, contract: int) -> Quote:
         """Current quote with the sizes that nobody has taken yet; raises NoQuote where there is no usable one."""
-        return self._exchange.quote(instrument, contract, self._clock.now())
+        return self.exchange.quote(instrument, contract, self.clock.now())
 
     def submit(self, intent: OrderIntent) -> OrderState:
         """Place the order, once for each `client_ref`; raises OrderRejected, SessionLost."""
-        return self._exchange.submit(intent, self._clock.now(), self._generation)
+        return self.exchange.submit(intent, self.clock.now(), self._generation)
 
     def modify(self, client_ref: str, limit_price: float) -> None:
         """Change the limit of a working order, at once. Raises UnknownOrder, OrderRejected, SessionLost."""
-        self._exchange.modify(client_ref, limit_price, now=self._clock.now(), generation=self._generation)
+        self.exchange.modify(client_ref, limit_price, now=self.clock.now(), generation=self._generation)
 
     def cancel(self, client_ref: str) -> None:
         """Cancel a working order, at once; what it filled stays. Raises UnknownOrder, SessionLost."""
-        self._exchange.cancel(client_ref, self._clock.now(), self._generation)
+        self.exchange.cancel(client_ref, self.clock.now(), self._generation)
 
     def what_if(self, intent: OrderIntent) -> MarginChange:
         """Margin before and after the order, and its commission; raises OrderRejected where it would be refused."""
-        return self._exchange.what_if(intent, self._clock.now())
+        return self.exchange.what_if(intent, self.clock.now())
 
     def orders(self, account: str) -> OrdersSnapshot:
         """Every open order and every one that ended in the last days, by the order in which they came in."""
-        now = self._clock.now()
-        return OrdersSnapshot(self._resync, now, self._exchange.orders(account, now))
+        now = self.clock.now()
+        return OrdersSnapshot(self._resync, now, self.exchange.orders(account, now))
 
     def executions(self, account: str, since: datetime | None = None) -> ExecutionsSnapshot:
         """Executions of the account in the order in which they happened; with `since`, those of that time and later."""
-        now = self._clock.now()
-        return ExecutionsSnapshot(self._resync, now, self._exchange.executions(account, now, since))
+        now = self.clock.now()
+        return ExecutionsSnapshot(self._resync, now, self.exchange.executions(account, now, since))

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from tradeflow_core.brokers.base import (
     ENDED_ORDERS_REPORTED,
@@ -30,7 +30,16 @@ from tradeflow_core.brokers.base import (
     Quote,
     SessionLost,
 )
-from tradeflow_core.brokers.paper.book import open_book, orders as orders_table, read_account, read_holdings, session_table
+from tradeflow_core.brokers.paper.book import (
+    FOREIGN,
+    marks,
+    open_book,
+    orders as orders_table,
+    read_account,
+    read_holdings,
+    session_table,
+)
+from tradeflow_core.brokers.paper.changes import change_execution
 from tradeflow_core.brokers.paper.market import Market, has_expired
 from tradeflow_core.brokers.paper.matching import Liquidity, QuoteBoard, commission_of, match
 from tradeflow_core.brokers.paper.records import (
@@ -77,17 +86,18 @@ class Exchange:
             connection.execute(update(session_table).values(values))
         return int(session.connections) + 1
 
-    def submit(self, intent: OrderIntent, now: datetime, generation: int = 0) -> OrderState:
+    def submit(self, intent: OrderIntent, now: datetime, generation: int = 0, *, refuse: str = "") -> OrderState:
         """Record the order, once for each `client_ref`, and match it. Raises OrderRejected or SessionLost; a refused order stays on record.
 
-        A reference that was used before returns the state of that order; OrderRejected if it belongs to a different order.
+        A reference that was used before returns the state of that order; OrderRejected if it belongs to a different order. A new one
+        is refused for the reason `refuse`, if there is one.
         """
         with self._change(now, generation) as connection:
             order = find_order(connection, intent.client_ref)
             if order is not None:
                 check_same(connection, order, intent)
             else:
-                reason = refusal(self._market, self.account, intent, now=as_utc(now))
+                reason = refuse or refusal(self._market, self.account, intent, now=as_utc(now))
                 broker_id = add_order(connection, intent, reason, now=as_utc(now))
                 match(connection, self._market, self._board, now=as_utc(now), arriving=broker_id)
             state = read_state(connection, order_of(connection, intent.client_ref))
@@ -172,6 +182,34 @@ class Exchange:
         margins = [initial_margin(self._market, self.base_currency, held, now=now) for held in (before, after)]
         commission *= rate(self._market, instrument.currency, self.base_currency, now=now)
         return MarginChange(self.base_currency, margins[0], margins[1], commission.quantize(CENT))
+
+    def change_execution(self, exec_id: str, quantity: int, *, price: float, now: datetime) -> None:
+        """Replace an execution by one of another quantity and price; with a quantity of 0 it is voided. Raises StateError if it does not stand."""
+        with self._engine.begin() as connection:
+            self._match_once(connection, as_utc(now))
+            change_execution(connection, self._market, exec_id, quantity=quantity, price=price, now=as_utc(now))
+
+    def trade_elsewhere(self, intent: OrderIntent, now: datetime) -> None:
+        """Take an order that the client knows nothing of, once for each reference, which is not shown to the client."""
+        hidden = replace(intent, client_ref=FOREIGN + intent.client_ref)
+        with self._engine.begin() as connection:
+            self._match_once(connection, as_utc(now))
+            if find_order(connection, hidden.client_ref) is None:
+                broker_id = add_order(connection, hidden, "", now=as_utc(now))
+                match(connection, self._market, self._board, now=as_utc(now), arriving=broker_id)
+
+    def is_marked(self, mark: str) -> bool:
+        """Whether the book has that mark."""
+        with self._read() as connection:
+            return connection.execute(select(marks).where(marks.c.mark == mark)).first() is not None
+
+    def mark(self, mark: str) -> bool:
+        """Set that mark in the book; False if it was set before."""
+        with self._engine.begin() as connection:
+            if connection.execute(select(marks).where(marks.c.mark == mark)).first() is not None:
+                return False
+            connection.execute(insert(marks).values(mark=mark))
+        return True
 
     @contextmanager
     def _change(self, now: datetime, generation: int) -> Iterator[Connection]:
