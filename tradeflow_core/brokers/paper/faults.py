@@ -40,6 +40,8 @@ class FaultyBroker:
 
     def __init__(self, inner: PaperBroker, settings: FaultSettings) -> None:
         self.inner, self.name, self._settings = inner, inner.name, settings
+        # Longer than it denies an order, so that a denied one is not given up.
+        self.ack_time = timedelta(minutes=settings.denied_minutes + 1)
         self._choice = FaultChoice(inner, settings)
         self._facts = FaultFacts(inner, settings, self._choice)
         self._generation = 0
