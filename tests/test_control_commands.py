@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -255,6 +256,20 @@ def test_limits_from_risk_are_the_stricter_of_risk_and_leverage(trading_desk: De
     }
     assert {row["why"].partition(" (")[0] for row in shown["trade_limits"]} == {"storm"}
     assert all(str(run_of_day.manifest.day) in row["why"] for row in shown["trade_limits"])
+
+
+def test_limits_from_risk_hold_for_all_strategies_together(trading_desk: Desk) -> None:
+    """A second strategy that is as large as the first doubles what the two may hold, by risk and by leverage."""
+    home = trading_desk.home.path
+    alone = answer(home, "limits", "populate", "--dry-run", *WHY)["limits"]
+    with (home / "tradeflow.toml").open("a") as file:
+        file.write(f"\n[strategies.{STRATEGY}]\n\n[strategies.second]\n")
+    assert "no run of strategy second is kept" in said(run(home, "limits", "populate", *WHY))
+    shutil.copytree(home / "data" / "backtests" / STRATEGY, home / "data" / "backtests" / "second")
+    together = answer(home, "limits", "populate", "--dry-run", *WHY)["limits"]
+    for one, both in zip(alone, together, strict=True):
+        assert both["by_risk"] == pytest.approx(2 * one["by_risk"])
+        assert both["by_leverage"] == pytest.approx(2 * one["by_leverage"])
 
 
 def test_limits_from_risk_are_asked_about_and_replace_what_differs_only(trading_desk: Desk) -> None:

@@ -35,7 +35,7 @@ TOGETHER = "all strategies together"
 
 LOCKS_AGAIN = {
     LockOwner.PRICES: "the next price update locks it again while its prices are bad",
-    LockOwner.STALE: "the next step `prices` locks it again while `stale_instruments` of tradeflow.toml names it",
+    LockOwner.STALE: "the next step `rolls` locks it again while `stale_instruments` of tradeflow.toml names it",
     LockOwner.EXECUTION: "it is locked again if there is still a fill that cannot be booked",
     LockOwner.RECONCILIATION: "the next comparison with the broker locks it again while the positions differ",
 }
