@@ -39,12 +39,13 @@ def poll_orders(desk: Desk) -> int:
     if orders:
         states = {state.client_ref: state for state in desk.broker.orders(desk.account).orders}
         since = min(order.sent_at for order in orders) - CLOCKS_DIFFER
-        fills: dict[str, list[Fill]] = defaultdict(list)
+        # By number: an execution that is reported twice must not stand for one that is still missing.
+        fills: dict[str, dict[str, Fill]] = defaultdict(dict)
         for fill in desk.broker.executions(desk.account, since).fills:
-            fills[fill.client_ref].append(fill)
+            fills[fill.client_ref][fill.exec_id] = fill
         for order in orders:
             if state := states.get(order.client_ref):
-                booked += _record(desk, order, state, fills=fills[order.client_ref])
+                booked += _record(desk, order, state, fills=list(fills[order.client_ref].values()))
             else:
                 _not_found(desk, order)
     with desk.ledger.begin() as tx:
