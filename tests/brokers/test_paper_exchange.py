@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.brokers.conftest import ACCOUNT, CAPITAL, OPEN, Desk, filled, fills_of, find_state, open_desk, state_of
 from tradeflow_core.brokers import BrokerError, NoQuote, OrderRejected, UnknownOrder
+from tradeflow_core.brokers.paper.book import fold_executions, read_holdings
 from tradeflow_core.errors import StateError
 from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent, OrderType
 
@@ -314,4 +315,6 @@ def test_whatever_is_traded_positions_are_the_sum_of_fills_and_fills_never_pass_
     for fill in desk.broker.executions(ACCOUNT).fills:
         held[fill.instrument, fill.contract] = held.get((fill.instrument, fill.contract), 0) + fill.quantity
     assert desk.broker.positions(ACCOUNT) == {key: quantity for key, quantity in held.items() if quantity}
+    with desk.broker.exchange._read() as connection:
+        assert read_holdings(connection) == fold_executions(connection)
     desk.broker.close()

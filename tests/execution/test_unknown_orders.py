@@ -199,3 +199,21 @@ def test_a_fill_that_comes_after_its_order_was_settled_is_booked_and_reported(tr
         assert (table_of(view, fills)["exec_id"] == "late").sum() == 1
     subjects = [alert["subject"] for alert in desk.alerts.read()]
     assert subjects.count(f"late fill {late.instrument}") + subjects.count(f"locked {late.instrument}") == 1
+
+
+@pytest.mark.parametrize("quantity", [0, 1])
+def test_an_execution_that_the_broker_corrects_or_voids_is_not_booked_as_another_fill(
+    trading_desk: Desk, line: UnreliableLine, quantity: int
+) -> None:
+    desk = trading_desk
+    StackHandler(desk).step()
+    snapshot = desk.broker.executions(desk.account)
+    first = snapshot.fills[0]
+    change = replace(first, exec_id="corrected", replaces=first.exec_id, quantity=quantity, price=first.price + 1)
+    line.__dict__["executions"] = lambda account, since=None: replace(snapshot, fills=(*snapshot.fills, change))
+    for _ in range(3):
+        assert poll_orders(desk) == 0
+    with desk.ledger.read() as view:
+        assert "corrected" not in set(table_of(view, fills)["exec_id"])
+        assert instruments_locked_by(view, LockOwner.EXECUTION) == [first.instrument]
+    assert sum(alert["subject"] == f"locked {first.instrument}" for alert in desk.alerts.read()) == 1

@@ -1,7 +1,7 @@
 """Day after day with processes killed at random instants: the books stay right. `make soak` runs a year of it.
 
-Positions need not be those of undisturbed days: a handler that starts again looks at the market once more in the same simulated minute, and
-finds more contracts on offer. What was decided, booked and priced must be right all the same.
+What was traded, booked and priced is that of undisturbed days: a handler that starts again in the same simulated minute finds only what is
+left of the quotes of that minute.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ KILLS_A_DAY = 2
 
 RUN = """
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from tradeflow_core import business_day as day
 from tradeflow_core.desk import Desk
@@ -66,10 +66,16 @@ def prices(desk: Desk) -> dict[str, float]:
     return {code: float(desk.store.read("adjusted_prices", code)["price"].iloc[-1]) for code in desk.universe}
 
 
+def trades(desk: Desk) -> list[tuple[str, int, int, float, datetime]]:
+    """What was traded at the exchange, without the numbers of orders."""
+    told = desk.broker.executions(desk.account).fills
+    return sorted((fill.instrument, fill.contract, fill.quantity, fill.price, fill.time) for fill in told)
+
+
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(max(300, 120 * DAYS))
-def test_days_with_kills_lose_no_fill_double_none_and_have_the_prices_of_undisturbed_days(
+def test_days_with_kills_lose_no_fill_double_none_and_have_the_trades_and_prices_of_undisturbed_days(
     seeded_home: Path, tmp_path: Path
 ) -> None:
     calm, rough = (Path(shutil.copytree(seeded_home, tmp_path / name)) for name in ("calm", "rough"))
@@ -86,5 +92,6 @@ def test_days_with_kills_lose_no_fill_double_none_and_have_the_prices_of_undistu
             booked = table_of(view, fills)["exec_id"]
         assert sorted(booked) == sorted(execution.exec_id for execution in desk.broker.executions(desk.account).fills), today
         assert prices(desk) == prices(undisturbed), today
+        assert trades(desk) == trades(undisturbed), today
         desk.close()
     undisturbed.close()

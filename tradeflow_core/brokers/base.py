@@ -98,7 +98,11 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """What the broker reports about one order. `client_ref` is "" for an order that is not ours, `reason` why it was refused or cancelled."""
+    """What the broker reports about one order. `client_ref` is "" for an order that is not ours, `reason` why it was refused or cancelled.
+
+    What is `filled` of a leg is what the executions that still stand add up to: less than its quantity, even though the status is filled,
+    where a trade was voided later.
+    """
 
     client_ref: str
     broker_id: str
@@ -224,4 +228,7 @@ class Broker(Protocol):
         """Every open order and every order that ended within `ENDED_ORDERS_REPORTED`, by the order in which they came in."""
 
     def executions(self, account: str, since: datetime | None = None) -> ExecutionsSnapshot:
-        """Executions of the account, corrections included; with `since`, those whose time is not before it."""
+        """Executions of the account, corrections included; with `since`, those whose time is not before it.
+
+        An execution, or its commission, may be told some time after it happened: ask from well before the last one that is known.
+        """

@@ -48,13 +48,17 @@ def poll_orders(desk: Desk) -> int:
     executions = desk.broker.executions(desk.account, since).fills
     with desk.ledger.read() as view:
         known = booked_executions(view, since)
-    fills: dict[str, list[Fill]] = defaultdict(list)
+    # By number: an execution that is reported twice must not stand for one that is still missing.
+    fills: dict[str, dict[str, Fill]] = defaultdict(dict)
     for fill in executions:
-        fills[fill.client_ref].append(fill)
+        if fill.replaces is None:
+            fills[fill.client_ref][fill.exec_id] = fill
+        elif fill.client_ref:
+            _hold_correction(desk, fill)
     booked, changed, missing = 0, False, []
     for order in orders:
         state = states.get(order.client_ref)
-        of_order = fills.pop(order.client_ref, [])
+        of_order = list(fills.pop(order.client_ref, {}).values())
         new = [fill for fill in of_order if fill.exec_id not in known]
         if state is None:
             missing.append(order)
@@ -62,7 +66,7 @@ def poll_orders(desk: Desk) -> int:
             with isolated(desk, order.instrument, "booking its fills"):
                 booked += _record(desk, order, state, fills=of_order, new=new)
                 changed = True
-    late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref if fill.exec_id not in known]
+    late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref.values() if fill.exec_id not in known]
     booked += sum(_book_late(desk, fill) for fill in late)
     if missing:
         _look_into(desk, missing)
@@ -115,6 +119,14 @@ def _book_late(desk: Desk, fill: Fill) -> int:
             text = f"{fill.client_ref} was filled with {fill.quantity} after it had ended; the fill is booked"
             desk.alerts.send(f"late fill {fill.instrument}", text, desk.now())
     return int(bool(booking))
+
+
+def _hold_correction(desk: Desk, fill: Fill) -> None:
+    """Lock the instrument of an execution that the broker has changed or voided: it is not another fill, and a person has to look at it."""
+    what = f"has changed it to {fill.quantity} at {fill.price:g}" if fill.quantity else "has voided it"
+    lock_for_execution(
+        desk, fill.instrument, f"execution {fill.replaces} is booked as it was first reported, but the broker {what}"
+    )
 
 
 # --- orders that a snapshot lacks ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -181,9 +182,12 @@ def read_account(connection: Connection) -> BookAccount:
     return BookAccount(row.account, row.base_currency, Decimal(row.capital))
 
 
-def read_holdings(connection: Connection) -> list[Holding]:
-    """What every contract's executions add up to, sorted; contracts that are flat again are among them."""
-    rows = connection.execute(select(holdings).order_by(holdings.c.instrument, holdings.c.contract)).all()
+def read_holdings(connection: Connection, instruments: Collection[str] | None = None) -> list[Holding]:
+    """What the executions of every contract add up to, or of those of some `instruments`; sorted, with contracts that are flat again."""
+    query = select(holdings).order_by(holdings.c.instrument, holdings.c.contract)
+    if instruments is not None:
+        query = query.where(holdings.c.instrument.in_(instruments))
+    rows = connection.execute(query).all()
     return [Holding(row.instrument, row.contract, row.quantity, Decimal(row.cash), Decimal(row.commission)) for row in rows]
 
 
@@ -210,7 +214,8 @@ def add_trade(
 
 def add_to_holdings(connection: Connection, changes: dict[tuple[str, int], Holding]) -> None:
     """Add `changes`, totals by (instrument, contract), to the holdings of the book."""
-    before = {(holding.instrument, holding.contract): holding for holding in read_holdings(connection)}
+    known = read_holdings(connection, {instrument for instrument, _ in changes})
+    before = {(holding.instrument, holding.contract): holding for holding in known}
     for key, change in changes.items():
         if key in before:
             held = before[key]
