@@ -35,11 +35,11 @@ CLOCKS_DIFFER = timedelta(hours=1)
 """Executions are asked for from this long before the oldest order at work was sent, since the broker's clock may be behind ours."""
 
 
-def poll_orders(desk: Desk) -> int:
+def poll_orders(desk: Desk, *, accept_ends: bool = False) -> int:
     """Book the new fills of our orders and record the statuses of those at work; returns the number of fills booked.
 
     One transaction an order in which something has changed: fills first, then the status, so that an order is never closed while fills of
-    it are missing. Raises BrokerUnavailable, with what is booked so far kept, when the broker does not answer.
+    it are missing, but with `accept_ends`. Raises BrokerUnavailable, with what is booked so far kept, when the broker does not answer.
     """
     with desk.ledger.read() as view:
         orders = live_broker_orders(view)
@@ -64,7 +64,7 @@ def poll_orders(desk: Desk) -> int:
             missing.append(order)
         if new or (state is not None and _has_news(order, state)):
             with isolated(desk, order.instrument, "booking its fills"):
-                booked += _record(desk, order, state, fills=of_order, new=new)
+                booked += _record(desk, order, state, fills=None if accept_ends else of_order, new=new)
                 changed = True
     late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref.values() if fill.exec_id not in known]
     booked += sum(_book_late(desk, fill) for fill in late)
@@ -85,8 +85,11 @@ def _has_news(order: BrokerOrder, state: OrderState) -> bool:
     return (order.status, order.broker_id) != (state.status, state.broker_id) or order.missing_at is not None
 
 
-def _record(desk: Desk, order: BrokerOrder, state: OrderState | None, *, fills: list[Fill], new: list[Fill]) -> int:
-    """Book the `new` ones of the `fills` of an order, and its status unless fills are still missing; returns the number booked."""
+def _record(desk: Desk, order: BrokerOrder, state: OrderState | None, *, fills: list[Fill] | None, new: list[Fill]) -> int:
+    """Book the `new` ones of the `fills` of an order, and its status unless fills are still missing (None: it does not matter).
+
+    Returns the number booked.
+    """
     now, booked, impossible, overfilled = desk.now(), 0, "", False
     with desk.ledger.begin() as tx:
         for fill in new:
@@ -97,7 +100,7 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState | None, *, fills: 
                 continue
             booked += bool(booking)
             overfilled = overfilled or booking is Booking.OVERFILL
-        if state and sum(abs(leg.filled) for leg in state.legs) <= sum(abs(fill.quantity) for fill in fills):
+        if state and (fills is None or _filled(state) <= sum(abs(fill.quantity) for fill in fills)):
             set_broker_status(tx, order.id, state.status, now=now, broker_id=state.broker_id, reason=state.reason)
     if impossible or overfilled:
         why = impossible or f"order {order.client_ref} was filled with more than was ordered; its fills are booked"
@@ -105,6 +108,10 @@ def _record(desk: Desk, order: BrokerOrder, state: OrderState | None, *, fills: 
     if state and state.status is BrokerOrderStatus.REJECTED:
         after_rejection(desk, order.contract_order_id, order.instrument, problem=f"{order.client_ref}: {state.reason}")
     return booked
+
+
+def _filled(state: OrderState) -> int:
+    return sum(abs(leg.filled) for leg in state.legs)
 
 
 def _book_late(desk: Desk, fill: Fill) -> int:

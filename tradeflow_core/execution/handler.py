@@ -84,9 +84,7 @@ class StackHandler:
             if done.sent:
                 done.fills += poll_orders(desk)
         except BrokerUnavailable as error:
-            desk.alerts.send(
-                "broker", f"the broker does not answer ({error}); nothing is assumed, the next pass looks again", desk.now()
-            )
+            self._tell_silence(error)
         with desk.ledger.read() as view:
             done.waiting = len(open_contract_orders(view))
         return done
@@ -101,7 +99,7 @@ class StackHandler:
     def _work(self, session: TradingSession, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
         desk, total = self.desk, Pass()
         tick = timedelta(minutes=desk.settings.day.tick_minutes)
-        reconcile(desk)
+        self._reconcile()
         while desk.now() < until:
             session.prolong()
             done = self.step()
@@ -117,13 +115,11 @@ class StackHandler:
     def end_of_day(self) -> int:
         """Cancel what is at work, book its last fills, close every order: no order outlives its day. Returns the number of fills booked."""
         desk = self.desk
-        fills = poll_orders(desk)
-        self.cancel_at_work()
         deadline = desk.now() + timedelta(seconds=CANCEL_SECONDS)
-        fills += poll_orders(desk)
-        while self._at_work() and desk.now() < deadline:
-            self._wait(desk.now() + timedelta(seconds=POLL_SECONDS), deadline)
-            fills += poll_orders(desk)
+        fills = self._cancel_and_collect(deadline)
+        if self._at_work():
+            # What the broker reports as ended is ended; a fill that is still missing is booked when it is reported.
+            fills += poll_orders(desk, accept_ends=True)
         if left := self._at_work():
             message = (
                 f"{', '.join(left)} could not be cancelled within {CANCEL_SECONDS} s; check the broker, then run the stack handler again "
@@ -133,8 +129,42 @@ class StackHandler:
             raise StateError(message)
         with desk.ledger.begin() as tx:
             close_all_orders(tx, desk.now())
-        reconcile(desk)
+        self._reconcile()
         return fills
+
+    def _cancel_and_collect(self, deadline: datetime) -> int:
+        """Have every order at work cancelled and book its fills, until none is left or the time is up; returns the number of fills.
+
+        Raises BrokerUnavailable where the broker does not answer all the while.
+        """
+        fills, is_cancelled = 0, False
+        while True:
+            silent: BrokerUnavailable | None = None
+            try:
+                fills += poll_orders(self.desk)
+                if not is_cancelled:
+                    self.cancel_at_work()
+                    is_cancelled = True
+                    fills += poll_orders(self.desk)
+            except BrokerUnavailable as error:
+                silent = error
+            if self.desk.now() >= deadline or (silent is None and not self._at_work()):
+                break
+            self._wait(min(self.desk.now() + timedelta(seconds=POLL_SECONDS), deadline), deadline)
+        if silent is not None:
+            raise silent
+        return fills
+
+    def _reconcile(self) -> None:
+        """Compare positions with the broker's; where it does not answer, the next pass does."""
+        try:
+            reconcile(self.desk)
+        except BrokerUnavailable as error:
+            self._tell_silence(error)
+
+    def _tell_silence(self, error: BrokerUnavailable) -> None:
+        text = f"the broker does not answer ({error}); nothing is assumed, the next pass looks again"
+        self.desk.alerts.send("broker", text, self.desk.now())
 
     def cancel_after_stop(self) -> None:
         """Have every order at work cancelled after trading was stopped: by the handler that is at work, or else here.
