@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
+from tradeflow_core import business_day
 from tradeflow_core.brokers import Quote
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import (
@@ -18,7 +19,7 @@ from tradeflow_core.execution import (
     send_orders,
     spawn_contract_orders,
 )
-from tradeflow_core.home import ExecutionSettings, Home
+from tradeflow_core.home import SETTINGS_FILE, ExecutionSettings, Home
 from tradeflow_core.ledger import (
     ANY,
     add_broker_order,
@@ -26,8 +27,10 @@ from tradeflow_core.ledger import (
     add_instrument_order,
     close_all_orders,
     current_roll,
+    ledger_problems,
     live_broker_orders,
     open_contract_orders,
+    positions_by_strategy,
     set_override,
     set_position_limit,
     set_trade_limit,
@@ -98,7 +101,7 @@ def test_two_strategies_cannot_use_the_same_position_limit_twice(priced_desk: De
         set_position_limit(tx, ANY, "CORN", contracts=10, now=desk.now(), who="me", why="careful")
     order(desk, "fast", -10)
     with desk.ledger.read() as view:
-        standing = standings(view, "slow", ["CORN"])["CORN"]
+        standing = standings(view, desk, "slow", instruments=["CORN"])["CORN"]
     assert allowed_change(standing, -10) == (0, "position limit")
     assert allowed_change(standing, 10) == (10, "")
     working(desk, "fast", -7)
@@ -175,6 +178,32 @@ def test_whatever_is_filled_of_the_orders_on_the_way_no_limit_is_broken_by_the_t
         if limit is not None and quantity:
             after = before + quantity
             assert abs(after) <= limit or abs(after) < abs(before)
+
+
+def renamed(desk: Desk, section: str) -> Desk:
+    """The desk with other strategies in its settings."""
+    file = desk.home.path / SETTINGS_FILE
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n{section}", encoding="utf-8")
+    return Desk(Home.open(desk.home.path))
+
+
+def test_a_renamed_strategy_opens_nothing_on_top_of_what_its_old_name_holds(trading_desk: Desk) -> None:
+    StackHandler(trading_desk).run(trading_desk.home.at(trading_desk.today(), trading_desk.settings.day.session_end))
+    with trading_desk.ledger.read() as view:
+        held = {instrument for _, instrument in positions_by_strategy(view)}
+        before = positions_by_strategy(view)
+    desk = renamed(trading_desk, '[strategies.new_name]\nconfig = "static_trend_carry"\n')
+    business_day.run_day(desk, business_day.days_to_run(desk, 1)[-1])
+    with desk.ledger.read() as view:
+        assert {key: size for key, size in positions_by_strategy(view).items() if key[1] in held} == before
+    (alert,) = [each for each in desk.alerts.read() if each["subject"] == "positions of a removed strategy"]
+    assert "strategy trend_carry, which is not in the settings, holds" in alert["message"] and "weight = 0" in alert["message"]
+    desk = renamed(desk, '[strategies.trend_carry]\nconfig = "static_trend_carry"\nweight = 0\n')
+    for today in business_day.days_to_run(desk, 3):
+        business_day.run_day(desk, today)
+    with desk.ledger.read() as view:
+        assert {strategy for strategy, _ in positions_by_strategy(view)} == {"new_name"}
+        assert ledger_problems(view) == []
 
 
 NOW = datetime(2024, 1, 8, 15, tzinfo=UTC)

@@ -3,6 +3,7 @@ from .allowance import (
     Standing as Standing,
     allowed_change as allowed_change,
     allowed_now as allowed_now,
+    left_behind as left_behind,
     standing_at_work as standing_at_work,
     standings as standings,
 )

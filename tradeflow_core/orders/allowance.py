@@ -83,12 +83,13 @@ class Allowance:
 # --- reading the ledger --------------------------------------------------------------------------------------------------
 
 
-def standings(view: Connection, strategy: str, instruments: Iterable[str]) -> dict[str, Standing]:
+def standings(view: Connection, desk: Desk, strategy: str, *, instruments: Iterable[str]) -> dict[str, Standing]:
     """The standing for a strategy of each of `instruments` and of those that it holds, by instrument, sorted: when orders are made.
 
     The open orders of the other strategies are on the way.
     """
-    locks, positions, stop = locked_instruments(view), positions_by_strategy(view), active_stop(view)
+    positions, stop = positions_by_strategy(view), active_stop(view)
+    locks = _locks(view, desk, strategy, positions=positions)
     totals = _by_instrument(positions)
     unfilled: dict[str, int] = {}
     others: dict[str, OnTheWay] = {}
@@ -126,7 +127,7 @@ def standing_at_work(view: Connection, desk: Desk, strategy: str, *, instrument:
     return Standing(
         positions.get((strategy, instrument), 0),
         _by_instrument(positions).get(instrument, 0),
-        lock=locked_instruments(view).get(instrument, ""),
+        lock=_locks(view, desk, strategy, positions=positions).get(instrument, ""),
         override=override_for(view, strategy, instrument),
         strategy_limit=position_limit(view, strategy, instrument),
         instrument_limit=position_limit(view, ANY, instrument),
@@ -135,6 +136,29 @@ def standing_at_work(view: Connection, desk: Desk, strategy: str, *, instrument:
         own_on_the_way=own,
         all_on_the_way=everybody,
     )
+
+
+def left_behind(view: Connection, desk: Desk) -> dict[str, str]:
+    """Why an instrument is not traded, by instrument, where a strategy holds it that the settings do not name (any more)."""
+    return _left_behind(desk, positions_by_strategy(view))
+
+
+def _left_behind(desk: Desk, positions: Mapping[tuple[str, str], int]) -> dict[str, str]:
+    return {
+        instrument: f"strategy {holder}, which is not in the settings, holds {quantity}; "
+        f"name it again with weight = 0 to have its positions closed, or rename it back"
+        for (holder, instrument), quantity in sorted(positions.items())
+        if holder not in desk.settings.strategies and holder != ROLLS
+    }
+
+
+def _locks(view: Connection, desk: Desk, strategy: str, *, positions: Mapping[tuple[str, str], int]) -> dict[str, str]:
+    """Why instruments are locked for a strategy: by the locks in the ledger, or because another one was removed and still holds them.
+
+    The roll of such a position goes on: it would expire otherwise.
+    """
+    stranded = _left_behind(desk, positions) if strategy in desk.settings.strategies else {}
+    return {**stranded, **locked_instruments(view)}
 
 
 def _by_instrument(positions: Mapping[tuple[str, str], int]) -> dict[str, int]:

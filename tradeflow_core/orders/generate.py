@@ -16,7 +16,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
 from tradeflow_core.model import OrderType
-from tradeflow_core.orders.allowance import Standing, allowed_change, standings
+from tradeflow_core.orders.allowance import Standing, allowed_change, left_behind, standings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def plan_orders(desk: Desk, view: Connection, strategy: str, *, optimal: Rows | 
     optimisation lacks the saved run behind its optimal positions.
     """
     rows: Rows = optimal if isinstance(optimal, Mapping) else _plain(optimal)
-    by_instrument = standings(view, strategy, rows)
+    by_instrument = standings(view, desk, strategy, instruments=rows)
     optimised, decided = None, False
     if any(_is_known(row.get("contract_value")) for row in rows.values()):
         # Loaded only here, since the optimiser needs pandas and NumPy.
@@ -118,6 +118,7 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
                 f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
             )
         plan = plan_orders(desk, tx, strategy, optimal=optimal)
+        stranded = left_behind(tx, desk)
         if plan.decided and plan.optimised is not None:
             nightly.store_optimal(desk, strategy, plan.optimised)
         for decision in plan.decisions:
@@ -132,6 +133,8 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
                     now=now,
                     **_reference(plan.optimal.get(decision.instrument)),
                 )
+    if stranded:
+        desk.alerts.send("positions of a removed strategy", "; ".join(f"{name}: {why}" for name, why in stranded.items()), now)
     if plan.decided:
         from tradeflow_core.strategy.positions import Outcome
 
