@@ -14,7 +14,7 @@ from tests.frames import table_of
 from tradeflow_core.brokers import ExecutionsSnapshot, OrdersSnapshot
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import StackHandler, poll_orders, settle_order, submit_intent
+from tradeflow_core.execution import Pass, StackHandler, poll_orders, settle_order, submit_intent
 from tradeflow_core.ledger import (
     add_broker_order,
     add_contract_order,
@@ -217,3 +217,20 @@ def test_an_execution_that_the_broker_corrects_or_voids_is_not_booked_as_another
         assert "corrected" not in set(table_of(view, fills)["exec_id"])
         assert instruments_locked_by(view, LockOwner.EXECUTION) == [first.instrument]
     assert sum(alert["subject"] == f"locked {first.instrument}" for alert in desk.alerts.read()) == 1
+
+
+def test_an_interrupted_handler_leaves_no_order_working(trading_desk: Desk, line: UnreliableLine, working: BrokerOrder) -> None:
+    def interrupt(done: Pass) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StackHandler(trading_desk).run(
+            trading_desk.home.at(trading_desk.today(), trading_desk.settings.day.session_end), interrupt
+        )
+    (state,) = [
+        state for state in trading_desk.broker.orders(trading_desk.account).orders if state.client_ref == working.client_ref
+    ]
+    assert state.status is BrokerOrderStatus.CANCELLED
+    with trading_desk.ledger.read() as view:
+        assert not live_broker_orders(view)
+    assert_sound(trading_desk)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
 from tradeflow_core.desk import Desk
-from tradeflow_core.errors import StateError
+from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.execution.fills import poll_orders
 from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import generate_roll_orders
@@ -92,9 +92,18 @@ class StackHandler:
     def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
         """Pass after pass until `until` (UTC), then `end_of_day`. A simulated clock moves one tick with each pass, and to `until` when
         nothing is left to do. Raises StateError if another handler is at work, or takes over.
+
+        When it is interrupted (Ctrl-C, a run that is terminated in Dagster), orders at work are cancelled before it ends; the next session
+        goes on with what is left of them.
         """
         with trading_session(self.desk) as session:
-            return self._work(session, until, on_pass)
+            try:
+                return self._work(session, until, on_pass)
+            except Exception:
+                raise
+            except BaseException:  # an interruption: of the person, or of Dagster, whose class for it is not known here
+                self._cancel_interrupted()
+                raise
 
     def _work(self, session: TradingSession, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
         desk, total = self.desk, Pass()
@@ -165,6 +174,14 @@ class StackHandler:
     def _tell_silence(self, error: BrokerUnavailable) -> None:
         text = f"the broker does not answer ({error}); nothing is assumed, the next pass looks again"
         self.desk.alerts.send("broker", text, self.desk.now())
+
+    def _cancel_interrupted(self) -> None:
+        try:
+            self.cancel_at_work()
+            poll_orders(self.desk)
+        except TradeflowError as error:
+            text = f"the handler was interrupted and could not cancel its orders ({error}); run it again, or `tradeflow stop`"
+            self.desk.alerts.send("interrupted", text, self.desk.now())
 
     def cancel_after_stop(self) -> None:
         """Have every order at work cancelled after trading was stopped: by the handler that is at work, or else here.

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from tradeflow_core.brokers import BrokerUnavailable
+from tradeflow_core.brokers import BrokerUnavailable, SessionLost
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import Superseded, lock_instrument
 from tradeflow_core.model import LockOwner
 
-OF_THE_WHOLE_DESK = (BrokerUnavailable, Superseded, DBAPIError)
+OF_THE_WHOLE_DESK = (BrokerUnavailable, SessionLost, Superseded, DBAPIError)
 """Errors that are not about one instrument: no connection, no lease, no ledger."""
 
 
