@@ -39,7 +39,7 @@ class LockChange(_Change):
     locked: bool = Field(default=True, description="true: lock it under the owner `person`; false: lift a lock")
     owner: str = Field(
         default=LockOwner.PERSON.value,
-        description="whose lock to lift: person, prices, stale, execution, reconciliation, or all. A check locks again while its cause lasts",
+        description=f"whose lock to lift: {', '.join(LockOwner)}, or all. A check locks again while its cause lasts",
     )
 
 
@@ -62,13 +62,13 @@ class LimitChange(_Change):
 
 @dg.op(description="Lock an instrument, or lift a lock of it.")
 def change_lock(context: dg.OpExecutionContext, config: LockChange, desk: dg.ResourceParam[Desk]) -> None:
-    said = {"who": config.who, "why": config.why}
+    by_whom = {"who": config.who, "why": config.why}
     with errors_as_failures():
         if config.locked:
-            change = lock_by_hand(desk, config.instrument, **said, dry_run=config.dry_run)
+            change = lock_by_hand(desk, config.instrument, **by_whom, dry_run=config.dry_run)
         else:
             owner = None if config.owner == "all" else config.owner
-            change = unlock_by_hand(desk, config.instrument, owner, **said, dry_run=config.dry_run)
+            change = unlock_by_hand(desk, config.instrument, owner, **by_whom, dry_run=config.dry_run)
     _show(context, config, change)
 
 
@@ -90,7 +90,7 @@ def change_override(context: dg.OpExecutionContext, config: OverrideChange, desk
 
 @dg.op(description="Set or end a limit of the position, or of what is traded in so many days.")
 def change_limit(context: dg.OpExecutionContext, config: LimitChange, desk: dg.ResourceParam[Desk]) -> None:
-    said = {"who": config.who, "why": config.why}
+    by_whom = {"who": config.who, "why": config.why}
     with errors_as_failures():
         contracts = parse_contracts(config.contracts)
         if config.days:
@@ -101,11 +101,11 @@ def change_limit(context: dg.OpExecutionContext, config: LimitChange, desk: dg.R
                 days=config.days,
                 contracts=contracts,
                 dry_run=config.dry_run,
-                **said,
+                **by_whom,
             )
         else:
             change = limit_position_by_hand(
-                desk, config.strategy, config.instrument, contracts=contracts, dry_run=config.dry_run, **said
+                desk, config.strategy, config.instrument, contracts=contracts, dry_run=config.dry_run, **by_whom
             )
     _show(context, config, change)
 

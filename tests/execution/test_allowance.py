@@ -139,6 +139,17 @@ def test_an_override_of_zero_still_lets_a_position_be_closed() -> None:
     assert allowed_now(closing, "slow", [Leg(20240300, 2)], sizes=[9]).quantities == (0,)
 
 
+def test_two_orders_under_reduce_only_do_not_close_a_position_twice() -> None:
+    reduce_only = Override(OverrideKind.REDUCE_ONLY, 1.0, "out")
+    standing = Standing(5, 5, override=reduce_only, own_on_the_way=OnTheWay(selling=-4), all_on_the_way=OnTheWay(selling=-4))
+    assert allowed_now(standing, "slow", [Leg(20240300, -5)], sizes=[9]).quantities == (-1,)
+    assert allowed_now(
+        replace(standing, own_on_the_way=OnTheWay(selling=-5)), "slow", [Leg(20240300, -5)], sizes=[9]
+    ).quantities == (0,)
+    short = replace(standing, position=-5, own_on_the_way=OnTheWay(buying=3))
+    assert allowed_now(short, "slow", [Leg(20240300, 5)], sizes=[9]).quantities == (2,)
+
+
 def test_a_roll_is_not_held_back_by_what_limits_a_strategy() -> None:
     standing = Standing(0, 12, override=Override(OverrideKind.REDUCE_ONLY, 1.0, "out"), strategy_limit=0, instrument_limit=12)
     assert allowed_now(standing, "_rolls", [Leg(20240300, -12)], sizes=[99]).quantities == (-12,)

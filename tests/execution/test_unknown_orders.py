@@ -16,10 +16,12 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.execution import Pass, StackHandler, poll_orders, settle_order, submit_intent
 from tradeflow_core.ledger import (
+    Control,
     add_broker_order,
     add_contract_order,
     add_instrument_order,
     close_all_orders,
+    control_history,
     current_roll,
     fills,
     instruments_locked_by,
@@ -132,6 +134,29 @@ def test_an_order_that_was_never_acknowledged_is_not_given_up_while_positions_di
     assert filled.instrument in locked(desk) and sent(desk, filled.instrument) == 1
     line.__dict__.pop("orders"), line.__dict__.pop("executions")
     StackHandler(desk).step()
+    assert locked(desk) == []
+    assert_sound(desk)
+
+
+def test_an_order_with_an_execution_was_there_even_if_no_snapshot_ever_has_it(trading_desk: Desk, line: UnreliableLine) -> None:
+    desk = trading_desk
+    line.after, line.before = (lambda name: name == "submit"), (lambda name: name == "orders")
+    StackHandler(desk).step()
+    line.after = line.before = lambda _: False
+    with desk.ledger.read() as view:
+        order = live_broker_orders(view)[0]
+    assert order.broker_id is None and any(
+        fill.client_ref == order.client_ref for fill in desk.broker.executions(desk.account).fills
+    )
+    deny(line, order.client_ref, times=1000)
+    for _ in range(3):
+        poll_orders(desk)
+    with desk.ledger.read() as view:
+        status = table_of(view, broker_orders).set_index("client_ref").loc[order.client_ref, "status"]
+        once = control_history(view, Control.LOCK, instrument=order.instrument)
+    assert status == "unknown" and len(once) == 1
+    line.__dict__.pop("orders")
+    poll_orders(desk)
     assert locked(desk) == []
     assert_sound(desk)
 

@@ -23,10 +23,15 @@ def stop(home: Path | None, why: str, *, as_json: bool) -> None:
     desk = open_desk(home, quiet=as_json)
     with desk.ledger.begin() as tx:
         stop_trading(tx, desk.now(), getpass.getuser(), why=why)
-    execution.StackHandler(desk).cancel_after_stop()
-    print_json({"stopped": True, "why": why}) if as_json else console.print(
-        "[bold red]trading is stopped[/bold red]; orders at work were cancelled"
-    )
+    at_work = execution.StackHandler(desk).cancel_after_stop()
+    if as_json:
+        print_json({"stopped": True, "why": why, "at_work": at_work})
+    elif at_work:
+        console.print(
+            f"[bold red]trading is stopped[/bold red]; the broker has not confirmed the end of {', '.join(at_work)}: check it there"
+        )
+    else:
+        console.print("[bold red]trading is stopped[/bold red]; no order is at work")
 
 
 @click.command()

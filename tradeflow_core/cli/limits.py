@@ -117,15 +117,15 @@ def populate(
     root of N, at least 4. Instruments without figures keep their limits, and so do limits of a single strategy.
     """
     desk = open_desk(home, quiet=as_json)
-    found = orders.limits_from_risk(desk, list(dict.fromkeys(days)), max_leverage=max_leverage)
-    changes = sum(len(limit.changed) for limit in found)
+    risk_limits = orders.limits_from_risk(desk, list(dict.fromkeys(days)), max_leverage=max_leverage)
+    changes = sum(len(limit.changed) for limit in risk_limits)
     if not as_json:
-        _print_limits(found)
+        _print_limits(risk_limits)
     done = bool(changes) and not dry_run and ask(f"change {changes} limits?", yes=yes, as_json=as_json)
     if done:
-        orders.apply_limits_from_risk(desk, found, who=getpass.getuser(), why=why)
+        orders.apply_limits_from_risk(desk, risk_limits, who=getpass.getuser(), why=why)
     if as_json:
-        print_json({"limits": [_row(limit) for limit in found], "changes": changes, "done": done})
+        print_json({"limits": [_row(limit) for limit in risk_limits], "changes": changes, "done": done})
     elif done:
         console.print(f"{changes} limits are changed")
     else:
@@ -146,11 +146,13 @@ def _row(limit: RiskLimit) -> dict[str, object]:
     return columns
 
 
-def _print_limits(found: list[RiskLimit]) -> None:
+def _print_limits(risk_limits: list[RiskLimit]) -> None:
     print_table(
-        f"Limits from risk, by {found[0].source}" if found else "Limits from risk", [_row(limit) for limit in found], limit=MANY
+        f"Limits from risk, by {risk_limits[0].source}" if risk_limits else "Limits from risk",
+        [_row(limit) for limit in risk_limits],
+        limit=MANY,
     )
-    for limit in found:
+    for limit in risk_limits:
         if not limit.is_known:
             console.print(
                 f"{limit.instrument}: the saved run has no figures of it (too little history?); its limits stay", markup=False

@@ -47,7 +47,7 @@ def poll_orders(desk: Desk, *, accept_ends: bool = False) -> int:
     states = _states(desk) if orders else {}
     executions = desk.broker.executions(desk.account, since).fills
     with desk.ledger.read() as view:
-        known = booked_executions(view, since)
+        already_booked = booked_executions(view, since)
     # By number: an execution that is reported twice must not stand for one that is still missing.
     fills: dict[str, dict[str, Fill]] = defaultdict(dict)
     for fill in executions:
@@ -56,20 +56,21 @@ def poll_orders(desk: Desk, *, accept_ends: bool = False) -> int:
         elif fill.client_ref:
             _hold_correction(desk, fill)
     booked, changed, missing = 0, False, []
+    arrived = set(fills)  # an order with an execution was there, whatever the snapshot of orders has
     for order in orders:
         state = states.get(order.client_ref)
         of_order = list(fills.pop(order.client_ref, {}).values())
-        new = [fill for fill in of_order if fill.exec_id not in known]
+        new = [fill for fill in of_order if fill.exec_id not in already_booked]
         if state is None:
             missing.append(order)
         if new or (state is not None and _has_news(order, state)):
             with isolated(desk, order.instrument, "booking its fills"):
                 booked += _record(desk, order, state, fills=None if accept_ends else of_order, new=new)
                 changed = True
-    late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref.values() if fill.exec_id not in known]
+    late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref.values() if fill.exec_id not in already_booked]
     booked += sum(_book_late(desk, fill) for fill in late)
     if missing:
-        _look_into(desk, missing)
+        _look_into(desk, missing, arrived)
     if changed or missing or late:
         release_found(desk)
         with desk.ledger.begin() as tx:
@@ -139,24 +140,25 @@ def _hold_correction(desk: Desk, fill: Fill) -> None:
 # --- orders that a snapshot lacks ----------------------------------------------------------------------------------------
 
 
-def _look_into(desk: Desk, missing: list[BrokerOrder]) -> None:
-    """Record the orders that a snapshot lacks as unknown, or as never arrived where that is certain."""
+def _look_into(desk: Desk, missing: list[BrokerOrder], arrived: set[str]) -> None:
+    """Record the orders that a snapshot lacks as unknown, or as never arrived where that is certain. `arrived`: references with executions."""
     again = _states(desk) if not desk.broker.ack_time else {}
-    overdue = [order for order in missing if order.client_ref not in again and _is_overdue(desk, order)]
-    doubtful = {each.instrument for each in position_breaks(desk)} if any(not order.broker_id for order in overdue) else set()
+    arrived = arrived | {order.client_ref for order in missing if order.broker_id}
+    overdue = [
+        order
+        for order in missing
+        if order.client_ref not in again and (order.client_ref in arrived or desk.now() - order.sent_at >= desk.broker.ack_time)
+    ]
+    never_acknowledged = [order for order in overdue if order.client_ref not in arrived]
+    doubtful = {each.instrument for each in position_breaks(desk)} if never_acknowledged else set()
     for order in overdue:
-        if order.broker_id or order.instrument in doubtful or not _missing_twice(desk, order):
+        if order.client_ref in arrived or order.instrument in doubtful or not _missing_twice(desk, order):
             _hold_unknown(desk, order)
         else:
             why = "the broker has never acknowledged it, and two of its answers did not have it"
             with desk.ledger.begin() as tx:
                 set_broker_status(tx, order.id, BrokerOrderStatus.NEVER_ARRIVED, now=desk.now(), reason=why)
             desk.alerts.send(f"order never arrived {order.instrument}", f"{order.client_ref}: {why}", desk.now())
-
-
-def _is_overdue(desk: Desk, order: BrokerOrder) -> bool:
-    """Whether the broker should have reported the order by now."""
-    return bool(order.broker_id) or desk.now() - order.sent_at >= desk.broker.ack_time
 
 
 def _missing_twice(desk: Desk, order: BrokerOrder) -> bool:
@@ -166,12 +168,13 @@ def _missing_twice(desk: Desk, order: BrokerOrder) -> bool:
 
 
 def _hold_unknown(desk: Desk, order: BrokerOrder) -> None:
-    """Record that nobody knows about the order, and lock its instrument if that is new."""
+    """Record that nobody knows about the order, and lock its instrument; an order of which that is recorded stays as it is."""
+    if order.status is BrokerOrderStatus.UNKNOWN:
+        return
     now: datetime = desk.now()
     why = f"the broker's answer does not have order {order.client_ref}; it is neither sent again nor given up until the broker knows it"
     with desk.ledger.begin() as tx:
-        missing_at = order.missing_at or now
-        set_broker_status(tx, order.id, BrokerOrderStatus.UNKNOWN, now=now, reason=why, missing_at=missing_at)
+        set_broker_status(tx, order.id, BrokerOrderStatus.UNKNOWN, now=now, reason=why, missing_at=now)
         is_new = lock_instrument(tx, order.instrument, LockOwner.UNKNOWN_ORDER, now=now, why=why)
     if is_new:
         desk.alerts.send(f"unknown order {order.instrument}", f"{order.instrument}: {why}", now)
@@ -181,8 +184,8 @@ def release_found(desk: Desk) -> None:
     """Lift the locks of orders that are known again."""
     with desk.ledger.read() as view:
         unknown = {order.instrument for order in live_broker_orders(view) if order.status is BrokerOrderStatus.UNKNOWN}
-        found = [name for name in instruments_locked_by(view, LockOwner.UNKNOWN_ORDER) if name not in unknown]
-    if found:
+        resolved = [name for name in instruments_locked_by(view, LockOwner.UNKNOWN_ORDER) if name not in unknown]
+    if resolved:
         with desk.ledger.begin() as tx:
-            for instrument in found:
+            for instrument in resolved:
                 unlock_instrument(tx, instrument, LockOwner.UNKNOWN_ORDER, now=desk.now(), why="all its orders are known again")

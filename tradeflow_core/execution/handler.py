@@ -183,10 +183,11 @@ class StackHandler:
             text = f"the handler was interrupted and could not cancel its orders ({error}); run it again, or `tradeflow stop`"
             self.desk.alerts.send("interrupted", text, self.desk.now())
 
-    def cancel_after_stop(self) -> None:
+    def cancel_after_stop(self) -> list[str]:
         """Have every order at work cancelled after trading was stopped: by the handler that is at work, or else here.
 
-        A handler that does not do it within `STOP_SECONDS` loses its session: then it can neither write nor send.
+        Returns the references of orders whose end the broker has not confirmed. A handler that does not do it within `STOP_SECONDS` loses
+        its session: then it can neither write nor send.
         """
         deadline = WallClock().now() + timedelta(seconds=STOP_SECONDS)
         while self._at_work() and self._another_trades() and WallClock().now() < deadline:
@@ -195,6 +196,7 @@ class StackHandler:
             with trading_session(self.desk, by_force=True):
                 self.cancel_at_work()
                 poll_orders(self.desk)
+        return self._at_work()
 
     def _another_trades(self) -> bool:
         with self.desk.ledger.read() as view:
@@ -209,7 +211,7 @@ class StackHandler:
             try:
                 self.desk.broker.cancel(order.client_ref)
             except UnknownOrder:
-                continue  # poll_orders decides whether it is lost
+                continue  # poll_orders decides what became of it
 
     def _at_work(self) -> list[str]:
         with self.desk.ledger.read() as view:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tradeflow_core.brokers import BrokerUnavailable, SessionLost
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import Superseded, lock_instrument
+from tradeflow_core.ledger import Superseded, instruments_locked_by, lock_instrument
 from tradeflow_core.model import LockOwner
 
 OF_THE_WHOLE_DESK = (BrokerUnavailable, SessionLost, Superseded, DBAPIError)
@@ -34,8 +34,10 @@ def isolated(desk: Desk, instrument: str, doing: str) -> Iterator[None]:
 
 
 def lock_for_execution(desk: Desk, instrument: str, why: str) -> None:
-    """Lock an instrument because of trouble with its orders, with an alert when it was not locked for that yet."""
+    """Lock an instrument because of trouble with its orders, and send an alert. The first reason stays until somebody lifts the lock."""
     with desk.ledger.begin() as tx:
-        is_new = lock_instrument(tx, instrument, LockOwner.EXECUTION, now=desk.now(), why=why)
+        is_new = instrument not in instruments_locked_by(tx, LockOwner.EXECUTION)
+        if is_new:
+            lock_instrument(tx, instrument, LockOwner.EXECUTION, now=desk.now(), why=why)
     if is_new:
         desk.alerts.send(f"locked {instrument}", f"{instrument}: {why}; look at it, then lift the lock", desk.now())

@@ -48,7 +48,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class TradeLimit:
-    """At most `contracts` may be traded in any `days` days; `used` counts the fills of the period that ends now."""
+    """At most `contracts` may be traded in any `days` days; `used` counts the fills of the period that ends now and what is at work."""
 
     strategy: str
     instrument: str
@@ -253,9 +253,9 @@ def _end(tx: Connection, table: Table, key: Key, *, now: datetime, who: str, why
 
 def _put(tx: Connection, table: Table, key: Key, *, values: Key, now: datetime, who: str, why: str) -> None:
     """Add a row with these values, and end the former one of the key; one that says the same already stays as it is."""
-    said = {**values, "why": why}
+    present = {**values, "why": why}
     former = _row_in_force(tx, table, key)
-    if former is not None and all(getattr(former, name) == value for name, value in said.items()):
+    if former is not None and all(getattr(former, name) == value for name, value in present.items()):
         return
     _end(tx, table, key, now=now, who=who, why=f"{CHANGED}{why}")
-    tx.execute(insert(table).values(**key, **said, who=who, recorded_at=now))
+    tx.execute(insert(table).values(**key, **present, who=who, recorded_at=now))

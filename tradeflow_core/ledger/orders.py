@@ -361,12 +361,15 @@ def _contract_orders(view: Connection, where: ColumnElement[bool]) -> list[Contr
     return [ContractOrder(**{name: getattr(row, name) for name in columns}, legs=legs[row.id]) for row in rows]
 
 
-def live_broker_orders(view: Connection) -> list[BrokerOrder]:
-    """Broker orders that may still fill, in order."""
+def live_broker_orders(view: Connection, instrument: str | None = None) -> list[BrokerOrder]:
+    """Broker orders that may still fill, in order, of one instrument if it is named."""
+    wanted: list[ColumnElement[bool]] = [broker_orders.c.status.in_(LIVE_STATUSES)]
+    if instrument is not None:
+        wanted.append(broker_orders.c.instrument == instrument)
     rows = view.execute(
         select(broker_orders, instrument_orders.c.strategy)
         .select_from(broker_orders.join(contract_orders).join(instrument_orders))
-        .where(broker_orders.c.status.in_(LIVE_STATUSES))
+        .where(*wanted)
         .order_by(broker_orders.c.id)
     ).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])

@@ -88,7 +88,7 @@ def standings(view: Connection, desk: Desk, strategy: str, *, instruments: Itera
 
     The open orders of the other strategies are on the way.
     """
-    positions, stop = positions_by_strategy(view), active_stop(view)
+    positions = positions_by_strategy(view)
     locks = _locks(view, desk, strategy, positions=positions)
     totals = _by_instrument(positions)
     unfilled: dict[str, int] = {}
@@ -108,7 +108,6 @@ def standings(view: Connection, desk: Desk, strategy: str, *, instruments: Itera
             override_for(view, strategy, instrument),
             position_limit(view, strategy, instrument),
             position_limit(view, ANY, instrument),
-            stop=stop.why if stop else "",
             all_on_the_way=others.get(instrument, NOTHING),
         )
         for instrument in sorted({*instruments, *held})
@@ -118,12 +117,11 @@ def standings(view: Connection, desk: Desk, strategy: str, *, instruments: Itera
 def standing_at_work(view: Connection, desk: Desk, strategy: str, *, instrument: str) -> Standing:
     """The standing of one instrument for a strategy before an order is sent: what works at the broker is on the way."""
     positions, stop = positions_by_strategy(view), active_stop(view)
-    own = everybody = NOTHING
-    for order in live_broker_orders(view):
-        if order.instrument == instrument:
-            left = sum(leg.remaining for leg in order.legs)
-            everybody += left
-            own = own + left if order.strategy == strategy else own
+    of_strategy = of_all = NOTHING
+    for order in live_broker_orders(view, instrument):
+        left = sum(leg.remaining for leg in order.legs)
+        of_all += left
+        of_strategy = of_strategy + left if order.strategy == strategy else of_strategy
     return Standing(
         positions.get((strategy, instrument), 0),
         _by_instrument(positions).get(instrument, 0),
@@ -133,8 +131,8 @@ def standing_at_work(view: Connection, desk: Desk, strategy: str, *, instrument:
         instrument_limit=position_limit(view, ANY, instrument),
         stop=stop.why if stop else "",
         tradeable=tradeable_now(view, strategy, instrument, now=desk.now()),
-        own_on_the_way=own,
-        all_on_the_way=everybody,
+        own_on_the_way=of_strategy,
+        all_on_the_way=of_all,
     )
 
 
@@ -233,8 +231,14 @@ def _at_work(standing: Standing, strategy: str) -> Standing:
     """
     if strategy == ROLLS:
         return replace(standing, position=0, override=Override(), strategy_limit=None)
-    if standing.override.closes:
-        return replace(standing, override=Override(OverrideKind.REDUCE_ONLY, 1.0, standing.override.why))
-    if standing.override.kind is OverrideKind.FRACTION:
-        return replace(standing, override=Override())
-    return standing
+    if standing.override.closes or standing.reduce_only:
+        override = Override(OverrideKind.REDUCE_ONLY, 1.0, standing.override.why)
+        return replace(standing, position=_left_to_reduce(standing), override=override)
+    return replace(standing, override=Override())
+
+
+def _left_to_reduce(standing: Standing) -> int:
+    """The part of the strategy's position that its orders on the way do not close already."""
+    if standing.position > 0:
+        return max(standing.position + standing.own_on_the_way.selling, 0)
+    return min(standing.position + standing.own_on_the_way.buying, 0)

@@ -36,7 +36,8 @@ TOGETHER = "all strategies together"
 LOCKS_AGAIN = {
     LockOwner.PRICES: "the next price update locks it again while its prices are bad",
     LockOwner.STALE: "the next step `rolls` locks it again while `stale_instruments` of tradeflow.toml names it",
-    LockOwner.EXECUTION: "it is locked again if there is still a fill that cannot be booked",
+    LockOwner.EXECUTION: "the stack handler locks it again while the trouble with its orders lasts",
+    LockOwner.UNKNOWN_ORDER: "the order is still unknown: look at the broker, then `tradeflow orders settle`",
     LockOwner.RECONCILIATION: "the next comparison with the broker locks it again while the positions differ",
 }
 """What becomes of a lock of the system that a person lifts."""
@@ -107,7 +108,7 @@ def override_by_hand(
     _require_reason(why)
     key = {"strategy": strategy, "instrument": instrument}
     with _transaction(desk, dry_run=dry_run) as tx:
-        before = _said(tx, Control.OVERRIDE, key)
+        before = _in_force(tx, Control.OVERRIDE, key)
         _require_known(desk, key, known=override is None and bool(before))
         if override is None:
             clear_override(tx, strategy, instrument, now=desk.now(), who=who, why=why)
@@ -118,7 +119,7 @@ def override_by_hand(
         return ControlChange(
             f"override of {strategy or 'every strategy'} in {instrument or 'every instrument'}",
             before,
-            _said(tx, Control.OVERRIDE, key),
+            _in_force(tx, Control.OVERRIDE, key),
             warnings,
         )
 
@@ -133,14 +134,14 @@ def limit_position_by_hand(
     _require_reason(why)
     key = {"strategy": strategy, "instrument": instrument}
     with _transaction(desk, dry_run=dry_run) as tx:
-        before = _said(tx, Control.POSITION_LIMIT, key)
+        before = _in_force(tx, Control.POSITION_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_position_limit(tx, strategy, instrument, contracts=contracts, now=desk.now(), who=who, why=why)
         position = held(tx, strategy, instrument)
         beyond = contracts is not None and abs(position) > contracts
         warnings = (f"the position is {position}: the next orders reduce it to {contracts}",) if beyond else ()
         name = f"position limit of {strategy or TOGETHER} in {instrument}"
-        return ControlChange(name, before, _said(tx, Control.POSITION_LIMIT, key), warnings)
+        return ControlChange(name, before, _in_force(tx, Control.POSITION_LIMIT, key), warnings)
 
 
 def limit_trades_by_hand(
@@ -153,14 +154,18 @@ def limit_trades_by_hand(
     _require_reason(why)
     key = {"strategy": strategy, "instrument": instrument, "days": days}
     with _transaction(desk, dry_run=dry_run) as tx:
-        before = _said(tx, Control.TRADE_LIMIT, key)
+        before = _in_force(tx, Control.TRADE_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_trade_limit(tx, strategy, instrument, days=days, contracts=contracts, now=desk.now(), who=who, why=why)
         limits = trade_limits_in_force(tx, now=desk.now(), instrument=instrument)
         used = next((each.used for each in limits if (each.strategy, each.days) == (strategy, days) and not each.left), None)
-        warnings = (f"{used} contracts were traded in {days} days: nothing may be traded until that is less",) if used else ()
+        warnings = (
+            (f"{used} contracts were traded in {days} days or are at work: nothing may be traded until that is less",)
+            if used
+            else ()
+        )
         name = f"trade limit of {strategy or TOGETHER} in {instrument} in {days} days"
-        return ControlChange(name, before, _said(tx, Control.TRADE_LIMIT, key), warnings)
+        return ControlChange(name, before, _in_force(tx, Control.TRADE_LIMIT, key), warnings)
 
 
 def parse_override(word: str) -> Override:
@@ -236,8 +241,8 @@ def _words(locks: dict[str, str]) -> str:
     return "; ".join(f"{owner}: {why}" for owner, why in locks.items())
 
 
-def _said(view: Connection, control: Control, key: dict[str, Any]) -> str:
+def _in_force(view: Connection, control: Control, key: dict[str, Any]) -> str:
     """What is in force for a key, with the reason; empty for nothing."""
     rows = control_history(view, control, in_force=True)
-    found = [row for row in rows if all(row[name] == value for name, value in key.items())]
-    return f"{control_words(control, found[0])} ({found[0]['why']})" if found else ""
+    row = next((row for row in rows if all(row[name] == value for name, value in key.items())), None)
+    return f"{control_words(control, row)} ({row['why']})" if row else ""

@@ -44,11 +44,6 @@ class RiskLimit:
     source: str
 
     @property
-    def largest(self) -> float:
-        """The largest position in contracts; NaN where the figures of a run are missing."""
-        return min(self.by_risk, self.by_leverage) if self.is_known else math.nan
-
-    @property
     def is_known(self) -> bool:
         """Whether the saved runs have the figures of the instrument."""
         return not (math.isnan(self.by_risk) or math.isnan(self.by_leverage))

@@ -62,8 +62,8 @@ def trade_limit_rows(desk: Desk, instrument: str | None = None, *, history: bool
         for row in _rows(view, Control.TRADE_LIMIT, instrument, history=history):
             limit = limits.get((row["strategy"], row["instrument"], row["days"]))
             now = {} if history or limit is None else {"used": limit.used, "left": limit.left}
-            said = {**_of(row, "strategy", "instrument", "days"), "limit": row["contracts"]}
-            rows.append({**said, **now, **_of(row, *(ENDED if history else BEGUN))})
+            limit_fields = {**_of(row, "strategy", "instrument", "days"), "limit": row["contracts"]}
+            rows.append({**limit_fields, **now, **_of(row, *(ENDED if history else BEGUN))})
         return rows
 
 

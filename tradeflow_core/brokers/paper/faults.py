@@ -166,13 +166,13 @@ class FaultyBroker:
         """Executions: late, twice, in another order or without commission; raises BrokerUnavailable as `orders` does."""
         self._ask(account, "executions")
         snapshot = self.inner.executions(account, since)
-        told = [told for fill in snapshot.fills if (told := self._told(fill))]
-        again = [fill for fill in told if self._choice.strikes("doubled_executions", fill.exec_id)]
-        told.sort(key=lambda fill: not self._choice.strikes("disordered_executions", fill.exec_id))
-        return replace(snapshot, fills=(*told, *again))
+        reported = [report for fill in snapshot.fills if (report := self._reported(fill))]
+        again = [fill for fill in reported if self._choice.strikes("doubled_executions", fill.exec_id)]
+        reported.sort(key=lambda fill: not self._choice.strikes("disordered_executions", fill.exec_id))
+        return replace(snapshot, fills=(*reported, *again))
 
-    def _told(self, fill: Fill) -> Fill | None:
-        """The execution as it is told now; None while it is not told."""
+    def _reported(self, fill: Fill) -> Fill | None:
+        """The execution as it is reported now; None while it is not."""
         is_young = self.inner.clock.now() < fill.time + timedelta(minutes=self._settings.delay_minutes)
         if is_young and self._choice.strikes("late_executions", fill.exec_id):
             return None
