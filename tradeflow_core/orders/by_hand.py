@@ -160,7 +160,7 @@ def limit_trades_by_hand(
         limits = trade_limits_in_force(tx, now=desk.now(), instrument=instrument)
         used = next((each.used for each in limits if (each.strategy, each.days) == (strategy, days) and not each.left), None)
         warnings = (
-            (f"{used} contracts were traded in {days} days or are at work: nothing may be traded until that is less",)
+            (f"{used} contracts were traded in {days} days: nothing may be traded until that is less",)
             if used
             else ()
         )
