@@ -159,11 +159,7 @@ def limit_trades_by_hand(
         set_trade_limit(tx, strategy, instrument, days=days, contracts=contracts, now=desk.now(), who=who, why=why)
         limits = trade_limits_in_force(tx, now=desk.now(), instrument=instrument)
         used = next((each.used for each in limits if (each.strategy, each.days) == (strategy, days) and not each.left), None)
-        warnings = (
-            (f"{used} contracts were traded in {days} days: nothing may be traded until that is less",)
-            if used
-            else ()
-        )
+        warnings = (f"{used} contracts were traded in {days} days: nothing may be traded until that is less",) if used else ()
         name = f"trade limit of {strategy or TOGETHER} in {instrument} in {days} days"
         return ControlChange(name, before, _in_force(tx, Control.TRADE_LIMIT, key), warnings)
 
