@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 
@@ -14,7 +15,7 @@ def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
     Raises OSError.
     """
     path = path.resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
         if sync:

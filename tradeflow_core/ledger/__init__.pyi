@@ -89,3 +89,9 @@ from .schema import (
     instrument_orders as instrument_orders,
     roll_events as roll_events,
 )
+from .trouble import (
+    LedgerBusy as LedgerBusy,
+    LedgerConflict as LedgerConflict,
+    LedgerRefused as LedgerRefused,
+    LedgerTrouble as LedgerTrouble,
+)
