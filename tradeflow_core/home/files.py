@@ -1,10 +1,12 @@
-"""Replacing a local text file as a whole."""
+"""Local files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,8 +27,30 @@ def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
         shutil.copymode(path, temporary)
     os.replace(temporary, path)
     if sync:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut. Raises OSError."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def finished_file(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target`, which becomes `target` when the block ends without an error; else it is removed.
+
+    After a power cut either the whole file is there or none. Raises OSError.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -27,6 +27,10 @@ from .controls import (
     tradeable_now as tradeable_now,
     unlock_instrument as unlock_instrument,
 )
+from .copies import (
+    copy_ledger as copy_ledger,
+    fill_database as fill_database,
+)
 from .decisions import (
     FX_CONTRACT as FX_CONTRACT,
     append_roll_events as append_roll_events,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 
 from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.ledger.leases import require_lease
-from tradeflow_core.ledger.migrate import migrate
+from tradeflow_core.ledger.migrate import migrate, migration
 from tradeflow_core.ledger.trouble import LedgerBusy, LedgerConflict, explained
 from tradeflow_core.store import BUSY_SECONDS, create_sql_engine, read_only
 
@@ -119,8 +119,8 @@ class Ledger:
             return view.execute(text("select version_num from alembic_version")).scalar_one_or_none()
 
     def _upgrade(self) -> None:
-        with self._explained(), self.engine.connect() as connection:
-            migrate(connection, HEAD)
+        with self._explained(), migration(self.engine) as tx:
+            migrate(tx, HEAD)
 
 
 def _queue(busy_seconds: float) -> str:
