@@ -90,10 +90,10 @@ def _copy_rows(view: Connection, tx: Connection) -> dict[str, int]:
     tables = [table for table in ours.sorted_tables if table.name != VERSION]
     for table in reversed(tables):  # what a migration has put there
         tx.execute(delete(table))
-    return {table.name: _copy_table(view, tx, theirs.tables[table.name], table) for table in tables}
+    return {table.name: _copy_table(view, tx, theirs.tables[table.name], ours=table) for table in tables}
 
 
-def _copy_table(view: Connection, tx: Connection, theirs: Table, ours: Table) -> int:
+def _copy_table(view: Connection, tx: Connection, theirs: Table, *, ours: Table) -> int:
     names = [each.name for each in ours.columns]
     if set(names) != {each.name for each in theirs.columns}:
         raise StateError(f"the table {ours.name} has other columns than its revision says; no copy was made")

@@ -17,16 +17,13 @@ _ONE_AT_A_TIME = 7_338_510_214
 @contextmanager
 def migration(engine: Engine) -> Iterator[Connection]:
     """A transaction for `migrate`. Processes that open a new ledger at once wait for each other here; the first one makes it."""
-    with engine.connect() as connection:
-        if engine.dialect.name != "postgresql":
-            with connection.begin():
-                yield connection
-            return
-        # So that what is read after the wait is what the one before has made.
-        connection = connection.execution_options(isolation_level="READ COMMITTED")
-        with connection.begin():
+    is_postgres = engine.dialect.name == "postgresql"
+    # So that what is read after the wait is what the one before has made.
+    options = {"isolation_level": "READ COMMITTED"} if is_postgres else {}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        if is_postgres:
             connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ONE_AT_A_TIME})
-            yield connection
+        yield connection
 
 
 def migrate(tx: Connection, revision: str) -> None:
