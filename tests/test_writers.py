@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from tests.faults import EAGER
 from tests.test_ledger import fill, order
 from tradeflow_core import ledger as books
-from tradeflow_core.ledger import Ledger, LedgerBusy, LedgerConflict, LedgerTrouble
+from tradeflow_core.ledger import Ledger, LedgerBusy, LedgerTrouble
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
 WRITERS, EACH = 6, 15
@@ -41,7 +43,8 @@ def book_fills(ledger: Ledger, name: str) -> None:
             order(tx, 3, reference)
         with ledger.read() as view:
             books.positions_by_contract(view, "A")
-        ledger.run(lambda tx, reference=reference: books.book_fill(tx, fill(f"{reference}.1", 1, reference), NOW))  # type: ignore[misc]
+        with ledger.begin() as tx:
+            books.book_fill(tx, fill(f"{reference}.1", 1, reference), NOW)
         with ledger.begin() as tx:
             held = books.positions_by_contract(tx, "A")
             books.book_fill(tx, fill(f"{reference}.2", 2, reference), NOW)
@@ -85,11 +88,10 @@ def test_whoever_finds_the_ledger_busy_for_too_long_is_told_so(new_database: Cal
     with first.begin():
         with pytest.raises(LedgerBusy, match=r"has been writing to the ledger .* for 0.3 seconds.*end it"), second.begin():
             raise AssertionError("it must not get in")
-        with pytest.raises(LedgerBusy, match="nothing was written"):
-            second.run(lambda tx: order(tx, 5))
         with second.read() as view:
             assert books.positions_by_strategy(view) == {}, "readers wait for nobody"
-    second.run(lambda tx: order(tx, 5))
+    with second.begin() as tx:
+        order(tx, 5)
     first.close()
     second.close()
 
@@ -100,11 +102,13 @@ def test_a_writer_that_is_paused_gives_way_to_the_others(new_postgres_database: 
     paused, other = Ledger.open(url, busy_seconds=1.0), Ledger.open(url, busy_seconds=30.0)
     with pytest.raises(LedgerTrouble, match=r"cannot be used \("), paused.begin() as tx:
         order(tx, 5, "paused")
-        other.run(lambda tx: order(tx, 5, "other"))  # waits until the database has ended the one that does nothing
+        with other.begin() as theirs:  # waits until the database has ended the one that does nothing
+            order(theirs, 5, "other")
         books.live_broker_orders(tx)
     with other.read() as view:
         assert [live.client_ref for live in books.live_broker_orders(view)] == ["other"]
-    paused.run(lambda tx: order(tx, 5, "again"))
+    with paused.begin() as tx:
+        order(tx, 5, "again")
     paused.close()
     other.close()
 
@@ -121,50 +125,62 @@ def test_a_reader_sees_one_instant_and_cannot_write(ledger: Ledger) -> None:
             order(view, 5, "second")
 
 
-def interfere(url: str) -> None:
-    """What somebody with psql does: an update in a transaction of another program, which waits for nobody."""
-    stranger = books.Ledger(url)
-    with stranger.engine.begin() as tx:
-        tx.execute(text("update strategy_positions set quantity = quantity + 1"))
-    stranger.close()
-
-
-def test_work_is_done_again_where_somebody_interferes_with_another_program(new_postgres_database: Callable[[], str]) -> None:
-    url, attempts = new_postgres_database(), 0
-    ledger = Ledger.open(url)
+def hold(ledger: Ledger) -> int:
     with ledger.begin() as tx:
         order(tx, 5)
         books.book_fill(tx, fill("e1", 1), NOW)
+        return books.positions_by_strategy(tx)["trend", "GOLD"]
 
-    def work(tx: books.ledger.Connection) -> int:
-        nonlocal attempts
-        attempts += 1
-        held = books.positions_by_strategy(tx)["trend", "GOLD"]
-        if attempts == 1:
-            interfere(url)
-        tx.execute(text("update strategy_positions set quantity = :new"), {"new": 10 * held})
-        return held
 
-    assert ledger.run(work) == 2 and attempts == 2
+def test_somebody_with_another_program_waits_too(new_postgres_database: Callable[[], str]) -> None:
+    """Nobody has to repeat anything because somebody corrects a row with psql at the same time."""
+    ledger, begun = Ledger.open(new_postgres_database()), threading.Event()
+    hold(ledger)
+
+    def correct() -> None:
+        begun.set()
+        with ledger.engine.connect().execution_options(isolation_level="READ COMMITTED") as psql:
+            psql.execute(text("update strategy_positions set quantity = quantity + 1"))
+            psql.commit()
+
+    with ThreadPoolExecutor(1) as thread:
+        with ledger.begin() as tx:
+            held = books.positions_by_strategy(tx)["trend", "GOLD"]
+            corrected = thread.submit(correct)
+            begun.wait()
+            tx.execute(text("update strategy_positions set quantity = :new"), {"new": 10 * held})
+        corrected.result()
     with ledger.read() as view:
-        assert books.positions_by_strategy(view) == {("trend", "GOLD"): 20}
-    with pytest.raises(LedgerConflict, match="nothing was written; do this again"), ledger.begin() as tx:
-        books.positions_by_strategy(tx)
-        interfere(url)
-        tx.execute(text("update strategy_positions set quantity = 0"))
+        assert books.positions_by_strategy(view)["trend", "GOLD"] == 10 * held + 1
     ledger.close()
 
 
-def test_an_error_of_the_work_is_raised_at_once(ledger: Ledger) -> None:
-    attempts: list[int] = []
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_is_told_of_a_deadlock_with_another_program(new_postgres_database: Callable[[], str], seed: int) -> None:
+    """Somebody holds rows of one table and wants those of another, which our transaction has locked already."""
+    ledger, other = Ledger.open(new_postgres_database()), threading.Event()
+    hold(ledger)
+    psql = ledger.engine.connect().execution_options(isolation_level="READ COMMITTED")
+    psql.execute(text("update trading_stops set why = ''"))
+    psql.execute(text("update strategy_positions set quantity = quantity"))
 
-    def work(tx: object) -> None:
-        attempts.append(1)
-        raise KeyError("mine")
+    def go_on() -> None:
+        other.wait()
+        time.sleep(0.1 * seed)
+        with suppress(DBAPIError):  # it may be the one that is told
+            psql.execute(text("update account_values set net_liquidation = '1'"))
+            psql.commit()
+        psql.close()
 
-    with pytest.raises(KeyError):
-        ledger.run(work)
-    assert len(attempts) == 1
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(go_on)
+        other.set()
+        with ledger.begin() as tx:
+            order(tx, 5, "ours")
+        done.result()
+    with ledger.read() as view:
+        assert [live.client_ref for live in books.live_broker_orders(view)] == ["ref", "ours"]
+    ledger.close()
 
 
 def test_a_connection_that_is_lost_is_said_in_one_line(new_postgres_database: Callable[[], str]) -> None:
@@ -176,7 +192,8 @@ def test_a_connection_that_is_lost_is_said_in_one_line(new_postgres_database: Ca
         for _ in range(100):
             books.positions_by_strategy(tx)
             time.sleep(0.05)
-    ledger.run(lambda tx: order(tx, 5))
+    with ledger.begin() as tx:
+        order(tx, 5)
     ledger.close()
 
 
@@ -185,7 +202,8 @@ def test_threads_of_one_process_share_a_ledger(ledger: Ledger) -> None:
 
     def write(number: int) -> None:
         barrier.wait()
-        ledger.run(lambda tx: order(tx, 1, f"ref{number}"))
+        with ledger.begin() as tx:
+            order(tx, 1, f"ref{number}")
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, range(4)))
@@ -199,7 +217,8 @@ def test_processes_that_open_a_new_ledger_at_once_make_it_once(new_database: Cal
     def make(number: int) -> None:
         barrier.wait()
         ledger = Ledger.open(url)
-        ledger.run(lambda tx: order(tx, 1, f"ref{number}"))
+        with ledger.begin() as tx:
+            order(tx, 1, f"ref{number}")
         ledger.close()
 
     with ThreadPoolExecutor(4) as threads:

@@ -95,7 +95,6 @@ from .schema import (
 )
 from .trouble import (
     LedgerBusy as LedgerBusy,
-    LedgerConflict as LedgerConflict,
     LedgerRefused as LedgerRefused,
     LedgerTrouble as LedgerTrouble,
 )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.ledger.leases import require_lease
 from tradeflow_core.ledger.migrate import migrate, migration
-from tradeflow_core.ledger.trouble import LedgerBusy, LedgerConflict, explained
+from tradeflow_core.ledger.schema import metadata
+from tradeflow_core.ledger.trouble import explained, is_conflict
 from tradeflow_core.store import BUSY_SECONDS, create_sql_engine, read_only
-
-T = TypeVar("T")
 
 HEAD = "0004"
 """Revision of the schema that this code works with; a test holds it against the newest migration."""
@@ -56,31 +54,15 @@ class Ledger:
     def begin(self) -> Iterator[Connection]:
         """One transaction: all of it is durable when the block ends, none of it when it raises.
 
-        Within `fenced` it raises Superseded once somebody else has taken over the lease. Raises LedgerBusy where others write all the time,
-        and in PostgreSQL LedgerConflict where somebody writes with another program, without waiting; `run` repeats it then.
+        It begins when no other one writes, of whatever program, so that nothing in the block can collide with what others do. Within
+        `fenced` it raises Superseded once somebody else has taken over the lease. Raises LedgerBusy where others write all the time.
         """
-        with self._explained(), self.engine.begin() as transaction:
-            if self.engine.dialect.name == "postgresql":
-                transaction.exec_driver_sql(_queue(self._busy_seconds))
+        with self._explained(), self.engine.connect() as transaction:
+            self._wait_for_turn(transaction)
             if self._fence is not None:
                 require_lease(transaction, *self._fence)
             yield transaction
-
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns, done in one transaction; done again where the ledger is busy or somebody else has interfered.
-
-        `work` may be called more than once, so it changes nothing but the ledger. Raises what `begin` raises after `busy_seconds` of that.
-        """
-        until, pause = time.monotonic() + self._busy_seconds, 0.01
-        while True:
-            try:
-                with self.begin() as tx:
-                    return work(tx)
-            except (LedgerBusy, LedgerConflict):
-                if time.monotonic() >= until:
-                    raise
-            time.sleep(random.uniform(0, pause))
-            pause = min(2 * pause, 1.0)
+            transaction.commit()
 
     @contextmanager
     def fenced(self, lease: str, generation: int) -> Iterator[None]:
@@ -112,6 +94,20 @@ class Ledger:
                 raise trouble from error
             raise
 
+    def _wait_for_turn(self, connection: Connection) -> None:
+        """Begin a transaction that writes, as soon as no other one does. Until then nothing was read, so that waiting can begin anew."""
+        until = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                connection.begin()  # in SQLite this waits
+                if self.engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql(_queue(self._busy_seconds))
+                return
+            except DBAPIError as error:
+                connection.rollback()
+                if not is_conflict(error) or time.monotonic() >= until:
+                    raise
+
     def _revision(self) -> str | None:
         with self.read() as view:
             if not inspect(view).has_table("alembic_version"):
@@ -126,11 +122,12 @@ class Ledger:
 def _queue(busy_seconds: float) -> str:
     """The first statements of a PostgreSQL transaction that writes: it waits until no other one is at work, before its snapshot is taken.
 
-    Then transactions of ours are one after another, as with SQLite's BEGIN IMMEDIATE, and never fail to serialize. One whose process is
-    paused gives way before those that wait for it give up.
+    Then transactions are one after another, as with SQLite's BEGIN IMMEDIATE, and never fail to serialize; readers are not held up. All tables
+    are locked, not only one, so that somebody who writes with another program waits for us, and we for them. A transaction whose process
+    is paused gives way before those that wait for it give up.
     """
     milliseconds = round(busy_seconds * 1000)
     return (
         f"SET LOCAL lock_timeout = {milliseconds}; SET LOCAL idle_in_transaction_session_timeout = {round(0.8 * milliseconds)}; "
-        "LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"
+        f"LOCK TABLE {', '.join(sorted(metadata.tables))} IN SHARE ROW EXCLUSIVE MODE"
     )

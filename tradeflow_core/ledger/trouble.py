@@ -14,6 +14,9 @@ RESTORE = (
     "`tradeflow restore --empty`; the broker can tell its positions (`tradeflow positions adopt`) and the executions of the last days again"
 )
 
+CONFLICTS = ("40001", "40P01")
+"""PostgreSQL's codes for a transaction that could not be serialized, and for a deadlock."""
+
 
 class LedgerTrouble(StateError):
     """The ledger cannot be used at the moment, or not at all. It is never about one instrument."""
@@ -21,10 +24,6 @@ class LedgerTrouble(StateError):
 
 class LedgerBusy(LedgerTrouble):
     """Another process has been writing for so long that this one has given up waiting; nothing was written."""
-
-
-class LedgerConflict(LedgerTrouble):
-    """Somebody else has written the same rows at the same time; nothing was written, and the transaction can be repeated."""
 
 
 class LedgerRefused(LedgerTrouble):
@@ -38,6 +37,11 @@ class LedgerRefused(LedgerTrouble):
 def place(engine: Engine) -> str:
     """Which database it is, for people: without a password."""
     return engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=True)
+
+
+def is_conflict(error: DBAPIError) -> bool:
+    """Whether PostgreSQL has ended a transaction because it and another one could not both go on."""
+    return getattr(error.orig, "pgcode", None) in CONFLICTS
 
 
 def explained(error: Exception, engine: Engine, *, busy_seconds: float) -> LedgerTrouble | None:
@@ -56,10 +60,6 @@ def explained(error: Exception, engine: Engine, *, busy_seconds: float) -> Ledge
         return LedgerBusy(
             f"another process has been writing to the ledger {place(engine)} for {busy_seconds:g} seconds, so nothing was written; "
             f"look which one it is{_how_to_look(engine)}, wait for it or end it, then do this again"
-        )
-    if kind is LedgerConflict:
-        return LedgerConflict(
-            f"somebody else wrote to the ledger {place(engine)} at the same time ({said}), so nothing was written; do this again"
         )
     if kind is LedgerRefused:
         return LedgerRefused(place(engine), f"it is damaged ({said})")
@@ -106,9 +106,7 @@ def _sqlite_kind(error: sqlite3.Error) -> type[LedgerTrouble] | None:
 
 def _postgres_kind(error: BaseException) -> type[LedgerTrouble]:
     code = getattr(error, "pgcode", None) or ""
-    if code in ("40001", "40P01"):
-        return LedgerConflict
-    if code == "55P03":
+    if code == "55P03" or code in CONFLICTS:
         return LedgerBusy
     if code[:2] == "XX" or code == "58030":
         return LedgerRefused
