@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.facts import append
 from tradeflow_core.ledger.schema import account_values, capital_events
 
 
@@ -25,15 +26,15 @@ def record_account_value(
     key = (account_values.c.account == account, account_values.c.time == time, account_values.c.currency == currency)
     if tx.execute(select(account_values.c.id).where(*key)).first() is not None:
         return False
-    tx.execute(
-        insert(account_values).values(
-            account=account,
-            time=time,
-            currency=currency,
-            net_liquidation=net_liquidation,
-            excess_liquidity=excess_liquidity,
-            fx_to_base=fx_to_base,
-        )
+    append(
+        tx,
+        account_values,
+        account=account,
+        time=time,
+        currency=currency,
+        net_liquidation=net_liquidation,
+        excess_liquidity=excess_liquidity,
+        fx_to_base=fx_to_base,
     )
     return True
 
@@ -44,4 +45,4 @@ def record_capital_event(
     """Record a deposit or withdrawal (`flow`), or that a large change of the account value is right (`accept`)."""
     if kind not in ("accept", "flow"):
         raise StateError(f"capital event {kind!r}: use accept or flow")
-    tx.execute(insert(capital_events).values(time=time, kind=kind, amount=amount, who=who, why=why, recorded_at=now))
+    append(tx, capital_events, time=time, kind=kind, amount=amount, who=who, why=why, recorded_at=now)

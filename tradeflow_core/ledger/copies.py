@@ -46,7 +46,7 @@ def fill_database(source: Path, target: Engine) -> dict[str, int]:
     """
     copy = create_sql_engine(f"sqlite:///{source}")
     try:
-        with read_only(copy) as view, migration(target) as tx:
+        with read_only(copy) as view, migration(target.url) as tx:
             if there := inspect(tx).get_table_names():
                 raise StateError(
                     f"the database {target.url.render_as_string(hide_password=True)} is not empty (it has {', '.join(sorted(there)[:3])} ...); "
@@ -71,7 +71,7 @@ def _copy_out(source: Engine, file: Path) -> dict[str, int]:
     copy = create_sql_engine(f"sqlite:///{file}")
     try:
         with read_only(source) as view:
-            with migration(copy) as tx:
+            with migration(copy.url) as tx:
                 migrate(tx, revision_of(view) or "head")
             with copy.begin() as tx:
                 counts = _copy_rows(view, tx)

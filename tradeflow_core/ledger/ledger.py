@@ -16,7 +16,7 @@ from tradeflow_core.ledger.schema import metadata
 from tradeflow_core.ledger.trouble import explained, is_conflict
 from tradeflow_core.store import BUSY_SECONDS, create_sql_engine, read_only
 
-HEAD = "0004"
+HEAD = "0005"
 """Revision of the schema that this code works with; a test holds it against the newest migration."""
 
 
@@ -115,7 +115,7 @@ class Ledger:
             return view.execute(text("select version_num from alembic_version")).scalar_one_or_none()
 
     def _upgrade(self) -> None:
-        with self._explained(), migration(self.engine) as tx:
+        with self._explained(), migration(self.engine.url) as tx:
             migrate(tx, HEAD)
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import URL, Connection, text
+
+from tradeflow_core.errors import StateError
+from tradeflow_core.store import create_sql_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -15,15 +18,24 @@ _ONE_AT_A_TIME = 7_338_510_214
 
 
 @contextmanager
-def migration(engine: Engine) -> Iterator[Connection]:
-    """A transaction for `migrate`. Processes that open a new ledger at once wait for each other here; the first one makes it."""
+def migration(url: URL) -> Iterator[Connection]:
+    """A transaction for `migrate`. Processes that open a new ledger at once wait for each other here; the first one makes it.
+
+    Raises StateError where rows refer to others that are missing at its end.
+    """
+    engine = create_sql_engine(url.render_as_string(hide_password=False), enforces_references=False)
     is_postgres = engine.dialect.name == "postgresql"
     # So that what is read after the wait is what the one before has made.
     options = {"isolation_level": "READ COMMITTED"} if is_postgres else {}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
-        if is_postgres:
-            connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ONE_AT_A_TIME})
-        yield connection
+    try:
+        with engine.connect().execution_options(**options) as connection, connection.begin():
+            if is_postgres:
+                connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": _ONE_AT_A_TIME})
+            yield connection
+            if not is_postgres and (lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+                raise StateError(f"the ledger {url!r} cannot be upgraded: rows refer to others that are missing ({lost[:3]})")
+    finally:
+        engine.dispose()
 
 
 def migrate(tx: Connection, revision: str) -> None:

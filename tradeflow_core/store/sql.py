@@ -18,12 +18,13 @@ BUSY_SECONDS = 30.0
 """How long a transaction waits for another one that writes, before it is refused."""
 
 
-def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_references: bool = True) -> Engine:
     """An engine whose transactions are durable and serializable.
 
     SQLite: write-ahead log, synchronous=FULL, foreign keys, a busy timeout of `busy_seconds`, and `BEGIN IMMEDIATE`, so that a transaction
     has the write lock from its first statement and never fails half-way because it cannot get it. A transaction of `read_only` takes no
-    lock, in both databases. Raises ConfigError for other databases.
+    lock, in both databases. `enforces_references`: False while tables are made anew under others that refer to them (SQLite).
+    Raises ConfigError for other databases.
     """
     parsed = make_url(url)
     backend = parsed.get_backend_name()
@@ -41,8 +42,9 @@ def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS) -> Engine
     @event.listens_for(engine, "connect")
     def _prepare(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None
+        references = f"foreign_keys={'ON' if enforces_references else 'OFF'}"
         # The busy timeout of the connection is in force already: changing the journal waits for others, too.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", references):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
