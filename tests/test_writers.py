@@ -89,7 +89,7 @@ def test_whoever_finds_the_ledger_busy_for_too_long_is_told_so(new_database: Cal
         with pytest.raises(LedgerBusy, match=r"has been writing to the ledger .* for 0.3 seconds.*end it"), second.begin():
             raise AssertionError("it must not get in")
         with second.read() as view:
-            assert books.positions_by_strategy(view) == {}, "readers wait for nobody"
+            assert books.positions_by_strategy(view, "A") == {}, "readers wait for nobody"
     with second.begin() as tx:
         order(tx, 5)
     first.close()
@@ -104,9 +104,9 @@ def test_a_writer_that_is_paused_gives_way_to_the_others(new_postgres_database: 
         order(tx, 5, "paused")
         with other.begin() as theirs:  # waits until the database has ended the one that does nothing
             order(theirs, 5, "other")
-        books.live_broker_orders(tx)
+        books.live_broker_orders(tx, "A")
     with other.read() as view:
-        assert [live.client_ref for live in books.live_broker_orders(view)] == ["other"]
+        assert [live.client_ref for live in books.live_broker_orders(view, "A")] == ["other"]
     with paused.begin() as tx:
         order(tx, 5, "again")
     paused.close()
@@ -115,11 +115,11 @@ def test_a_writer_that_is_paused_gives_way_to_the_others(new_postgres_database: 
 
 def test_a_reader_sees_one_instant_and_cannot_write(ledger: Ledger) -> None:
     with ledger.read() as view:
-        before = books.positions_by_strategy(view)
+        before = books.positions_by_strategy(view, "A")
         with ledger.begin() as tx:
             order(tx, 5)
             books.book_fill(tx, fill("e1", 5), NOW)
-        assert books.positions_by_strategy(view) == before == {}
+        assert books.positions_by_strategy(view, "A") == before == {}
     if ledger.engine.dialect.name == "postgresql":
         with pytest.raises(Exception, match="read-only transaction"), ledger.read() as view:
             order(view, 5, "second")
@@ -129,7 +129,7 @@ def hold(ledger: Ledger) -> int:
     with ledger.begin() as tx:
         order(tx, 5)
         books.book_fill(tx, fill("e1", 1), NOW)
-        return books.positions_by_strategy(tx)["trend", "GOLD"]
+        return books.positions_by_strategy(tx, "A")["trend", "GOLD"]
 
 
 def test_somebody_with_another_program_waits_too(new_postgres_database: Callable[[], str]) -> None:
@@ -145,13 +145,13 @@ def test_somebody_with_another_program_waits_too(new_postgres_database: Callable
 
     with ThreadPoolExecutor(1) as thread:
         with ledger.begin() as tx:
-            held = books.positions_by_strategy(tx)["trend", "GOLD"]
+            held = books.positions_by_strategy(tx, "A")["trend", "GOLD"]
             corrected = thread.submit(correct)
             begun.wait()
             tx.execute(text("update strategy_positions set quantity = :new"), {"new": 10 * held})
         corrected.result()
     with ledger.read() as view:
-        assert books.positions_by_strategy(view)["trend", "GOLD"] == 10 * held + 1
+        assert books.positions_by_strategy(view, "A")["trend", "GOLD"] == 10 * held + 1
     ledger.close()
 
 
@@ -179,7 +179,7 @@ def test_nobody_is_told_of_a_deadlock_with_another_program(new_postgres_database
             order(tx, 5, "ours")
         done.result()
     with ledger.read() as view:
-        assert [live.client_ref for live in books.live_broker_orders(view)] == ["ref", "ours"]
+        assert [live.client_ref for live in books.live_broker_orders(view, "A")] == ["ref", "ours"]
     ledger.close()
 
 
@@ -190,7 +190,7 @@ def test_a_connection_that_is_lost_is_said_in_one_line(new_postgres_database: Ca
         with ledger.read() as view:
             view.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
         for _ in range(100):
-            books.positions_by_strategy(tx)
+            books.positions_by_strategy(tx, "A")
             time.sleep(0.05)
     with ledger.begin() as tx:
         order(tx, 5)
@@ -208,7 +208,7 @@ def test_threads_of_one_process_share_a_ledger(ledger: Ledger) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, range(4)))
     with ledger.read() as view:
-        assert len(books.live_broker_orders(view)) == 4
+        assert len(books.live_broker_orders(view, "A")) == 4
 
 
 def test_processes_that_open_a_new_ledger_at_once_make_it_once(new_database: Callable[[], str]) -> None:
@@ -225,5 +225,5 @@ def test_processes_that_open_a_new_ledger_at_once_make_it_once(new_database: Cal
         list(threads.map(make, range(4)))
     ledger = Ledger.open(url)
     with ledger.read() as view:
-        assert len(books.live_broker_orders(view)) == 4
+        assert len(books.live_broker_orders(view, "A")) == 4
     ledger.close()
