@@ -13,6 +13,8 @@ from .fault_settings import (
     split_explicit as split_explicit,
 )
 from .files import (
+    BACKUPS as BACKUPS,
+    SETTINGS_FILE as SETTINGS_FILE,
     finished_file as finished_file,
     replace_text as replace_text,
     sync_folder as sync_folder,
@@ -23,7 +25,6 @@ from .ledger_word import (
     LedgerWord as LedgerWord,
 )
 from .settings import (
-    SETTINGS_FILE as SETTINGS_FILE,
     SIMULATED_MARKETS as SIMULATED_MARKETS,
     ExecutionSettings as ExecutionSettings,
     PriceSettings as PriceSettings,

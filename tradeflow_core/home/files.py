@@ -1,4 +1,4 @@
-"""Local files that are there as a whole or not at all."""
+"""The files of a home, each of which is there as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+SETTINGS_FILE = "tradeflow.toml"
+"""The settings of a home: a folder with this file is one."""
+BACKUPS = "backups"
+"""The folder of a home in which its backups lie, and what was copied before an upgrade."""
 
 
 def replace_text(path: Path, text: str, *, sync: bool = True) -> None:

@@ -107,6 +107,7 @@ from .schema import (
     instrument_orders as instrument_orders,
     roll_events as roll_events,
 )
+from .soundness import damage as damage
 from .stack import (
     Rejections as Rejections,
     broker_order_named as broker_order_named,

@@ -5,14 +5,16 @@ A copy has the tables of the revision that its source has, whatever that is, so 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, Table, delete, func, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradeflow_core.errors import StateError
-from tradeflow_core.home import as_one_file, copy_sqlite, finished_file, sqlite_problems
+from tradeflow_core.home import BACKUPS, SETTINGS_FILE, WallClock, as_one_file, copy_sqlite, finished_file, sqlite_problems
 from tradeflow_core.ledger.migrate import migrate, migration
+from tradeflow_core.ledger.trouble import LedgerRefused, place
 from tradeflow_core.store import create_sql_engine, read_only
 
 VERSION = "alembic_version"
@@ -58,6 +60,24 @@ def fill_database(source: Path, target: Engine) -> dict[str, int]:
         return counts
     finally:
         copy.dispose()
+
+
+def copy_before_upgrade(source: Engine, revision: str, home: Path | None) -> str:
+    """Copy a ledger and the settings of its home into the folder `backups` before the ledger is upgraded; says where the copy is.
+
+    Without a home the copy of a file lies beside it, and a PostgreSQL database is not copied.
+    """
+    database = source.url.database or ""
+    if home is None and (source.dialect.name != "sqlite" or database in ("", ":memory:")):
+        return ""
+    name = f"before-upgrade-{revision}-{WallClock().now():%Y%m%dT%H%M%S}"
+    if source.dialect.name == "sqlite" and (problems := sqlite_problems(Path(database))):
+        raise LedgerRefused(place(source), f"it is damaged ({'; '.join(problems[:3])})")
+    copy = (home or Path(database).parent) / BACKUPS / f"{name}.sqlite"
+    copy_ledger(source, copy)
+    if home is not None and (home / SETTINGS_FILE).exists():
+        shutil.copyfile(home / SETTINGS_FILE, copy.with_suffix(".toml"))
+    return f"; what it was before is in {copy}"
 
 
 def revision_of(view: Connection) -> str | None:

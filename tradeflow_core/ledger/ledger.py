@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
 
-from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tradeflow_core.errors import StateError, TradeflowError
+from tradeflow_core.home import LedgerWord
+from tradeflow_core.ledger.copies import copy_before_upgrade, revision_of
+from tradeflow_core.ledger.kept_word import KeptWord
 from tradeflow_core.ledger.leases import require_lease
 from tradeflow_core.ledger.migrate import migrate, migration
+from tradeflow_core.ledger.recognise import Tell, require_database, require_own, tell_nobody
 from tradeflow_core.ledger.schema import metadata
-from tradeflow_core.ledger.trouble import explained, is_conflict
+from tradeflow_core.ledger.soundness import damage
+from tradeflow_core.ledger.trouble import LedgerRefused, explained, is_conflict, place
 from tradeflow_core.store import BUSY_SECONDS, create_sql_engine, read_only
 
 HEAD = "0005"
@@ -32,19 +38,34 @@ class Ledger:
         self.engine = create_sql_engine(url, busy_seconds=busy_seconds)
         self._busy_seconds = busy_seconds
         self._fence: tuple[str, int] | None = None
+        self._word: KeptWord | None = None
+        self._is_open = False
 
     @classmethod
-    def open(cls, url: str, *, busy_seconds: float = BUSY_SECONDS) -> Ledger:
-        """The ledger at `url`, made or upgraded to this version's schema if need be. Raises StateError if it is newer, or cannot be opened."""
+    def open(cls, url: str, *, home: Path | None = None, tell: Tell = tell_nobody, busy_seconds: float = BUSY_SECONDS) -> Ledger:
+        """The ledger at `url`, made or upgraded to this version's schema if need be; before an upgrade it is copied.
+
+        `home`: the folder of the home whose ledger it is; it must be the one that this home has had, and must have all that it had.
+        `tell`: tells a person of an upgrade, or of what is odd. Raises LedgerRefused, LedgerTrouble where it cannot be opened, and
+        StateError where it is newer than this version.
+        """
         ledger = cls(url, busy_seconds=busy_seconds)
         try:
-            revision = ledger._revision()
-            if revision is not None and revision > HEAD:
-                raise StateError(
-                    f"the ledger is of a newer tradeflow (schema {revision}, this one knows {HEAD}); upgrade tradeflow"
-                )
+            word = KeptWord.of(home, ledger.engine) if home is not None else None
+            require_database(ledger.engine, word.said if word else None)
+            with ledger.read() as view:
+                revision = revision_of(view)
+                if revision is not None and revision > HEAD:
+                    raise StateError(
+                        f"the ledger is of a newer tradeflow (schema {revision}, this one knows {HEAD}); upgrade tradeflow"
+                    )
+                require_own(view, word.said if word else LedgerWord())
             if revision != HEAD:
-                ledger._upgrade()
+                ledger._upgrade(revision, home, tell=tell)
+            if word is not None:
+                word.begin(ledger.engine, tell)
+                ledger._word = word
+            ledger._is_open = True
         except BaseException:
             ledger.close()
             raise
@@ -63,6 +84,8 @@ class Ledger:
                 require_lease(transaction, *self._fence)
             yield transaction
             transaction.commit()
+        if self._word is not None:
+            self._word.facts_may_be_new(self.engine)
 
     @contextmanager
     def fenced(self, lease: str, generation: int) -> Iterator[None]:
@@ -79,12 +102,19 @@ class Ledger:
         with self._explained(), read_only(self.engine) as connection:
             yield connection
 
+    def keep_word(self) -> None:
+        """Have the home know all facts that are recorded by now. Raises LedgerRefused where the ledger lacks what the home knows."""
+        if self._word is not None:
+            self._word.keep(self.engine)
+
     def close(self) -> None:
+        if self._word is not None:
+            self._word.keep_at_last(self.engine)
         self.engine.dispose()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Raise what the database says as LedgerTrouble."""
+        """Raise what the database says as LedgerTrouble; an error that nobody expects is one, too, if the ledger is damaged."""
         try:
             yield
         except TradeflowError:
@@ -92,11 +122,13 @@ class Ledger:
         except Exception as error:
             if trouble := explained(error, self.engine, busy_seconds=self._busy_seconds):
                 raise trouble from error
+            if self._is_open and not isinstance(error, IntegrityError) and (problems := damage(self.engine)):
+                raise LedgerRefused(place(self.engine), f"it is damaged ({'; '.join(problems[:3])})") from error
             raise
 
     def _wait_for_turn(self, connection: Connection) -> None:
         """Begin a transaction that writes, as soon as no other one does. Until then nothing was read, so that waiting can begin anew."""
-        until = time.monotonic() + self._busy_seconds
+        until = monotonic() + self._busy_seconds
         while True:
             try:
                 connection.begin()  # in SQLite this waits
@@ -105,18 +137,15 @@ class Ledger:
                 return
             except DBAPIError as error:
                 connection.rollback()
-                if not is_conflict(error) or time.monotonic() >= until:
+                if not is_conflict(error) or monotonic() >= until:
                     raise
 
-    def _revision(self) -> str | None:
-        with self.read() as view:
-            if not inspect(view).has_table("alembic_version"):
-                return None
-            return view.execute(text("select version_num from alembic_version")).scalar_one_or_none()
-
-    def _upgrade(self) -> None:
+    def _upgrade(self, revision: str | None, home: Path | None, *, tell: Tell) -> None:
+        copied = "" if revision is None else copy_before_upgrade(self.engine, revision, home)
         with self._explained(), migration(self.engine.url) as tx:
             migrate(tx, HEAD)
+        if revision is not None:
+            tell("ledger upgraded", f"the ledger {place(self.engine)} was upgraded from schema {revision} to {HEAD}{copied}")
 
 
 def _queue(busy_seconds: float) -> str:
