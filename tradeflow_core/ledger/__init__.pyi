@@ -1,4 +1,6 @@
 from .accounts import (
+    MOST_MONEY as MOST_MONEY,
+    capital_events_of as capital_events_of,
     record_account_value as record_account_value,
     record_capital_event as record_capital_event,
 )
@@ -43,7 +45,6 @@ from .decisions import (
 )
 from .frames import (
     account_value_history as account_value_history,
-    capital_event_history as capital_event_history,
     marks_of as marks_of,
     rate_marks_of as rate_marks_of,
     recorded_steps as recorded_steps,
