@@ -25,12 +25,19 @@ def put_order(
 ) -> None:
     """An instrument order, with so much of it filled in one contract, by a broker order that has come to rest."""
     parent = books.add_instrument_order(
-        tx, strategy=strategy, instrument=instrument, quantity=quantity, order_type=OrderType.BEST, day=day or now.date(), now=now
+        tx,
+        account=account,
+        strategy=strategy,
+        instrument=instrument,
+        quantity=quantity,
+        order_type=OrderType.BEST,
+        day=day or now.date(),
+        now=now,
     )
     if not filled:
         return
     reference, leg = f"{strategy} {instrument} {parent}", Leg(contract, quantity)
-    child = books.add_contract_order(tx, parent, instrument=instrument, order_type=OrderType.BEST, legs=[leg], now=now)
+    child = books.add_contract_order(tx, parent, order_type=OrderType.BEST, legs=[leg], now=now)
     broker = books.add_broker_order(tx, child, OrderIntent(reference, account, instrument, (leg,)), now=now)
     assert books.book_fill(
         tx, Fill(reference, reference, account, instrument, contract, filled, 100.0, now, Decimal(0), "USD"), now

@@ -199,7 +199,9 @@ def as_events(drawn: Sequence[tuple[str, int, float, int]]) -> list[CapitalEvent
 
 
 @given(HISTORIES, SAID)
-def test_capital_is_the_first_value_and_every_profit_that_counted(amounts: list[float], drawn: list[tuple[str, int, float, int]]) -> None:
+def test_capital_is_the_first_value_and_every_profit_that_counted(
+    amounts: list[float], drawn: list[tuple[str, int, float, int]]
+) -> None:
     rows = fold(amounts, *as_events(drawn))
     counted = rows[rows["state"].isin(["counted", "accepted"])]
     capital = amounts[0]

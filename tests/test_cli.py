@@ -53,7 +53,7 @@ def test_an_order_that_cannot_be_sent_now_says_why(trading_desk: Desk) -> None:
 
 def _ordered(desk: Desk, code: str) -> bool:
     with desk.ledger.read() as view:
-        return any(order.instrument == code for order in open_instrument_orders(view))
+        return any(order.instrument == code for order in open_instrument_orders(view, desk.account))
 
 
 def test_a_dry_run_changes_nothing(trading_desk: Desk) -> None:

@@ -46,9 +46,16 @@ def buy(desk: Desk, quantity: int, instrument: str = "CORN") -> None:
     with desk.ledger.begin() as tx:
         day, kind = desk.business_day(), OrderType.MARKET
         parent = books.add_instrument_order(
-            tx, strategy=STRATEGY, instrument=instrument, quantity=quantity, order_type=kind, day=day, now=now
+            tx,
+            account=desk.account,
+            strategy=STRATEGY,
+            instrument=instrument,
+            quantity=quantity,
+            order_type=kind,
+            day=day,
+            now=now,
         )
-        child = books.add_contract_order(tx, parent, instrument=instrument, order_type=kind, legs=[leg], now=now)
+        child = books.add_contract_order(tx, parent, order_type=kind, legs=[leg], now=now)
         order = books.add_broker_order(tx, child, OrderIntent("ref", desk.account, instrument, (leg,)), now=now)
         fill = Fill("e1", "ref", desk.account, instrument, leg.contract, quantity, 100.0, now, None, "USD")
         books.book_fill(tx, fill, now)
@@ -151,7 +158,7 @@ def test_limits_are_shown_beside_what_is_held_and_traded(path: Path, desk: Desk)
         (5, 4, 7, 0),
     ]
     with desk.ledger.read() as view:
-        assert tradeable_now(view, STRATEGY, "CORN", now=desk.now()) == 0
+        assert tradeable_now(view, desk.account, STRATEGY, instrument="CORN", now=desk.now()) == 0
     assert answer(path, "limits", "trade", "CORN", "--days", "5", "none", "--strategy", STRATEGY, *WHY)["done"]
     assert answer(path, "limits", "position", "CORN", "none", *WHY)["after"] == ""
     history = answer(path, "limits", "--history", "--instrument", "CORN")

@@ -113,7 +113,7 @@ def test_limits_and_overrides_cut_orders_and_are_named(trading_desk: Desk) -> No
 def test_orders_are_net_of_what_is_on_the_stack(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        order = open_instrument_orders(view)[0]
+        order = open_instrument_orders(view, desk.account)[0]
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("update instrument_orders set quantity = quantity - 2 where id = ?", (order.id,))
     decisions = generate_orders(
@@ -126,7 +126,7 @@ def test_an_instrument_that_is_held_but_no_longer_wanted_is_closed(trading_desk:
     desk = trading_desk
     run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
-        (_, code), held = next(iter(positions_by_strategy(view).items()))
+        (_, code), held = next(iter(positions_by_strategy(view, desk.account).items()))
     optimal = latest_optimal(desk, "trend_carry").drop(index=code)
     decisions = generate_orders(desk, "trend_carry", optimal, day=desk.business_day()).table.set_index("instrument")
     assert decisions.loc[code, "quantity"] == -held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,8 @@ from tradeflow_core.ledger import Ledger
 from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
 from tradeflow_core.ledger.schema import metadata
 from tradeflow_core.model import (
+    BY_BROKER,
+    OUTSIDE,
     ROLLS,
     BrokerOrderStatus,
     Fill,
@@ -39,12 +42,19 @@ MARCH, JUNE = 20240300, 20240600
 
 def instrument_order(tx: Connection, strategy: str, quantity: int, *, order_type: OrderType) -> int:
     return books.add_instrument_order(
-        tx, strategy=strategy, instrument="GOLD", quantity=quantity, order_type=order_type, day=date(2024, 1, 8), now=NOW
+        tx,
+        account="A",
+        strategy=strategy,
+        instrument="GOLD",
+        quantity=quantity,
+        order_type=order_type,
+        day=date(2024, 1, 8),
+        now=NOW,
     )
 
 
 def contract_order(tx: Connection, parent: int, *legs: Leg, order_type: OrderType = OrderType.MARKET) -> int:
-    return books.add_contract_order(tx, parent, instrument="GOLD", order_type=order_type, legs=legs, now=NOW)
+    return books.add_contract_order(tx, parent, order_type=order_type, legs=legs, now=NOW)
 
 
 def broker_order(tx: Connection, parent: int, reference: str, *legs: Leg) -> int:
@@ -68,9 +78,9 @@ def test_a_fill_moves_all_three_orders_and_both_positions(ledger: Ledger) -> Non
         order(tx, 5)
         assert books.book_fill(tx, fill("e1", 3), NOW)
         assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 3}
-        assert books.positions_by_strategy(tx) == {("trend", "GOLD"): 3}
-        assert books.open_instrument_orders(tx)[0].filled == 3
-        assert books.open_contract_orders(tx)[0].legs[0].remaining == 2
+        assert books.positions_by_strategy(tx, "A") == {("trend", "GOLD"): 3}
+        assert books.open_instrument_orders(tx, "A")[0].filled == 3
+        assert books.open_contract_orders(tx, "A")[0].legs[0].remaining == 2
         assert books.ledger_problems(tx) == []
 
 
@@ -78,7 +88,7 @@ def test_a_numpy_integer_is_kept_as_the_number_that_it_is(ledger: Ledger) -> Non
     with ledger.begin() as tx:
         instrument_order(tx, "trend", np.int64(5), order_type=OrderType.BEST)  # type: ignore[arg-type]
     with ledger.read() as view:
-        assert [order.quantity for order in books.open_instrument_orders(view)] == [5]
+        assert [order.quantity for order in books.open_instrument_orders(view, "A")] == [5]
         assert view.execute(text("select sum(quantity) from instrument_orders")).scalar_one() == 5
 
 
@@ -101,9 +111,9 @@ def test_a_fill_of_more_than_was_ordered_is_booked_and_reported_and_never_traded
         assert books.book_fill(tx, fill("e1", 4), NOW) is books.Booking.DONE
         assert books.book_fill(tx, fill("e2", 2), NOW) is books.Booking.OVERFILL
         assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 6}
-        assert books.positions_by_strategy(tx) == {("trend", "GOLD"): 6}
-        assert [order.remaining for order in books.open_instrument_orders(tx)] == [0]
-        assert [leg.remaining for order in books.open_contract_orders(tx) for leg in order.legs] == [0]
+        assert books.positions_by_strategy(tx, "A") == {("trend", "GOLD"): 6}
+        assert [order.remaining for order in books.open_instrument_orders(tx, "A")] == [0]
+        assert [leg.remaining for order in books.open_contract_orders(tx, "A") for leg in order.legs] == [0]
         books.set_broker_status(tx, sent, BrokerOrderStatus.FILLED, now=NOW)
         assert books.complete_orders(tx, NOW) == 1
         assert books.ledger_problems(tx) == []
@@ -116,7 +126,7 @@ def test_an_end_is_no_bar_to_a_later_fill(ledger: Ledger, end: BrokerOrderStatus
     with ledger.begin() as tx:
         _, sent = order(tx, 5)
         books.set_broker_status(tx, sent, end, now=NOW)
-        books.close_all_orders(tx, NOW)
+        books.close_all_orders(tx, "A", NOW)
     with ledger.begin() as tx:
         assert books.book_fill(tx, fill("late", 2), NOW)
         assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): 2}
@@ -132,9 +142,13 @@ def test_a_fill_on_the_wrong_side_is_refused(ledger: Ledger) -> None:
         assert books.positions_by_contract(view, "A") == {}
 
 
-def test_a_stranger_s_fill_is_not_booked(ledger: Ledger) -> None:
+def test_a_stranger_s_fill_is_booked_for_nobody_s_strategy(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        assert not books.book_fill(tx, fill("e1", 1, reference="somebody else"), NOW)
+        assert books.book_fill(tx, fill("e1", 1, reference="somebody else"), NOW) is books.Booking.OUTSIDE
+        assert books.book_fill(tx, replace(fill("e2", -3, reference=""), is_liquidation=True), NOW) is books.Booking.OUTSIDE
+        assert books.positions_by_contract(tx, "A") == {("GOLD", MARCH): -2}
+        assert books.positions_by_strategy(tx, "A") == {(OUTSIDE, "GOLD"): 1, (BY_BROKER, "GOLD"): -3}
+        assert books.ledger_problems(tx) == []
 
 
 def test_a_contract_order_has_one_broker_order_at_work_at_a_time(ledger: Ledger) -> None:
@@ -154,7 +168,7 @@ def test_an_order_completes_after_two_attempts(ledger: Ledger) -> None:
         books.book_fill(tx, fill("e2", 2, "again"), NOW)
         books.set_broker_status(tx, second, BrokerOrderStatus.FILLED, now=NOW)
         assert books.complete_orders(tx, NOW) == 1
-        assert books.open_instrument_orders(tx) == []
+        assert books.open_instrument_orders(tx, "A") == []
         assert books.ledger_problems(tx) == []
 
 
@@ -162,7 +176,7 @@ def test_legs_are_sorted_together_with_their_quantities(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         parent = instrument_order(tx, ROLLS, 0, order_type=OrderType.ROLL)
         contract_order(tx, parent, Leg(JUNE, 1), Leg(MARCH, -1))
-        assert [(leg.contract, leg.quantity) for leg in books.open_contract_orders(tx)[0].legs] == [(MARCH, -1), (JUNE, 1)]
+        assert [(leg.contract, leg.quantity) for leg in books.open_contract_orders(tx, "A")[0].legs] == [(MARCH, -1), (JUNE, 1)]
 
 
 def test_a_half_done_roll_belongs_to_the_roll_strategy_only(ledger: Ledger) -> None:
@@ -171,16 +185,16 @@ def test_a_half_done_roll_belongs_to_the_roll_strategy_only(ledger: Ledger) -> N
         child = contract_order(tx, parent, Leg(MARCH, -2), Leg(JUNE, 2))
         broker_order(tx, child, "ref", Leg(MARCH, -2), Leg(JUNE, 2))
         books.book_fill(tx, fill("e1", -2), NOW)
-        assert books.positions_by_strategy(tx) == {(ROLLS, "GOLD"): -2}
+        assert books.positions_by_strategy(tx, "A") == {(ROLLS, "GOLD"): -2}
         assert books.ledger_problems(tx) == []
         books.book_fill(tx, fill("e2", 2, contract=JUNE), NOW)
-        assert books.positions_by_strategy(tx) == {}
+        assert books.positions_by_strategy(tx, "A") == {}
 
 
 def test_orders_at_work_keep_the_day_from_ending(ledger: Ledger) -> None:
     with pytest.raises(StateError, match="still at work"), ledger.begin() as tx:
         order(tx, 5)
-        books.close_all_orders(tx, NOW)
+        books.close_all_orders(tx, "A", NOW)
 
 
 @settings(max_examples=30, deadline=None)
@@ -197,7 +211,7 @@ def test_whatever_is_filled_positions_are_the_sums_of_their_fills(trades: list[t
                 books.book_fill(tx, fill(f"{number}.{part}", step, f"ref{number}"), NOW)
         assert books.ledger_problems(tx) == []
         held = sum(books.positions_by_contract(tx, "A").values())
-        assert held == sum(books.positions_by_strategy(tx).values())
+        assert held == sum(books.positions_by_strategy(tx, "A").values())
         assert held == sum((1 if q > 0 else -1) * min(parts, abs(q)) for _, q, parts in trades)
     ledger.close()
 
@@ -276,18 +290,18 @@ def test_whoever_has_lost_a_lease_writes_nothing_more(ledger: Ledger) -> None:
         with pytest.raises(books.Superseded, match=r"taken over \(host b\)"), ledger.begin() as tx:
             order(tx, 5, "after")
     with ledger.begin() as tx:
-        assert [live.client_ref for live in books.live_broker_orders(tx)] == ["before"]
+        assert [live.client_ref for live in books.live_broker_orders(tx, "A")] == ["before"]
     other.close()
 
 
 def test_a_trade_limit_counts_what_was_filled_in_its_period(ledger: Ledger) -> None:
     with ledger.begin() as tx:
-        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW) is None
+        assert books.tradeable_now(tx, "A", "trend", instrument="GOLD", now=NOW) is None
         books.set_trade_limit(tx, books.ANY, "GOLD", days=1, contracts=10, now=NOW, who="me", why="careful")
         order(tx, -7)
         books.book_fill(tx, fill("e1", -7), NOW)
-        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW) == 3
-        assert books.tradeable_now(tx, "trend", "GOLD", now=NOW + timedelta(days=1, seconds=1)) == 10
+        assert books.tradeable_now(tx, "A", "trend", instrument="GOLD", now=NOW) == 3
+        assert books.tradeable_now(tx, "A", "trend", instrument="GOLD", now=NOW + timedelta(days=1, seconds=1)) == 10
 
 
 def test_overrides_combine_to_the_strictest(ledger: Ledger) -> None:

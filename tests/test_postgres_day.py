@@ -30,7 +30,7 @@ def traded(desk: Desk) -> dict[str, Any]:
             "orders": orders.drop(columns=["id"]).to_dict("records"),
             "fills": booked[["instrument", "contract", "quantity", "price", "time", "commission"]].to_dict("records"),
             "contracts": positions_by_contract(view, desk.account),
-            "strategies": positions_by_strategy(view),
+            "strategies": positions_by_strategy(view, desk.account),
         }
     desk.close()
     assert found["fills"] and found["strategies"]

@@ -174,7 +174,7 @@ def test_prices_are_not_rolled_while_the_contract_is_held(trading_desk: Desk) ->
     desk = trading_desk
     run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
-        (_, code), _ = next(iter(positions_by_strategy(view).items()))
+        (_, code), _ = next(iter(positions_by_strategy(view, desk.account).items()))
         events = len(roll_events_of(view, code))
     with pytest.raises(StateError, match="are still held"):
         roll_prices(desk, code, "person", who="me", why="now")

@@ -70,7 +70,7 @@ def total_capital(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk
             "latest": table(capital.tail(10).iloc[::-1].rename_axis("time").reset_index()),
             **({"waits": jump.message} if jump else {}),
             **rows(len(capital)),
-        }
+        },
     )
 
 

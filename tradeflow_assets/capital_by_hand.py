@@ -31,7 +31,9 @@ class _Said(dg.Config):
 class Verdict(_Said):
     """An account value that jumped, and whether it is right."""
 
-    account_value: str = Field(description="the account value that is meant, as the alert and total_capital show it; another one is refused")
+    account_value: str = Field(
+        description="the account value that is meant, as the alert and total_capital show it; another one is refused"
+    )
     right: bool = Field(description="true: the change counts as profit or loss; false: this account value never counts")
 
 
@@ -68,7 +70,9 @@ class Figures(_Said):
 def judge_value(context: dg.OpExecutionContext, config: Verdict, desk: dg.ResourceParam[Desk]) -> None:
     with errors_as_failures():
         value = float(parse_amount(config.account_value, "account_value"))
-        _record(context, config, desk, accept_value(desk, value=value) if config.right else refuse_value(desk, value=value))
+        _record(
+            context, config, desk, change=accept_value(desk, value=value) if config.right else refuse_value(desk, value=value)
+        )
 
 
 @dg.op(description="Record a deposit or withdrawal, which is no profit or loss.")
@@ -76,7 +80,9 @@ def say_flow(context: dg.OpExecutionContext, config: Flow, desk: dg.ResourcePara
     with errors_as_failures():
         at = parse_when(desk, config.at) if config.at else None
         total = parse_amount(config.total, "total") if config.total else None
-        _record(context, config, desk, record_flow(desk, parse_amount(config.amount), at=at, total=total, force=config.force))
+        _record(
+            context, config, desk, change=record_flow(desk, parse_amount(config.amount), at=at, total=total, force=config.force)
+        )
 
 
 @dg.op(description="Take an earlier event back, or record it anew with another amount.")
@@ -86,7 +92,7 @@ def take_back(context: dg.OpExecutionContext, config: Event, desk: dg.ResourcePa
             change = correct_event(desk, config.event, parse_amount(config.amount), force=config.force)
         else:
             change = void_event(desk, config.event, force=config.force)
-        _record(context, config, desk, change)
+        _record(context, config, desk, change=change)
 
 
 @dg.op(description="Say what the capital is from the newest account value on, whatever came before.")
@@ -94,10 +100,10 @@ def say_capital(context: dg.OpExecutionContext, config: Figures, desk: dg.Resour
     with errors_as_failures():
         given = {"total": config.total, "maximum": config.maximum, "accumulated": config.accumulated}
         figures = {name: parse_amount(word, name) if word else None for name, word in given.items()}
-        _record(context, config, desk, set_capital(desk, **figures, force=config.force))
+        _record(context, config, desk, change=set_capital(desk, **figures, force=config.force))
 
 
-def _record(context: dg.OpExecutionContext, config: _Said, desk: Desk, change: CapitalChange) -> None:
+def _record(context: dg.OpExecutionContext, config: _Said, desk: Desk, *, change: CapitalChange) -> None:
     """Record it, log what it did, and keep that with the run."""
     for warning in change.warnings:
         context.log.warning(warning)
@@ -126,7 +132,10 @@ def judge_account_value_job() -> None:
     judge_value()
 
 
-@dg.job(name="record_flow", description="Record money that was paid into the account or out of it, which is no profit; enter who and why.")
+@dg.job(
+    name="record_flow",
+    description="Record money that was paid into the account or out of it, which is no profit; enter who and why.",
+)
 def record_flow_job() -> None:
     say_flow()
 

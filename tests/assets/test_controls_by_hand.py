@@ -88,12 +88,12 @@ def test_limits_of_positions_and_trades_are_set_and_ended(three: Desk, instance:
     shown(run(three, instance, "set_limit", instrument="CORN", contracts="3", days=7))
     with three.ledger.read() as view:
         assert position_limit(view, ANY, "CORN") == 5
-        assert tradeable_now(view, "trend_carry", "CORN", now=three.now()) == 3
+        assert tradeable_now(view, three.account, "trend_carry", instrument="CORN", now=three.now()) == 3
     for days in (0, 7):
         assert shown(run(three, instance, "set_limit", instrument="CORN", contracts="none", days=days))["done"]
     with three.ledger.read() as view:
         assert position_limit(view, ANY, "CORN") is None
-        assert tradeable_now(view, "trend_carry", "CORN", now=three.now()) is None
+        assert tradeable_now(view, three.account, "trend_carry", instrument="CORN", now=three.now()) is None
 
 
 CHANGES = [

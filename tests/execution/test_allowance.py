@@ -46,7 +46,7 @@ sizes = st.integers(-40, 40)
 def priced_desk(trading_desk: Desk) -> Desk:
     """A desk with prices, and nothing on its stack."""
     with trading_desk.ledger.begin() as tx:
-        close_all_orders(tx, trading_desk.now())
+        close_all_orders(tx, trading_desk.account, trading_desk.now())
     return trading_desk
 
 
@@ -55,6 +55,7 @@ def order(desk: Desk, strategy: str, quantity: int, instrument: str = "CORN") ->
     with desk.ledger.begin() as tx:
         parent = add_instrument_order(
             tx,
+            account=desk.account,
             strategy=strategy,
             instrument=instrument,
             quantity=quantity,
@@ -63,7 +64,7 @@ def order(desk: Desk, strategy: str, quantity: int, instrument: str = "CORN") ->
             now=desk.now(),
         )
         leg = Leg(current_roll(tx, instrument).price_contract, quantity)
-        return add_contract_order(tx, parent, instrument=instrument, order_type=OrderType.BEST, legs=[leg], now=desk.now())
+        return add_contract_order(tx, parent, order_type=OrderType.BEST, legs=[leg], now=desk.now())
 
 
 def working(desk: Desk, strategy: str, quantity: int) -> None:
@@ -124,13 +125,13 @@ def test_an_order_on_the_stack_is_not_sent_once_a_person_forbids_it(trading_desk
     desk = trading_desk
     spawn_contract_orders(desk)
     with desk.ledger.begin() as tx:
-        waiting = len(open_contract_orders(tx))
+        waiting = len(open_contract_orders(tx, desk.account))
         set_override(tx, ANY, ANY, override=override, now=desk.now(), who="me")
     desk.clock.wait(15 * 3600)
     assert waiting and send_orders(desk)[0] == 0
     assert {f"override {override.kind} (war)"} <= {blocked.why for blocked in blocked_orders(desk)}
     with desk.ledger.read() as view:
-        assert live_broker_orders(view) == []
+        assert live_broker_orders(view, desk.account) == []
 
 
 def test_an_override_of_zero_still_lets_a_position_be_closed() -> None:
@@ -201,19 +202,19 @@ def renamed(desk: Desk, section: str) -> Desk:
 def test_a_renamed_strategy_opens_nothing_on_top_of_what_its_old_name_holds(trading_desk: Desk) -> None:
     StackHandler(trading_desk).run(trading_desk.home.at(trading_desk.today(), trading_desk.settings.day.session_end))
     with trading_desk.ledger.read() as view:
-        held = {instrument for _, instrument in positions_by_strategy(view)}
-        before = positions_by_strategy(view)
+        held = {instrument for _, instrument in positions_by_strategy(view, trading_desk.account)}
+        before = positions_by_strategy(view, trading_desk.account)
     desk = renamed(trading_desk, '[strategies.new_name]\nconfig = "static_trend_carry"\n')
     business_day.run_day(desk, business_day.days_to_run(desk, 1)[-1])
     with desk.ledger.read() as view:
-        assert {key: size for key, size in positions_by_strategy(view).items() if key[1] in held} == before
+        assert {key: size for key, size in positions_by_strategy(view, desk.account).items() if key[1] in held} == before
     (alert,) = [each for each in desk.alerts.read() if each["subject"] == "positions of a removed strategy"]
     assert "strategy trend_carry, which is not in the settings, holds" in alert["message"] and "weight = 0" in alert["message"]
     desk = renamed(desk, '[strategies.trend_carry]\nconfig = "static_trend_carry"\nweight = 0\n')
     for today in business_day.days_to_run(desk, 3):
         business_day.run_day(desk, today)
     with desk.ledger.read() as view:
-        assert {strategy for strategy, _ in positions_by_strategy(view)} == {"new_name"}
+        assert {strategy for strategy, _ in positions_by_strategy(view, desk.account)} == {"new_name"}
         assert ledger_problems(view) == []
 
 

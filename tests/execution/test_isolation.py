@@ -28,7 +28,7 @@ def line(trading_desk: Desk) -> UnreliableLine:
 def troubled(trading_desk: Desk) -> str:
     """An instrument that has an order today, and is open all day."""
     with trading_desk.ledger.read() as view:
-        return open_instrument_orders(view)[-1].instrument
+        return open_instrument_orders(view, trading_desk.account)[-1].instrument
 
 
 def traded(desk: Desk) -> set[str]:

@@ -54,6 +54,22 @@ class UnreliableLine:
 
         return through
 
+    def lose(self, *, arrives: bool) -> None:
+        """From the first order on, no order is answered, nor any question about orders; `arrives`: the orders get there."""
+        sent: list[str] = []
+
+        def before(name: str) -> bool:
+            if name == "submit":
+                sent.append(name)
+                return not arrives
+            return name == "orders" and bool(sent)
+
+        self.before, self.after = before, lambda name: name == "submit"
+
+    def restore(self) -> None:
+        """The line works."""
+        self.before = self.after = lambda _: False
+
 
 @pytest.fixture
 def line(trading_desk: Desk) -> UnreliableLine:
@@ -77,12 +93,12 @@ def assert_sound(desk: Desk) -> None:
 def test_a_day_ends_with_positions_at_the_edge_of_the_buffer_and_nothing_at_work(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        wanted = {order.instrument: order.quantity for order in open_instrument_orders(view)}
+        wanted = {order.instrument: order.quantity for order in open_instrument_orders(view, desk.account)}
     assert wanted
     StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
     with desk.ledger.read() as view:
-        held = {code: quantity for (_, code), quantity in positions_by_strategy(view).items()}
-        assert live_broker_orders(view) == [] and open_instrument_orders(view) == []
+        held = {code: quantity for (_, code), quantity in positions_by_strategy(view, desk.account).items()}
+        assert live_broker_orders(view, desk.account) == [] and open_instrument_orders(view, desk.account) == []
     assert held == wanted
     assert_sound(desk)
 
@@ -90,11 +106,11 @@ def test_a_day_ends_with_positions_at_the_edge_of_the_buffer_and_nothing_at_work
 def test_an_order_whose_answer_was_lost_is_found_again_and_not_sent_twice(trading_desk: Desk, line: UnreliableLine) -> None:
     desk, handler = trading_desk, StackHandler(trading_desk)
     later(desk, 15 * 60)
-    line.after, line.before = (lambda name: name == "submit"), (lambda name: name == "orders")
+    line.lose(arrives=True)
     handler.step()
-    line.after = line.before = lambda _: False
+    line.restore()
     with desk.ledger.read() as view:
-        waiting = live_broker_orders(view)
+        waiting = live_broker_orders(view, desk.account)
     assert waiting and all(order.status == "sending" for order in waiting)
     handler.step()
     with desk.ledger.read() as view:
@@ -110,11 +126,11 @@ def test_an_order_whose_answer_was_lost_is_found_again_and_not_sent_twice(tradin
 def test_an_order_that_never_arrived_is_recorded_as_such_and_then_sent_anew(trading_desk: Desk, line: UnreliableLine) -> None:
     desk, handler = trading_desk, StackHandler(trading_desk)
     later(desk, 15 * 60)
-    line.before = lambda name: name in ("submit", "orders")
+    line.lose(arrives=False)
     handler.step()
     with desk.ledger.read() as view:
-        assert {order.status for order in live_broker_orders(view)} == {"sending"}, "nobody knows yet"
-    line.before = lambda _: False
+        assert {order.status for order in live_broker_orders(view, desk.account)} == {"sending"}, "nobody knows yet"
+    line.restore()
     handler.step()
     with desk.ledger.read() as view:
         statuses = table_of(view, broker_orders)["status"]
@@ -130,7 +146,7 @@ def test_an_order_is_recorded_before_the_broker_hears_of_it(trading_desk: Desk, 
 
     def look(intent: OrderIntent) -> OrderState:
         with desk.ledger.read() as view:
-            seen.append(any(order.client_ref == intent.client_ref for order in live_broker_orders(view)))
+            seen.append(any(order.client_ref == intent.client_ref for order in live_broker_orders(view, desk.account)))
         return line._broker.submit(intent)
 
     line.__dict__["submit"] = look
@@ -175,7 +191,7 @@ def test_nothing_is_sent_in_a_locked_instrument(trading_desk: Desk) -> None:
     desk = trading_desk
     later(desk, 15 * 60)
     with desk.ledger.begin() as tx:
-        for order in open_instrument_orders(tx):
+        for order in open_instrument_orders(tx, desk.account):
             lock_instrument(tx, order.instrument, "person", now=desk.now(), why="no")
     done = StackHandler(desk).step()
     assert (done.spawned, done.sent) == (0, 0)
@@ -199,7 +215,7 @@ def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: De
     desk, handler = trading_desk, StackHandler(trading_desk)
     handler.run(desk.home.at(desk.today(), desk.settings.day.session_end))
     with desk.ledger.begin() as tx:
-        (_, code), quantity = next(iter(positions_by_strategy(tx).items()))
+        (_, code), quantity = next(iter(positions_by_strategy(tx, desk.account).items()))
         set_roll_state(tx, code, RollState.FORCE, now=desk.now(), who="me", why="now")
         held = {contract: size for (name, contract), size in desk.broker.positions(desk.account).items() if name == code}
     assert len(held) == 1
@@ -212,7 +228,7 @@ def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: De
     rolled = {contract: size for (name, contract), size in desk.broker.positions(desk.account).items() if name == code}
     assert list(rolled.values()) == [quantity] and not set(rolled) & set(held)
     with desk.ledger.read() as view:
-        assert positions_by_strategy(view)[("trend_carry", code)] == quantity
+        assert positions_by_strategy(view, desk.account)[("trend_carry", code)] == quantity
         assert ledger_problems(view) == []
     assert_sound(desk)
 
@@ -220,11 +236,11 @@ def test_a_forced_roll_moves_the_position_with_one_spread_order(trading_desk: De
 def test_making_the_orders_of_a_day_again_adds_nothing(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        before = open_instrument_orders(view)
+        before = open_instrument_orders(view, desk.account)
     plans = day.instrument_orders_step(desk)
     assert all(decision.quantity == 0 for plan in plans.values() for decision in plan.decisions)
     with desk.ledger.read() as view:
-        assert open_instrument_orders(view) == before
+        assert open_instrument_orders(view, desk.account) == before
     StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
     plans = day.instrument_orders_step(desk)
     assert all(decision.quantity == 0 for plan in plans.values() for decision in plan.decisions)

@@ -25,8 +25,11 @@ from tradeflow_core.ledger import (
     current_roll,
     fills,
     instruments_locked_by,
+    ledger_problems,
     live_broker_orders,
     open_instrument_orders,
+    positions_by_contract,
+    positions_by_strategy,
 )
 from tradeflow_core.ledger.schema import broker_orders
 from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, Leg, LockOwner, OrderIntent, OrderType
@@ -47,11 +50,12 @@ def working(trading_desk: Desk, line: UnreliableLine) -> BrokerOrder:
     """An order that the broker has acknowledged and that works there: it buys far below the market."""
     desk = trading_desk
     with desk.ledger.begin() as tx:
-        instrument = open_instrument_orders(tx)[-1].instrument
-        close_all_orders(tx, desk.now())
+        instrument = open_instrument_orders(tx, desk.account)[-1].instrument
+        close_all_orders(tx, desk.account, desk.now())
         contract = current_roll(tx, instrument).price_contract
         parent = add_instrument_order(
             tx,
+            account=desk.account,
             strategy="patient",
             instrument=instrument,
             quantity=2,
@@ -60,13 +64,13 @@ def working(trading_desk: Desk, line: UnreliableLine) -> BrokerOrder:
             now=desk.now(),
         )
         leg = Leg(contract, 2)
-        child = add_contract_order(tx, parent, instrument=instrument, order_type=OrderType.LIMIT, legs=[leg], now=desk.now())
+        child = add_contract_order(tx, parent, order_type=OrderType.LIMIT, legs=[leg], now=desk.now())
         price = round(desk.broker.quote(instrument, contract).bid / 2)
         intent = OrderIntent("patient-1", desk.account, instrument, (leg,), OrderType.LIMIT, price)
         order = add_broker_order(tx, child, intent, now=desk.now())
     submit_intent(desk, intent, broker_order=order, contract_order=child)
     with desk.ledger.read() as view:
-        (live,) = live_broker_orders(view)
+        (live,) = live_broker_orders(view, desk.account)
     assert live.broker_id
     return live
 
@@ -116,14 +120,13 @@ def test_an_order_that_was_never_acknowledged_is_not_given_up_while_positions_di
     trading_desk: Desk, line: UnreliableLine
 ) -> None:
     desk = trading_desk
-    line.after = lambda name: name == "submit"
-    line.before = lambda name: name == "orders"
+    line.lose(arrives=True)
     StackHandler(desk).step()
-    line.after = line.before = lambda _: False
+    line.restore()
     with desk.ledger.read() as view:
         filled = next(
             order
-            for order in live_broker_orders(view)
+            for order in live_broker_orders(view, desk.account)
             if desk.broker.positions(desk.account).get((order.instrument, order.legs[0].contract))
         )
     deny(line, filled.client_ref, times=1000)
@@ -140,11 +143,11 @@ def test_an_order_that_was_never_acknowledged_is_not_given_up_while_positions_di
 
 def test_an_order_with_an_execution_was_there_even_if_no_snapshot_ever_has_it(trading_desk: Desk, line: UnreliableLine) -> None:
     desk = trading_desk
-    line.after, line.before = (lambda name: name == "submit"), (lambda name: name == "orders")
+    line.lose(arrives=True)
     StackHandler(desk).step()
-    line.after = line.before = lambda _: False
+    line.restore()
     with desk.ledger.read() as view:
-        order = live_broker_orders(view)[0]
+        order = live_broker_orders(view, desk.account)[0]
     assert order.broker_id is None and any(
         fill.client_ref == order.client_ref for fill in desk.broker.executions(desk.account).fills
     )
@@ -226,20 +229,30 @@ def test_a_fill_that_comes_after_its_order_was_settled_is_booked_and_reported(tr
     assert subjects.count(f"late fill {late.instrument}") + subjects.count(f"locked {late.instrument}") == 1
 
 
-@pytest.mark.parametrize("quantity", [0, 1])
-def test_an_execution_that_the_broker_corrects_or_voids_is_not_booked_as_another_fill(
-    trading_desk: Desk, line: UnreliableLine, quantity: int
+@pytest.mark.parametrize("is_void", [True, False])
+def test_an_execution_that_the_broker_corrects_or_voids_takes_the_place_of_the_first(
+    trading_desk: Desk, line: UnreliableLine, is_void: bool
 ) -> None:
     desk = trading_desk
     StackHandler(desk).step()
     snapshot = desk.broker.executions(desk.account)
     first = snapshot.fills[0]
+    quantity = 0 if is_void else first.quantity // abs(first.quantity)
     change = replace(first, exec_id="corrected", replaces=first.exec_id, quantity=quantity, price=first.price + 1)
-    line.__dict__["executions"] = lambda account, since=None: replace(snapshot, fills=(*snapshot.fills, change))
-    for _ in range(3):
-        assert poll_orders(desk) == 0
     with desk.ledger.read() as view:
-        assert "corrected" not in set(table_of(view, fills)["exec_id"])
+        held, owned = positions_by_contract(view, desk.account), positions_by_strategy(view, desk.account)
+    line.__dict__["executions"] = lambda account, since=None: replace(snapshot, fills=(*snapshot.fills, change))
+    assert [poll_orders(desk) for _ in range(3)] == [1, 0, 0]
+    with desk.ledger.read() as view:
+        for before, after in (
+            (held, positions_by_contract(view, desk.account)),
+            (owned, positions_by_strategy(view, desk.account)),
+        ):
+            assert {key: after.get(key, 0) - before[key] for key in before if after.get(key, 0) != before[key]} in (
+                {},
+                {key: quantity - first.quantity for key in before if first.instrument in key},
+            )
+        assert ledger_problems(view) == []
         assert instruments_locked_by(view, LockOwner.EXECUTION) == [first.instrument]
     assert sum(alert["subject"] == f"locked {first.instrument}" for alert in desk.alerts.read()) == 1
 
@@ -257,5 +270,5 @@ def test_an_interrupted_handler_leaves_no_order_working(trading_desk: Desk, line
     ]
     assert state.status is BrokerOrderStatus.CANCELLED
     with trading_desk.ledger.read() as view:
-        assert not live_broker_orders(view)
+        assert not live_broker_orders(view, trading_desk.account)
     assert_sound(trading_desk)

@@ -49,7 +49,7 @@ def test_a_handler_killed_again_and_again_ends_where_an_undisturbed_one_does(tra
             break
         assert code == -signal.SIGKILL
     with desk.ledger.read() as view:
-        held = {name: quantity for (_, name), quantity in positions_by_strategy(view).items()}
+        held = {name: quantity for (_, name), quantity in positions_by_strategy(view, desk.account).items()}
         booked = table_of(view, fills)
     assert held == wanted
     assert booked["exec_id"].is_unique

@@ -190,7 +190,7 @@ def room(folder: Path, text: str) -> int | None:
             if used > done:
                 traded(tx, used - done, since)
             done, since = used, NOW - timedelta(days=days, seconds=1)
-        left = books.tradeable_now(tx, "s", "GOLD", now=NOW)
+        left = books.tradeable_now(tx, "A", "s", instrument="GOLD", now=NOW)
     ledger.close()
     return left
 

@@ -85,13 +85,13 @@ def roll_orders(desk: Desk) -> dict[str, list[tuple[str, tuple[tuple[int, int], 
     generate_roll_orders(desk)
     found: dict[str, list[tuple[str, tuple[tuple[int, int], ...]]]] = {}
     with desk.ledger.begin() as tx:
-        for made in books.open_contract_orders(tx):
+        for made in books.open_contract_orders(tx, desk.account):
             legs = tuple((leg.contract, leg.quantity) for leg in made.legs)
-            found.setdefault(made.instrument, []).append((made.strategy, legs))
-        for parent in books.open_instrument_orders(tx):
+            found.setdefault(made.instrument, []).append((made.strategies[0], legs))
+        for parent in books.open_instrument_orders(tx, desk.account):
             if parent.strategy == ROLLS:
                 assert parent.quantity == 0
-        books.close_all_orders(tx, desk.now())
+        books.close_all_orders(tx, desk.account, desk.now())
     return found
 
 
@@ -152,7 +152,7 @@ def test_a_roll_waits_for_a_trade_that_reduces_the_position(desk: Desk, answers:
         with desk.ledger.begin() as tx:
             if position != held:
                 order(desk, tx, "CORN", quantity=position - held, filled=position - held)
-            books.close_all_orders(tx, desk.now())
+            books.close_all_orders(tx, desk.account, desk.now())
         held = position
         for trade in sorted({trade for trade, _ in theirs}):
             with desk.ledger.begin() as tx:

@@ -139,7 +139,7 @@ def test_deleted_prices_come_back_with_a_full_refresh(trading_desk: Desk) -> Non
 def test_prices_of_a_held_instrument_are_not_deleted(trading_desk: Desk) -> None:
     desk = trading_desk
     with desk.ledger.read() as view:
-        ordered = open_instrument_orders(view)[0].instrument
+        ordered = open_instrument_orders(view, desk.account)[0].instrument
     with pytest.raises(StateError, match="is open; cancel it first"):
         delete_prices(desk, ordered)
     run_until(desk, "stack_handler")

@@ -11,7 +11,7 @@ from tests.replay.folders import END, START, write_folder
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.importers import import_pysystemtrade
-from tradeflow_core.ledger import fills, instrument_orders, positions_by_contract, roll_events
+from tradeflow_core.ledger import allocations, fills, instrument_orders, positions_by_contract, roll_events
 from tradeflow_core.replay import seed_replay
 from tradeflow_core.store import Tape
 
@@ -33,7 +33,7 @@ def seed(home: Path, tape: Tape) -> Home:
 def fills_of(desk: Desk) -> pd.DataFrame:
     """Every fill, without what is random: the references of orders and the numbers that the broker gave."""
     with desk.ledger.read() as view:
-        frame = table_of(view, fills)
+        frame = table_of(view, allocations).merge(table_of(view, fills)[["id", "commission"]], left_on="fill_id", right_on="id")
     columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission"]
     return frame[columns].sort_values(columns, ignore_index=True)
 

@@ -155,7 +155,7 @@ def test_orders_of_a_second_run_on_the_same_day_with_the_fills_of_the_first_are_
     decided = latest_optimal(desk, NAME)
     run_until(desk, "stack_handler")
     with desk.ledger.read() as view:
-        held = {code: quantity for (_, code), quantity in positions_by_strategy(view).items()}
+        held = {code: quantity for (_, code), quantity in positions_by_strategy(view, desk.account).items()}
     assert held == {code: int(target) for code, target in decided["optimised_position"].items() if target}
     after = make_orders(desk)
     assert (after["quantity"] == 0).all() and (after["unfilled"] == 0).all()
@@ -275,7 +275,14 @@ def test_what_is_wanted_from_an_earlier_order_counts(desk: Desk) -> None:
     code = most_wanted(desk)
     with desk.ledger.begin() as tx:
         add_instrument_order(
-            tx, strategy=NAME, instrument=code, quantity=1, order_type=OrderType.BEST, day=desk.business_day(), now=desk.now()
+            tx,
+            account=desk.account,
+            strategy=NAME,
+            instrument=code,
+            quantity=1,
+            order_type=OrderType.BEST,
+            day=desk.business_day(),
+            now=desk.now(),
         )
     decisions = make_orders(desk)
     target = latest_optimal(desk, NAME)["optimised_position"]

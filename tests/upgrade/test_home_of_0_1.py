@@ -27,7 +27,8 @@ HERE = Path(__file__).parent
 BEFORE = 59
 """Fills of the first four days."""
 FILLS = (
-    "select account, strategy, instrument, contract, quantity, price, time, commission, currency, exec_id from fills order by id"
+    "select a.account, strategy, a.instrument, a.contract, a.quantity, a.price, a.time, commission, currency, exec_id "
+    "from allocations a join fills f on f.id = a.fill_id order by a.id"
 )
 
 

@@ -25,7 +25,7 @@ def sql(home: Path | None, statement: str, *, as_json: bool, as_csv: bool) -> No
     \b
     tradeflow sql "show tables"
     tradeflow sql "select name, max(time), last(price) from adjusted_prices group by name"
-    tradeflow sql "select instrument, sum(quantity) from fills group by 1"
+    tradeflow sql "select instrument, sum(change) from fills group by 1"
     """
     desk = open_desk(home, quiet=as_json or as_csv)
     result = store.run_query(store.open_query(desk.store, desk.ledger.engine), statement)

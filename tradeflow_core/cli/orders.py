@@ -93,7 +93,7 @@ def _order_fields(order: BrokerOrder) -> dict[str, object]:
     filled = sum(abs(leg.filled) for leg in order.legs)
     return {
         "reference": order.client_ref,
-        "strategy": order.strategy,
+        "strategy": ", ".join(order.strategies),
         "instrument": order.instrument,
         "legs": legs,
         "filled": filled,

@@ -32,7 +32,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
     held_back: list[dict[str, object]] = [
         {
             "instrument": blocked.order.instrument,
-            "strategy": blocked.order.strategy,
+            "strategy": ", ".join(blocked.order.strategies),
             "left": sum(leg.remaining for leg in blocked.order.legs),
             "why": blocked.why,
         }

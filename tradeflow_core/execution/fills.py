@@ -1,77 +1,110 @@
 """Polling: one snapshot of the broker's orders and one of its executions; fills are booked, statuses recorded, missing orders looked into.
 
-Nothing is concluded from silence. An order that a snapshot lacks is *unknown*: it is not sent again, and it may still fill. Only one that
-the broker has never acknowledged, that two snapshots apart in time lack, and of which the positions show nothing, has never arrived. The same
-poll recovers from a crash: an order whose sending was not confirmed is found at the broker by our reference.
+The same poll recovers from a crash: an order whose sending was not confirmed is found at the broker by our reference.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tradeflow_core.brokers import OrderState
+from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderState, UnknownContract, UnknownOrder
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution.isolation import isolated, lock_for_execution
-from tradeflow_core.execution.reconciliation import position_breaks
+from tradeflow_core.execution.missing import look_into, release_found
+from tradeflow_core.execution.outside import hold_outside_trade, release_assigned
 from tradeflow_core.execution.send import after_rejection
 from tradeflow_core.ledger import (
+    Booked,
     Booking,
     ImpossibleFill,
     book_fill,
     booked_executions,
+    broker_order_named,
     complete_orders,
-    instruments_locked_by,
     live_broker_orders,
-    lock_instrument,
     set_broker_status,
-    unlock_instrument,
 )
-from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, Fill, LockOwner
+from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, Fill, Quoted
 
 LATE = timedelta(days=1)
 """How long the fills of an order that has ended are looked for: brokers report executions of the last day."""
+LONG_AGO = timedelta(days=7)
+"""How far back the first poll of a session looks: a desk may have been down over a long weekend, and trades made elsewhere meanwhile."""
 CLOCKS_DIFFER = timedelta(hours=1)
 """Executions are asked for from this long before the oldest order at work was sent, since the broker's clock may be behind ours."""
 
 
-def poll_orders(desk: Desk, *, accept_ends: bool = False) -> int:
-    """Book the new fills of our orders and record the statuses of those at work; returns the number of fills booked.
+@dataclass
+class _Poll:
+    """One poll: what the broker says, and what is booked already."""
+
+    desk: Desk
+    states: dict[str, OrderState]
+    executions: tuple[Fill, ...]
+    booked: dict[str, Booked]
+    quotes: dict[tuple[str, int], Quoted | None] = field(default_factory=dict)
+
+    def is_news(self, fill: Fill) -> bool:
+        """Whether an execution, or its commission, is not booked yet."""
+        booked = self.booked.get(fill.exec_id)
+        return booked is None or (fill.commission is not None and not booked.has_commission)
+
+    def quote(self, fill: Fill) -> Quoted | None:
+        """The quote of the contract of a fill now; None where there is none."""
+        key = (fill.instrument, fill.contract)
+        if key not in self.quotes:
+            try:
+                quote = self.desk.broker.quote(*key)
+                self.quotes[key] = Quoted(quote.bid, quote.ask, quote.time)
+            except (NoQuote, UnknownContract, BrokerUnavailable):
+                self.quotes[key] = None
+        return self.quotes[key]
+
+
+def poll_orders(desk: Desk, *, accept_ends: bool = False, long_ago: bool = False) -> int:
+    """Book the new executions of the account and record the statuses of the orders at work; returns the number of fills booked.
 
     One transaction an order in which something has changed: fills first, then the status, so that an order is never closed while fills of
-    it are missing, but with `accept_ends`. Raises BrokerUnavailable, with what is booked so far kept, when the broker does not answer.
+    it are missing, but with `accept_ends`. `long_ago`: look further back, for what happened while nobody looked. Raises BrokerUnavailable,
+    with what is booked so far kept, when the broker does not answer.
     """
     with desk.ledger.read() as view:
-        orders = live_broker_orders(view)
-    since = min([desk.now() - LATE, *(order.sent_at for order in orders)]) - CLOCKS_DIFFER
-    states = _states(desk) if orders else {}
+        orders = live_broker_orders(view, desk.account)
+    since = min([desk.now() - (LONG_AGO if long_ago else LATE), *(order.sent_at for order in orders)]) - CLOCKS_DIFFER
+    states = _states(desk)
     executions = desk.broker.executions(desk.account, since).fills
     with desk.ledger.read() as view:
-        already_booked = booked_executions(view, since)
+        poll = _Poll(desk, states, executions, booked_executions(view, since))
+    superseded = {fill.replaces for fill in executions if fill.replaces}
     # By number: an execution that is reported twice must not stand for one that is still missing.
-    fills: dict[str, dict[str, Fill]] = defaultdict(dict)
+    by_reference: dict[str, dict[str, Fill]] = defaultdict(dict)
     for fill in executions:
-        if fill.replaces is None:
-            fills[fill.client_ref][fill.exec_id] = fill
-        elif fill.client_ref:
-            _hold_correction(desk, fill)
+        by_reference[fill.client_ref][fill.exec_id] = fill
+    arrived = {reference for reference, of_order in by_reference.items() if of_order}
     booked, changed, missing = 0, False, []
-    arrived = set(fills)  # an order with an execution was there, whatever the snapshot of orders has
     for order in orders:
         state = states.get(order.client_ref)
-        of_order = list(fills.pop(order.client_ref, {}).values())
-        new = [fill for fill in of_order if fill.exec_id not in already_booked]
+        of_order = by_reference.pop(order.client_ref, {})
+        new = [fill for fill in of_order.values() if poll.is_news(fill)]
         if state is None:
             missing.append(order)
         if new or (state is not None and _has_news(order, state)):
+            told = None if accept_ends else sum(abs(f.quantity) for f in of_order.values() if f.exec_id not in superseded)
             with isolated(desk, order.instrument, "booking its fills"):
-                booked += _record(desk, order, state, fills=None if accept_ends else of_order, new=new)
+                booked += _record(poll, order, state, told=told, new=new)
+            changed = True
+    for of_reference in by_reference.values():
+        for fill in of_reference.values():
+            if poll.is_news(fill):
+                booked += _book_other(poll, fill)
                 changed = True
-    late = [fill for ref, of_ref in fills.items() if ref for fill in of_ref.values() if fill.exec_id not in already_booked]
-    booked += sum(_book_late(desk, fill) for fill in late)
+    _hold_revived(desk, states, at_work={order.client_ref for order in orders})
     if missing:
-        _look_into(desk, missing, arrived)
-    if changed or missing or late:
+        look_into(desk, missing, arrived, ask_again=lambda: set(_states(desk)))
+    if changed or missing:
         release_found(desk)
         with desk.ledger.begin() as tx:
             complete_orders(tx, desk.now())
@@ -79,33 +112,39 @@ def poll_orders(desk: Desk, *, accept_ends: bool = False) -> int:
 
 
 def _states(desk: Desk) -> dict[str, OrderState]:
-    return {state.client_ref: state for state in desk.broker.orders(desk.account).orders}
+    return {state.client_ref: state for state in desk.broker.orders(desk.account).orders if state.client_ref}
+
+
+def _status(order: BrokerOrder, state: OrderState) -> BrokerOrderStatus:
+    """The status to record: an order of which the cancellation is asked for stays so until the broker reports its end."""
+    if order.status is BrokerOrderStatus.CANCELLING and state.status is BrokerOrderStatus.WORKING:
+        return order.status
+    return state.status
 
 
 def _has_news(order: BrokerOrder, state: OrderState) -> bool:
-    return (order.status, order.broker_id) != (state.status, state.broker_id) or order.missing_at is not None
+    return (order.status, order.broker_id) != (_status(order, state), state.broker_id) or order.missing_at is not None
 
 
-def _record(desk: Desk, order: BrokerOrder, state: OrderState | None, *, fills: list[Fill] | None, new: list[Fill]) -> int:
-    """Book the `new` ones of the `fills` of an order, and its status unless fills are still missing (None: it does not matter).
-
-    Returns the number booked.
-    """
-    now, booked, impossible, overfilled = desk.now(), 0, "", False
+def _record(poll: _Poll, order: BrokerOrder, state: OrderState | None, *, told: int | None, new: list[Fill]) -> int:
+    """Book the `new` fills of an order, and its status unless fills are still missing: `told` is how many contracts all its fills are
+    (None: it does not matter). Returns the number booked."""
+    desk, booked, problems = poll.desk, 0, []
+    quotes = [poll.quote(fill) for fill in new]  # before the transaction, which keeps others waiting
     with desk.ledger.begin() as tx:
-        for fill in new:
+        for fill, quoted in zip(new, quotes, strict=True):
             try:
-                booking = book_fill(tx, fill, now)
+                booking = book_fill(tx, fill, desk.now(), quoted=quoted)
             except ImpossibleFill as error:
-                impossible = str(error)  # the good fills of the same answer are booked
+                problems.append(str(error))  # the good fills of the same answer are booked
                 continue
             booked += bool(booking)
-            overfilled = overfilled or booking is Booking.OVERFILL
-        if state and (fills is None or _filled(state) <= sum(abs(fill.quantity) for fill in fills)):
-            set_broker_status(tx, order.id, state.status, now=now, broker_id=state.broker_id, reason=state.reason)
-    if impossible or overfilled:
-        why = impossible or f"order {order.client_ref} was filled with more than was ordered; its fills are booked"
-        lock_for_execution(desk, order.instrument, why)
+            problems += [_problem(fill, booking)] if booking in _PROBLEMS else []
+        if state and (told is None or _filled(state) <= told):
+            status = _status(order, state)
+            set_broker_status(tx, order.id, status, now=desk.now(), broker_id=state.broker_id, reason=state.reason)
+    if problems:
+        lock_for_execution(desk, order.instrument, problems[0])
     if state and state.status is BrokerOrderStatus.REJECTED:
         after_rejection(desk, order.contract_order_id, order.instrument, problem=f"{order.client_ref}: {state.reason}")
     return booked
@@ -115,77 +154,73 @@ def _filled(state: OrderState) -> int:
     return sum(abs(leg.filled) for leg in state.legs)
 
 
-def _book_late(desk: Desk, fill: Fill) -> int:
-    """Book a fill of an order that has ended, if it is one of ours, and tell a person; returns the number booked."""
-    booking = Booking.NONE
-    with isolated(desk, fill.instrument, "booking a late fill"):
+def _book_other(poll: _Poll, fill: Fill) -> int:
+    """Book a fill of an order that has ended, or of none of ours, and tell a person; returns the number booked."""
+    desk, booking = poll.desk, Booking.NONE
+    with isolated(desk, fill.instrument, "booking a fill"):
+        quoted = poll.quote(fill)
         with desk.ledger.begin() as tx:
-            booking = book_fill(tx, fill, desk.now())
-        if booking is Booking.OVERFILL:
-            lock_for_execution(desk, fill.instrument, f"a late fill {fill.exec_id} is more than was ordered; it is booked")
+            booking = book_fill(tx, fill, desk.now(), quoted=quoted)
+            if booking is Booking.OUTSIDE:
+                hold_outside_trade(tx, desk, fill)
+                release_assigned(tx, desk)  # it may take an earlier one back
+        if booking in _PROBLEMS:
+            lock_for_execution(desk, fill.instrument, _problem(fill, booking))
+        elif booking is Booking.OUTSIDE:
+            text = (
+                f"{fill.quantity} {fill.instrument} {fill.contract} at {fill.price:g} ({fill.exec_id}) is not of an order of this desk; "
+                "it is booked and belongs to no strategy: `tradeflow positions assign` gives it to one"
+            )
+            desk.alerts.send(f"trade made elsewhere {fill.instrument}", text, desk.now())
         elif booking:
             text = f"{fill.client_ref} was filled with {fill.quantity} after it had ended; the fill is booked"
             desk.alerts.send(f"late fill {fill.instrument}", text, desk.now())
     return int(bool(booking))
 
 
-def _hold_correction(desk: Desk, fill: Fill) -> None:
-    """Lock the instrument of an execution that the broker has changed or voided: it is not another fill, and a person has to look at it."""
-    what = f"has changed it to {fill.quantity} at {fill.price:g}" if fill.quantity else "has voided it"
-    lock_for_execution(
-        desk, fill.instrument, f"execution {fill.replaces} is booked as it was first reported, but the broker {what}"
-    )
+_PROBLEMS: dict[Booking, Callable[[Fill], str]] = {
+    Booking.OVERFILL: lambda fill: (
+        f"order {fill.client_ref} was filled with more than was ordered (execution {fill.exec_id}); its fills are booked"
+    ),
+    Booking.CORRECTION: lambda fill: (
+        f"the broker has {f'changed it to {fill.quantity} at {fill.price:g}' if fill.quantity else 'voided it'}: execution {fill.replaces}; "
+        "that is booked, also in the positions"
+    ),
+}
+"""Bookings after which a person has to look before more is traded, and what is said of them."""
 
 
-# --- orders that a snapshot lacks ----------------------------------------------------------------------------------------
+def _problem(fill: Fill, booking: Booking) -> str:
+    return _PROBLEMS[booking](fill)
 
 
-def _look_into(desk: Desk, missing: list[BrokerOrder], arrived: set[str]) -> None:
-    """Record the orders that a snapshot lacks as unknown, or as never arrived where that is certain. `arrived`: references with executions."""
-    again = _states(desk) if not desk.broker.ack_time else {}
-    arrived = arrived | {order.client_ref for order in missing if order.broker_id}
-    overdue = [
-        order
-        for order in missing
-        if order.client_ref not in again and (order.client_ref in arrived or desk.now() - order.sent_at >= desk.broker.ack_time)
-    ]
-    never_acknowledged = [order for order in overdue if order.client_ref not in arrived]
-    doubtful = {each.instrument for each in position_breaks(desk)} if never_acknowledged else set()
-    for order in overdue:
-        if order.client_ref in arrived or order.instrument in doubtful or not _missing_twice(desk, order):
-            _hold_unknown(desk, order)
-        else:
-            why = "the broker has never acknowledged it, and two of its answers did not have it"
-            with desk.ledger.begin() as tx:
-                set_broker_status(tx, order.id, BrokerOrderStatus.NEVER_ARRIVED, now=desk.now(), reason=why)
-            desk.alerts.send(f"order never arrived {order.instrument}", f"{order.client_ref}: {why}", desk.now())
-
-
-def _missing_twice(desk: Desk, order: BrokerOrder) -> bool:
-    """Whether two snapshots apart in time lack the order. A broker that reports at once was asked twice in this poll."""
-    wait: timedelta = desk.broker.ack_time
-    return not wait or (order.missing_at is not None and desk.now() - order.missing_at >= wait)
-
-
-def _hold_unknown(desk: Desk, order: BrokerOrder) -> None:
-    """Record that nobody knows about the order, and lock its instrument; an order of which that is recorded stays as it is."""
-    if order.status is BrokerOrderStatus.UNKNOWN:
-        return
-    now: datetime = desk.now()
-    why = f"the broker's answer does not have order {order.client_ref}; it is neither sent again nor given up until the broker knows it"
-    with desk.ledger.begin() as tx:
-        set_broker_status(tx, order.id, BrokerOrderStatus.UNKNOWN, now=now, reason=why, missing_at=now)
-        is_new = lock_instrument(tx, order.instrument, LockOwner.UNKNOWN_ORDER, now=now, why=why)
-    if is_new:
-        desk.alerts.send(f"unknown order {order.instrument}", f"{order.instrument}: {why}", now)
-
-
-def release_found(desk: Desk) -> None:
-    """Lift the locks of orders that are known again."""
-    with desk.ledger.read() as view:
-        unknown = {order.instrument for order in live_broker_orders(view) if order.status is BrokerOrderStatus.UNKNOWN}
-        resolved = [name for name in instruments_locked_by(view, LockOwner.UNKNOWN_ORDER) if name not in unknown]
-    if resolved:
+def _hold_revived(desk: Desk, states: dict[str, OrderState], *, at_work: set[str]) -> None:
+    """Have orders cancelled that work at the broker although they had ended for us: others may have taken their place."""
+    for reference, state in states.items():
+        if not state.status.is_live or reference in at_work:
+            continue
+        with desk.ledger.read() as view:
+            order = broker_order_named(view, reference)
+        if order is None or order.status.is_live:
+            continue
+        why = f"the broker says that {reference}, which had ended ({order.status}), works; it is cancelled"
         with desk.ledger.begin() as tx:
-            for instrument in resolved:
-                unlock_instrument(tx, instrument, LockOwner.UNKNOWN_ORDER, now=desk.now(), why="all its orders are known again")
+            set_broker_status(tx, order.id, BrokerOrderStatus.CANCELLING, now=desk.now(), broker_id=state.broker_id, reason=why)
+        lock_for_execution(desk, order.instrument, why)
+        cancel_at_broker(desk, reference)
+
+
+def cancel_at_broker(desk: Desk, client_ref: str) -> None:
+    """Ask the broker to cancel an order; one that it does not know is looked into by the next poll."""
+    try:
+        desk.broker.cancel(client_ref)
+    except UnknownOrder:
+        return
+
+
+def request_cancel(desk: Desk, order: BrokerOrder, *, now: datetime, why: str, who: str = "tradeflow") -> None:
+    """Record that an order at work is to be cancelled, and ask the broker."""
+    if order.status not in (BrokerOrderStatus.CANCELLING, BrokerOrderStatus.UNKNOWN):
+        with desk.ledger.begin() as tx:
+            set_broker_status(tx, order.id, BrokerOrderStatus.CANCELLING, now=now, reason=why, who=who)
+    cancel_at_broker(desk, order.client_ref)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tradeflow_core.brokers import BrokerUnavailable, UnknownOrder
+from tradeflow_core.brokers import BrokerUnavailable
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError, TradeflowError
-from tradeflow_core.execution.fills import poll_orders
+from tradeflow_core.execution.fills import poll_orders, request_cancel
 from tradeflow_core.execution.reconciliation import reconcile
-from tradeflow_core.execution.rolls import generate_roll_orders
+from tradeflow_core.execution.rolls import finish_rolls, generate_roll_orders, lagging_rolls
 from tradeflow_core.execution.send import send_orders
 from tradeflow_core.execution.session import LEASE, TradingSession, trading_session
 from tradeflow_core.execution.spawn import spawn_contract_orders
@@ -26,6 +26,8 @@ from tradeflow_core.ledger import (
     live_broker_orders,
     open_contract_orders,
     open_instrument_orders,
+    unfinished_rolls,
+    unwanted_broker_orders,
 )
 
 POLL_SECONDS = 5
@@ -61,6 +63,8 @@ class StackHandler:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self._lagging: set[str] = set()
+        self._has_looked_back = False
 
     def step(self) -> Pass:
         """One pass: fills of orders at work, positions against the broker's, new contract and roll orders, new broker orders, their fills.
@@ -69,24 +73,30 @@ class StackHandler:
         """
         desk, done = self.desk, Pass()
         try:
-            done.fills = poll_orders(desk)
+            done.fills = poll_orders(desk, long_ago=not self._has_looked_back)
+            self._has_looked_back = True
             with desk.ledger.read() as view:
                 stopped = active_stop(view)
-                idle = not open_instrument_orders(view) and not live_broker_orders(view)
+                idle = not open_instrument_orders(view, desk.account) and not live_broker_orders(view, desk.account)
+                unwanted = unwanted_broker_orders(view, desk.account)
             if stopped:
                 self.cancel_at_work()
                 return done
+            for order in unwanted:
+                request_cancel(desk, order, now=desk.now(), why="the order above it is closed")
             if not idle:
                 reconcile(desk)
+            done.rolls = finish_rolls(desk)
             done.spawned = spawn_contract_orders(desk)
-            done.rolls = generate_roll_orders(desk)
+            done.rolls += generate_roll_orders(desk)
+            self._watch_outright_rolls()
             done.sent, _ = send_orders(desk)
             if done.sent:
                 done.fills += poll_orders(desk)
         except BrokerUnavailable as error:
             self._tell_silence(error)
         with desk.ledger.read() as view:
-            done.waiting = len(open_contract_orders(view))
+            done.waiting = len(open_contract_orders(view, desk.account))
         return done
 
     def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
@@ -116,7 +126,7 @@ class StackHandler:
             if on_pass:
                 on_pass(done)
             with desk.ledger.read() as view:
-                over = not open_instrument_orders(view) or active_stop(view) is not None
+                over = not open_instrument_orders(view, desk.account) or active_stop(view) is not None
             self._wait(until if over else min(desk.now() + tick, until), until)
         total.fills += self.end_of_day()
         return total
@@ -137,7 +147,11 @@ class StackHandler:
             desk.alerts.send("orders at work after the end of day", message, desk.now())
             raise StateError(message)
         with desk.ledger.begin() as tx:
-            close_all_orders(tx, desk.now())
+            close_all_orders(tx, desk.account, desk.now())
+            rests = unfinished_rolls(tx, desk.account)
+        for instrument, rest in rests.items():
+            text = f"{instrument}: {rest} contracts are left of a roll that is half done; the next session trades them first"
+            desk.alerts.send(f"unfinished roll {instrument}", text, desk.now())
         self._reconcile()
         return fills
 
@@ -163,6 +177,15 @@ class StackHandler:
         if silent is not None:
             raise silent
         return fills
+
+    def _watch_outright_rolls(self) -> None:
+        """Tell a person, once a session, about outright rolls of which the second leg lags behind the first."""
+        with self.desk.ledger.read() as view:
+            lagging = lagging_rolls(view, self.desk)
+        for instrument, what in lagging.items():
+            if instrument not in self._lagging:
+                self.desk.alerts.send(f"roll lags {instrument}", f"{instrument}: {what}", self.desk.now())
+        self._lagging = set(lagging)
 
     def _reconcile(self) -> None:
         """Compare positions with the broker's; where it does not answer, the next pass does."""
@@ -206,16 +229,13 @@ class StackHandler:
     def cancel_at_work(self) -> None:
         """Ask the broker to cancel every order at work."""
         with self.desk.ledger.read() as view:
-            orders = live_broker_orders(view)
+            orders = live_broker_orders(view, self.desk.account)
         for order in orders:
-            try:
-                self.desk.broker.cancel(order.client_ref)
-            except UnknownOrder:
-                continue  # poll_orders decides what became of it
+            request_cancel(self.desk, order, now=self.desk.now(), why="what is at work is cancelled")
 
     def _at_work(self) -> list[str]:
         with self.desk.ledger.read() as view:
-            return [order.client_ref for order in live_broker_orders(view)]
+            return [order.client_ref for order in live_broker_orders(view, self.desk.account)]
 
     def _wait(self, until: datetime, limit: datetime) -> None:
         clock = self.desk.clock

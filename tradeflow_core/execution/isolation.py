@@ -16,12 +16,15 @@ from tradeflow_core.model import LockOwner
 OF_THE_WHOLE_DESK = (BrokerUnavailable, SessionLost, Superseded, DBAPIError)
 """Errors that are not about one instrument: no connection, no lease, no ledger."""
 
+Failures = dict[str, str]
+"""Why something failed, by instrument."""
+
 
 @contextmanager
-def isolated(desk: Desk, instrument: str, doing: str) -> Iterator[None]:
-    """Run the block; if it fails unexpectedly, lock the instrument and send an alert, so that the others go on.
+def collecting(failures: Failures, instrument: str, doing: str) -> Iterator[None]:
+    """Run the block; if it fails unexpectedly, note why, so that the others go on. Errors of `OF_THE_WHOLE_DESK` are raised.
 
-    Errors of `OF_THE_WHOLE_DESK` are raised. The lock (owner `execution`) stays until a person has looked and lifts it.
+    For work within a transaction: the locks are set after it, by `lock_failures`.
     """
     try:
         yield
@@ -29,7 +32,27 @@ def isolated(desk: Desk, instrument: str, doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{doing} failed: {type(error).__name__}: {error} ({place.filename.rpartition('/')[2]}:{place.lineno})"
+        failures.setdefault(
+            instrument,
+            f"{doing} failed: {type(error).__name__}: {error} ({place.filename.rpartition('/')[2]}:{place.lineno})",
+        )
+
+
+@contextmanager
+def isolated(desk: Desk, instrument: str, doing: str) -> Iterator[None]:
+    """Run the block; if it fails unexpectedly, lock the instrument and send an alert, so that the others go on.
+
+    Errors of `OF_THE_WHOLE_DESK` are raised. The lock (owner `execution`) stays until a person has looked and lifts it.
+    """
+    failures: Failures = {}
+    with collecting(failures, instrument, doing):
+        yield
+    lock_failures(desk, failures)
+
+
+def lock_failures(desk: Desk, failures: Failures) -> None:
+    """Lock the instruments of which something has failed, and send alerts."""
+    for instrument, why in failures.items():
         lock_for_execution(desk, instrument, why)
 
 
@@ -40,4 +63,5 @@ def lock_for_execution(desk: Desk, instrument: str, why: str) -> None:
         if is_new:
             lock_instrument(tx, instrument, LockOwner.EXECUTION, now=desk.now(), why=why)
     if is_new:
-        desk.alerts.send(f"locked {instrument}", f"{instrument}: {why}; look at it, then lift the lock", desk.now())
+        text = f"{instrument}: {why}; look at it, then lift the lock"
+        desk.alerts.send(f"locked {instrument}", text, desk.now(), is_new=True)

@@ -48,5 +48,6 @@ def reconcile(desk: Desk) -> list[PositionBreak]:
             if instrument not in broken:
                 unlock_instrument(tx, instrument, LockOwner.RECONCILIATION, now=desk.now(), why="ledger and broker agree again")
     if new:
-        desk.alerts.send("position break", f"{'; '.join(new)}. Trading in it is locked until the two agree", desk.now())
+        text = f"{'; '.join(new)}. Trading in it is locked until the two agree"
+        desk.alerts.send("position break", text, desk.now(), is_new=True)
     return breaks

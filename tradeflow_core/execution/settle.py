@@ -13,7 +13,7 @@ from tradeflow_core.model import BrokerOrder, BrokerOrderStatus, contract_label
 def unknown_orders(desk: Desk) -> list[BrokerOrder]:
     """The orders of which the broker's answers say nothing."""
     with desk.ledger.read() as view:
-        return [order for order in live_broker_orders(view) if order.status is BrokerOrderStatus.UNKNOWN]
+        return [order for order in live_broker_orders(view, desk.account) if order.status is BrokerOrderStatus.UNKNOWN]
 
 
 def settle_order(desk: Desk, client_ref: str, status: BrokerOrderStatus, *, who: str, why: str, dry_run: bool) -> BrokerOrder:

@@ -27,9 +27,10 @@ class Alerts:
         self.path = folder / "alerts.jsonl"
         self._settings = settings
 
-    def send(self, subject: str, message: str, now: datetime) -> None:
-        """Log the alert and, where mail is configured, mail it. A mail that fails is logged and raises nothing."""
-        mailed = self._settings.email_to and self._settings.smtp_server and not self._alerted_today(subject, now)
+    def send(self, subject: str, message: str, now: datetime, *, is_new: bool = False) -> None:
+        """Log the alert and, where mail is configured, mail it: the first of a subject in a day, and any that `is_new` (the sender says
+        so once only). A mail that fails is logged and raises nothing."""
+        mailed = self._settings.email_to and self._settings.smtp_server and (is_new or not self._alerted_today(subject, now))
         self._log(subject, message, now)
         if mailed:
             try:

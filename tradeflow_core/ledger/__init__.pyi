@@ -15,12 +15,15 @@ from .controls import (
     TradeLimit as TradeLimit,
     active_stop as active_stop,
     clear_override as clear_override,
+    combine_overrides as combine_overrides,
     instruments_locked_by as instruments_locked_by,
     lift_stop as lift_stop,
     lock_instrument as lock_instrument,
     locked_instruments as locked_instruments,
     override_for as override_for,
+    overrides_in_force as overrides_in_force,
     position_limit as position_limit,
+    position_limits_in_force as position_limits_in_force,
     set_override as set_override,
     set_position_limit as set_position_limit,
     set_trade_limit as set_trade_limit,
@@ -40,8 +43,28 @@ from .decisions import (
     record_mark as record_mark,
     replace_roll_events as replace_roll_events,
     roll_state as roll_state,
+    roll_states_now as roll_states_now,
     rolls_recorded as rolls_recorded,
     set_roll_state as set_roll_state,
+)
+from .executions import (
+    Booked as Booked,
+    Booking as Booking,
+    ImpossibleFill as ImpossibleFill,
+    book_by_hand as book_by_hand,
+    book_fill as book_fill,
+    booked_executions as booked_executions,
+    hand_number as hand_number,
+    transfer as transfer,
+)
+from .facts import (
+    FACTS as FACTS,
+    Head as Head,
+    append as append,
+    append_all as append_all,
+    chain_problems as chain_problems,
+    heads as heads,
+    missing_heads as missing_heads,
 )
 from .frames import (
     account_value_history as account_value_history,
@@ -65,28 +88,37 @@ from .leases import (
 )
 from .ledger import Ledger as Ledger
 from .orders import (
-    Booking as Booking,
-    ImpossibleFill as ImpossibleFill,
-    Rejections as Rejections,
     add_broker_order as add_broker_order,
     add_contract_order as add_contract_order,
     add_instrument_order as add_instrument_order,
-    book_fill as book_fill,
-    booked_executions as booked_executions,
+    cancel_instrument_order as cancel_instrument_order,
     close_all_orders as close_all_orders,
     complete_orders as complete_orders,
+    retry_contract_order as retry_contract_order,
+    set_broker_status as set_broker_status,
+)
+from .schema import (
+    allocations as allocations,
+    commissions as commissions,
+    fills as fills,
+    instrument_orders as instrument_orders,
+    roll_events as roll_events,
+)
+from .stack import (
+    Rejections as Rejections,
+    broker_order_named as broker_order_named,
+    broker_orders_below as broker_orders_below,
+    contract_orders_below as contract_orders_below,
+    filled_of as filled_of,
     instrument_orders_of as instrument_orders_of,
     live_broker_orders as live_broker_orders,
+    newest_fill_time as newest_fill_time,
     open_contract_order as open_contract_order,
     open_contract_orders as open_contract_orders,
     open_instrument_orders as open_instrument_orders,
     positions_by_contract as positions_by_contract,
     positions_by_strategy as positions_by_strategy,
     rejections as rejections,
-    set_broker_status as set_broker_status,
-)
-from .schema import (
-    fills as fills,
-    instrument_orders as instrument_orders,
-    roll_events as roll_events,
+    unfinished_rolls as unfinished_rolls,
+    unwanted_broker_orders as unwanted_broker_orders,
 )

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.ledger.facts import append
@@ -35,15 +35,15 @@ def record_account_value(
     key = (account_values.c.account == account, account_values.c.time == time, account_values.c.currency == currency)
     if tx.execute(select(account_values.c.id).where(*key)).first() is not None:
         return False
-    tx.execute(
-        insert(account_values).values(
-            account=account,
-            time=time,
-            currency=currency,
-            net_liquidation=net_liquidation,
-            excess_liquidity=excess_liquidity,
-            fx_to_base=fx_to_base,
-        )
+    append(
+        tx,
+        account_values,
+        account=account,
+        time=time,
+        currency=currency,
+        net_liquidation=net_liquidation,
+        excess_liquidity=excess_liquidity,
+        fx_to_base=fx_to_base,
     )
     return True
 

@@ -6,23 +6,25 @@ who locked an instrument, why, and who lifted it can be answered for ever (`cont
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, func, select
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.decisions import roll_state
+from tradeflow_core.ledger.facts import append, append_end
 from tradeflow_core.ledger.schema import (
+    allocations,
     broker_order_legs,
     broker_orders,
-    contract_orders,
-    fills,
     instrument_orders,
     locks,
     overrides,
     position_limits,
+    shares,
     trade_limits,
     trading_stops,
 )
@@ -75,7 +77,7 @@ def active_stop(view: Connection) -> Stop | None:
 def stop_trading(tx: Connection, now: datetime, who: str, *, why: str) -> None:
     """Stop trading until `lift_stop`. A second stop while one is in force changes nothing."""
     if active_stop(tx) is None:
-        tx.execute(insert(trading_stops).values(who=who, why=why, recorded_at=now))
+        append(tx, trading_stops, scope=ANY, who=who, why=why, recorded_at=now)
 
 
 def lift_stop(tx: Connection, now: datetime, who: str, *, why: str) -> bool:
@@ -120,23 +122,30 @@ _LOCKED_BY = (
 
 
 def override_for(view: Connection, strategy: str, instrument: str) -> Override:
+    """The overrides that hold for a strategy in an instrument, see `combine_overrides`."""
+    return combine_overrides(overrides_in_force(view), strategy, instrument, state=roll_state(view, instrument))
+
+
+def overrides_in_force(view: Connection) -> dict[tuple[str, str], Override]:
+    """The overrides in force by (strategy, instrument)."""
+    rows = view.execute(select(overrides).where(overrides.c.ended_at.is_(None)).order_by(overrides.c.id))
+    return {(row.strategy, row.instrument): Override(row.kind, row.fraction, row.why) for row in rows}
+
+
+def combine_overrides(
+    in_force: Mapping[tuple[str, str], Override], strategy: str, instrument: str, *, state: RollState
+) -> Override:
     """The overrides of the strategy, of the instrument and of both, combined.
 
     An instrument in the roll state No_Open may only be reduced. That is derived from the state and not stored, so it ends with the
     state and leaves stored overrides as they are.
     """
     combined = Override()
-    if roll_state(view, instrument) == RollState.NO_OPEN:
+    if state is RollState.NO_OPEN:
         combined = Override(OverrideKind.REDUCE_ONLY, 1.0, f"roll state {RollState.NO_OPEN}")
-    rows = view.execute(
-        select(overrides).where(
-            overrides.c.ended_at.is_(None),
-            overrides.c.strategy.in_((ANY, strategy)),
-            overrides.c.instrument.in_((ANY, instrument)),
-        )
-    )
-    for row in rows:
-        combined = combined * Override(row.kind, row.fraction, row.why)
+    for (whose, where), override in in_force.items():
+        if whose in (ANY, strategy) and where in (ANY, instrument):
+            combined = combined * override
     return combined
 
 
@@ -158,6 +167,12 @@ def position_limit(view: Connection, strategy: str, instrument: str) -> int | No
     """Largest absolute position (contracts) of the strategy (`ANY`: of all together) in the instrument; None: no limit."""
     row = _row_in_force(view, position_limits, {"strategy": strategy, "instrument": instrument})
     return None if row is None else row.contracts
+
+
+def position_limits_in_force(view: Connection) -> dict[tuple[str, str], int]:
+    """The position limits in force, in contracts, by (strategy, instrument)."""
+    rows = view.execute(select(position_limits).where(position_limits.c.ended_at.is_(None)))
+    return {(row.strategy, row.instrument): row.contracts for row in rows}
 
 
 def set_position_limit(
@@ -189,51 +204,88 @@ def set_trade_limit(
 
 
 def trade_limits_in_force(
-    view: Connection, *, now: datetime, strategy: str | None = None, instrument: str | None = None
+    view: Connection,
+    account: str,
+    *,
+    now: datetime,
+    strategy: str | None = None,
+    instruments: Sequence[str] | None = None,
 ) -> list[TradeLimit]:
-    """The trade limits in force, by instrument, strategy and days. With `strategy`: those that hold for it, that is also those of `ANY`."""
+    """The trade limits in force, by instrument, strategy and days, with what is used by the account. With `strategy`: those that hold for
+    it, that is also those of `ANY`.
+
+    The fills of our orders in the period count, and what orders at the broker may still fill, with every leg of a spread.
+    """
     query = select(trade_limits).where(trade_limits.c.ended_at.is_(None))
     if strategy is not None:
         query = query.where(trade_limits.c.strategy.in_((ANY, strategy)))
-    if instrument is not None:
-        query = query.where(trade_limits.c.instrument == instrument)
-    rows = view.execute(query.order_by(trade_limits.c.instrument, trade_limits.c.strategy, trade_limits.c.days))
+    if instruments is not None:
+        query = query.where(trade_limits.c.instrument.in_(instruments))
+    rows = view.execute(query.order_by(trade_limits.c.instrument, trade_limits.c.strategy, trade_limits.c.days)).all()
+    limited = sorted({row.instrument for row in rows})
+    at_work = _at_work(view, account, limited) if rows else {}
+    traded = {days: _traded(view, account, limited, since=now - timedelta(days=days)) for days in {row.days for row in rows}}
     return [
         TradeLimit(
-            row.strategy, row.instrument, row.days, row.contracts, _traded(view, row, since=now - timedelta(days=row.days))
+            row.strategy,
+            row.instrument,
+            row.days,
+            row.contracts,
+            traded[row.days].get((row.strategy, row.instrument), 0) + at_work.get((row.strategy, row.instrument), 0),
         )
-        for row in rows.all()
+        for row in rows
     ]
 
 
-def tradeable_now(view: Connection, strategy: str, instrument: str, *, now: datetime) -> int | None:
-    """Contracts that the trade limits still allow at `now`; None: no limit applies.
-
-    The fills of the period count, and what orders at the broker may still fill, with every leg of a spread.
-    """
-    limits = trade_limits_in_force(view, now=now, strategy=strategy, instrument=instrument)
+def tradeable_now(view: Connection, account: str, strategy: str, *, instrument: str, now: datetime) -> int | None:
+    """Contracts that the trade limits still allow at `now`; None: no limit applies."""
+    limits = trade_limits_in_force(view, account, now=now, strategy=strategy, instruments=[instrument])
     return min((limit.left for limit in limits), default=None)
 
 
-def _traded(view: Connection, limit: Any, *, since: datetime) -> int:
-    """Contracts that count for a limit: filled after `since`, or still at work."""
-    used = select(func.coalesce(func.sum(func.abs(fills.c.quantity)), 0)).where(
-        fills.c.instrument == limit.instrument, fills.c.time > since
+def _traded(view: Connection, account: str, instruments: Sequence[str], *, since: datetime) -> dict[tuple[str, str], int]:
+    """Contracts filled after `since` by (strategy, instrument), those of all strategies together under `ANY`."""
+    of = allocations.c
+    wanted = [of.account == account, of.instrument.in_(instruments), of.time > since, of.instrument_order_id.is_not(None)]
+    # An execution that was corrected counts as what is left of it.
+    each = select(of.strategy, of.instrument, func.abs(func.sum(of.quantity)).label("contracts")).where(*wanted)
+    of_fill = each.group_by(of.strategy, of.instrument, of.fill_id).subquery()
+    summed = select(of_fill.c.strategy, of_fill.c.instrument, func.sum(of_fill.c.contracts)).group_by(
+        of_fill.c.strategy, of_fill.c.instrument
     )
-    if limit.strategy != ANY:
-        used = used.where(fills.c.strategy == limit.strategy)
-    return int(view.execute(used).scalar_one()) + _at_work(view, limit.instrument, limit.strategy)
+    return _with_all(view.execute(summed).all())
 
 
-def _at_work(view: Connection, instrument: str, strategy: str) -> int:
-    """Contracts, over all legs, that the broker orders in an instrument may still trade, of one strategy or of `ANY`."""
-    unfilled = select(func.coalesce(func.sum(func.abs(broker_order_legs.c.quantity - broker_order_legs.c.filled)), 0))
-    query = unfilled.select_from(broker_order_legs.join(broker_orders).join(contract_orders).join(instrument_orders)).where(
-        broker_orders.c.status.in_(LIVE_STATUSES), broker_orders.c.instrument == instrument
+def _at_work(view: Connection, account: str, instruments: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Contracts, over all legs, that broker orders may still trade, by (strategy, instrument), of all together under `ANY`."""
+    leg = broker_order_legs.c
+    left = func.sum(func.abs(leg.quantity - leg.filled))
+    query = (
+        select(broker_orders.c.contract_order_id, leg.instrument, left.label("contracts"))
+        .select_from(broker_order_legs.join(broker_orders))
+        .where(broker_orders.c.account == account, broker_orders.c.status.in_(LIVE_STATUSES), leg.instrument.in_(instruments))
+        .group_by(broker_orders.c.contract_order_id, leg.instrument)
     )
-    if strategy != ANY:
-        query = query.where(instrument_orders.c.strategy == strategy)
-    return int(view.execute(query).scalar_one())
+    rows = view.execute(query).all()
+    of_order = select(shares.c.contract_order_id, instrument_orders.c.strategy).join(instrument_orders)
+    named = view.execute(of_order.where(shares.c.contract_order_id.in_([row.contract_order_id for row in rows]))).all()
+    whose: dict[int, set[str]] = {}
+    for order, strategy in named:
+        whose.setdefault(order, set()).add(strategy)
+    used: dict[tuple[str, str], int] = {}
+    for order, instrument, contracts in rows:
+        for strategy in {ANY, *whose.get(order, set())}:
+            used[strategy, instrument] = used.get((strategy, instrument), 0) + int(contracts)
+    return used
+
+
+def _with_all(rows: Sequence[Any]) -> dict[tuple[str, str], int]:
+    """Contracts by (strategy, instrument), and the sums over strategies under `ANY`."""
+    used: dict[tuple[str, str], int] = {}
+    for strategy, instrument, contracts in rows:
+        used[strategy, instrument] = int(contracts)
+        used[ANY, instrument] = used.get((ANY, instrument), 0) + int(contracts)
+    return used
 
 
 def _matches(table: Table, key: Key) -> list[ColumnElement[bool]]:
@@ -247,8 +299,10 @@ def _row_in_force(view: Connection, table: Table, key: Key) -> Any | None:
 
 def _end(tx: Connection, table: Table, key: Key, *, now: datetime, who: str, why: str) -> bool:
     """End the row of a key in force; False if there is none."""
-    ended = update(table).where(*_matches(table, key)).values(ended_at=now, ended_by=who, ended_why=why)
-    return tx.execute(ended).rowcount > 0
+    former = _row_in_force(tx, table, key)
+    if former is not None:
+        append_end(tx, table, former.id, now=now, who=who, why=why)
+    return former is not None
 
 
 def _put(tx: Connection, table: Table, key: Key, *, values: Key, now: datetime, who: str, why: str) -> None:
@@ -258,4 +312,4 @@ def _put(tx: Connection, table: Table, key: Key, *, values: Key, now: datetime, 
     if former is not None and all(getattr(former, name) == value for name, value in present.items()):
         return
     _end(tx, table, key, now=now, who=who, why=f"{CHANGED}{why}")
-    tx.execute(insert(table).values(**key, **present, who=who, recorded_at=now))
+    append(tx, table, **key, **present, who=who, recorded_at=now)

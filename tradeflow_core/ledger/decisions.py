@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.ledger.facts import append, append_all
 from tradeflow_core.ledger.schema import contracts, price_marks, roll_events, roll_states
 from tradeflow_core.model import RollEvent, RollState
 
@@ -50,8 +51,7 @@ def append_roll_events(tx: Connection, events: Iterable[RollEvent], now: datetim
             )
         last[event.instrument] = event
         rows.append(_event_row(event, generations[event.instrument], now, who=who, why=why))
-    if rows:
-        tx.execute(insert(roll_events), rows)
+    append_all(tx, roll_events, rows)
 
 
 def replace_roll_events(
@@ -69,7 +69,7 @@ def replace_roll_events(
                 f"{instrument}: a roll after {event.after} is not later than the one before it, after {before.after}"
             )
     generation = generation_of(tx, instrument) + 1
-    tx.execute(insert(roll_events), [_event_row(event, generation, now, who=who, why=why) for event in events])
+    append_all(tx, roll_events, [_event_row(event, generation, now, who=who, why=why) for event in events])
     return generation
 
 
@@ -130,7 +130,7 @@ def set_roll_state(tx: Connection, instrument: str, state: RollState, *, now: da
     """Record a roll state; False if it is the present one already."""
     if roll_state(tx, instrument) == state:
         return False
-    tx.execute(insert(roll_states).values(instrument=instrument, state=state, who=who, why=why, recorded_at=now))
+    append(tx, roll_states, instrument=instrument, state=state, who=who, why=why, recorded_at=now)
     return True
 
 
@@ -140,6 +140,13 @@ def roll_state(view: Connection, instrument: str) -> RollState:
         select(roll_states.c.state).where(roll_states.c.instrument == instrument).order_by(roll_states.c.id.desc()).limit(1)
     ).first()
     return RollState.NO_ROLL if row is None else row.state
+
+
+def roll_states_now(view: Connection) -> dict[str, RollState]:
+    """The present roll state of every instrument for which one was ever set."""
+    newest = select(func.max(roll_states.c.id)).group_by(roll_states.c.instrument)
+    rows = view.execute(select(roll_states.c.instrument, roll_states.c.state).where(roll_states.c.id.in_(newest)))
+    return {row.instrument: row.state for row in rows}
 
 
 def record_contracts(tx: Connection, instrument: str, facts: Mapping[int, tuple[date, bool]], *, now: datetime) -> None:
@@ -179,16 +186,16 @@ def record_mark(
     `source`: `manual`, entered by a person, or `roll`, part of the newest roll. For an FX rate `instrument` is its code and `contract`
     `FX_CONTRACT`.
     """
-    tx.execute(
-        insert(price_marks).values(
-            instrument=instrument,
-            contract=contract,
-            time=time,
-            price=price,
-            source=source,
-            generation=generation_of(tx, instrument) if source == "roll" else None,
-            who=who,
-            why=why,
-            recorded_at=now,
-        )
+    append(
+        tx,
+        price_marks,
+        instrument=instrument,
+        contract=contract,
+        time=time,
+        price=price,
+        source=source,
+        generation=generation_of(tx, instrument) if source == "roll" else None,
+        who=who,
+        why=why,
+        recorded_at=now,
     )

@@ -14,7 +14,7 @@ from tradeflow_core.ledger.leases import require_lease
 from tradeflow_core.store import create_sql_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0004"
+HEAD = "0005"
 """Revision of the schema that this code works with; a test holds it against the newest migration."""
 
 
@@ -89,6 +89,14 @@ class Ledger:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self.engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        engine = create_sql_engine(self.url, enforces_references=False)
+        try:
+            with engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                if engine.dialect.name == "sqlite" and (lost := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+                    raise StateError(
+                        f"the ledger {engine.url!r} cannot be upgraded: rows refer to others that are missing ({lost[:3]})"
+                    )
+        finally:
+            engine.dispose()

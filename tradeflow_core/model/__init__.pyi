@@ -19,9 +19,13 @@ from .controls import (
     OverrideKind as OverrideKind,
 )
 from .orders import (
+    BY_BROKER as BY_BROKER,
     LIVE_STATUSES as LIVE_STATUSES,
+    NEXT_STATUSES as NEXT_STATUSES,
+    OUTSIDE as OUTSIDE,
     ROLLS as ROLLS,
     SETTLED_STATUSES as SETTLED_STATUSES,
+    UNASSIGNED as UNASSIGNED,
     BrokerOrder as BrokerOrder,
     BrokerOrderStatus as BrokerOrderStatus,
     ContractOrder as ContractOrder,
@@ -29,8 +33,11 @@ from .orders import (
     InstrumentOrder as InstrumentOrder,
     Leg as Leg,
     OrderIntent as OrderIntent,
+    OrderLevel as OrderLevel,
     OrderStatus as OrderStatus,
     OrderType as OrderType,
+    Quoted as Quoted,
+    Share as Share,
 )
 from .rolls import (
     EVENT_CONTRACTS as EVENT_CONTRACTS,

@@ -19,6 +19,8 @@ class LockOwner(StrEnum):
     """The broker's answers lack one of its orders."""
     RECONCILIATION = "reconciliation"
     """Our position is not the broker's."""
+    OUTSIDE_TRADE = "outside_trade"
+    """A trade in it was made elsewhere and belongs to no strategy yet."""
     PERSON = "person"
     """Somebody said so."""
 

@@ -1,11 +1,8 @@
 from .allowance import (
     Allowance as Allowance,
-    Standing as Standing,
     allowed_change as allowed_change,
+    allowed_for as allowed_for,
     allowed_now as allowed_now,
-    left_behind as left_behind,
-    standing_at_work as standing_at_work,
-    standings as standings,
 )
 from .by_hand import (
     ControlChange as ControlChange,
@@ -47,4 +44,12 @@ from .sizing import (
     cut_to_caps as cut_to_caps,
     cut_to_total as cut_to_total,
     largest_position as largest_position,
+)
+from .standing import (
+    AtWork as AtWork,
+    Controls as Controls,
+    Standing as Standing,
+    left_behind as left_behind,
+    standing_at_work as standing_at_work,
+    standings as standings,
 )

@@ -1,75 +1,16 @@
 """What may be traded: the one place that asks every control of an instrument, when orders are made and again before one is sent.
 
-A stop, a lock, an override, position limits of a strategy and of the whole instrument, and trade limits. Orders that are on their way
-count as if they were filled wherever that makes a limit tighter: two strategies cannot use the same room twice.
+A stop, a lock, an override, position limits of a strategy and of the whole instrument, and trade limits, as `standing.py` reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
-from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import (
-    ANY,
-    active_stop,
-    live_broker_orders,
-    locked_instruments,
-    open_instrument_orders,
-    override_for,
-    position_limit,
-    positions_by_strategy,
-    tradeable_now,
-)
-from tradeflow_core.model import ROLLS, Leg, Override, OverrideKind
-from tradeflow_core.orders.sizing import (
-    NOTHING,
-    OnTheWay,
-    apply_override,
-    apply_position_limits,
-    cut_to_caps,
-    cut_to_total,
-    largest_position,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An instrument for a strategy now, in contracts, and the controls in force.
-
-    `position` of the strategy, `instrument_position` of all strategies, `unfilled` of the strategy's open orders; `own_on_the_way` and
-    `all_on_the_way`: what other orders of the strategy, and of all strategies, may still do. `stop` and `lock`: why trading is stopped
-    or the instrument locked, empty if it is not. `tradeable`: contracts that trade limits still allow; None: no limit.
-    """
-
-    position: int
-    instrument_position: int
-    unfilled: int = 0
-    lock: str = ""
-    override: Override = field(default_factory=Override)
-    strategy_limit: int | None = None
-    instrument_limit: int | None = None
-    stop: str = ""
-    tradeable: int | None = None
-    own_on_the_way: OnTheWay = NOTHING
-    all_on_the_way: OnTheWay = NOTHING
-
-    @property
-    def no_trade(self) -> bool:
-        """The position has to stay as it is."""
-        return bool(self.lock) or self.override.kind is OverrideKind.NO_TRADING
-
-    @property
-    def reduce_only(self) -> bool:
-        """The position may only shrink."""
-        return self.override.kind is OverrideKind.REDUCE_ONLY
-
-    @property
-    def largest(self) -> int | None:
-        """The most contracts that the strategy may hold on either side; None: no limit."""
-        return largest_position(self.override, self.strategy_limit, self.instrument_limit)
+from tradeflow_core.model import ROLLS, ContractOrder, Leg, Override, OverrideKind, Share
+from tradeflow_core.orders.sizing import apply_override, apply_position_limits, cut_to_caps, cut_to_total
+from tradeflow_core.orders.standing import AtWork, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,95 +19,6 @@ class Allowance:
 
     quantities: tuple[int, ...]
     why: str = ""
-
-
-# --- reading the ledger --------------------------------------------------------------------------------------------------
-
-
-def standings(view: Connection, desk: Desk, strategy: str, *, instruments: Iterable[str]) -> dict[str, Standing]:
-    """The standing for a strategy of each of `instruments` and of those that it holds, by instrument, sorted: when orders are made.
-
-    The open orders of the other strategies are on the way.
-    """
-    positions = positions_by_strategy(view)
-    locks = _locks(view, desk, strategy, positions=positions)
-    totals = _by_instrument(positions)
-    unfilled: dict[str, int] = {}
-    others: dict[str, OnTheWay] = {}
-    for order in open_instrument_orders(view):
-        if order.strategy == strategy:
-            unfilled[order.instrument] = unfilled.get(order.instrument, 0) + order.remaining
-        else:
-            others[order.instrument] = others.get(order.instrument, NOTHING) + order.remaining
-    held = {instrument for holder, instrument in positions if holder == strategy}
-    return {
-        instrument: Standing(
-            positions.get((strategy, instrument), 0),
-            totals.get(instrument, 0),
-            unfilled.get(instrument, 0),
-            locks.get(instrument, ""),
-            override_for(view, strategy, instrument),
-            position_limit(view, strategy, instrument),
-            position_limit(view, ANY, instrument),
-            all_on_the_way=others.get(instrument, NOTHING),
-        )
-        for instrument in sorted({*instruments, *held})
-    }
-
-
-def standing_at_work(view: Connection, desk: Desk, strategy: str, *, instrument: str) -> Standing:
-    """The standing of one instrument for a strategy before an order is sent: what works at the broker is on the way."""
-    positions, stop = positions_by_strategy(view), active_stop(view)
-    of_strategy = of_all = NOTHING
-    for order in live_broker_orders(view, instrument):
-        left = sum(leg.remaining for leg in order.legs)
-        of_all += left
-        of_strategy = of_strategy + left if order.strategy == strategy else of_strategy
-    return Standing(
-        positions.get((strategy, instrument), 0),
-        _by_instrument(positions).get(instrument, 0),
-        lock=_locks(view, desk, strategy, positions=positions).get(instrument, ""),
-        override=override_for(view, strategy, instrument),
-        strategy_limit=position_limit(view, strategy, instrument),
-        instrument_limit=position_limit(view, ANY, instrument),
-        stop=stop.why if stop else "",
-        tradeable=tradeable_now(view, strategy, instrument, now=desk.now()),
-        own_on_the_way=of_strategy,
-        all_on_the_way=of_all,
-    )
-
-
-def left_behind(view: Connection, desk: Desk) -> dict[str, str]:
-    """Why an instrument is not traded, by instrument, where a strategy holds it that the settings do not name (any more)."""
-    return _left_behind(desk, positions_by_strategy(view))
-
-
-def _left_behind(desk: Desk, positions: Mapping[tuple[str, str], int]) -> dict[str, str]:
-    return {
-        instrument: f"strategy {holder}, which is not in the settings, holds {quantity}; "
-        f"name it again with weight = 0 to have its positions closed, or rename it back"
-        for (holder, instrument), quantity in sorted(positions.items())
-        if holder not in desk.settings.strategies and holder != ROLLS
-    }
-
-
-def _locks(view: Connection, desk: Desk, strategy: str, *, positions: Mapping[tuple[str, str], int]) -> dict[str, str]:
-    """Why instruments are locked for a strategy: by the locks in the ledger, or because another one was removed and still holds them.
-
-    The roll of such a position goes on: it would expire otherwise.
-    """
-    stranded = _left_behind(desk, positions) if strategy in desk.settings.strategies else {}
-    return {**stranded, **locked_instruments(view)}
-
-
-def _by_instrument(positions: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for (_, instrument), quantity in positions.items():
-        totals[instrument] = totals.get(instrument, 0) + quantity
-    return totals
-
-
-# --- what it allows ------------------------------------------------------------------------------------------------------
 
 
 def allowed_change(standing: Standing, trade: int) -> tuple[int, str]:
@@ -214,6 +66,30 @@ def allowed_now(standing: Standing, strategy: str, legs: Sequence[Leg], *, sizes
     if any(quantities) and (offered := cut_to_caps(quantities, tuple(sizes))) != quantities:
         quantities, why = offered, "size quoted" if any(offered) else "no size quoted"
     return Allowance(quantities, why)
+
+
+def allowed_for(at_work: AtWork, order: ContractOrder, sizes: Sequence[int]) -> Allowance:
+    """The quantities of the legs of a contract order that may be sent now, for everybody it works for. `sizes`: contracts on offer.
+
+    Where it works for several instrument orders, as much of it as every one of them allows for its share.
+    """
+    if len(order.shares) == 1:
+        standing = at_work.standing(order.strategies[0], order.instrument)
+        return allowed_now(standing, order.strategies[0], order.legs, sizes=sizes)
+    (leg,) = order.legs
+    tightest = Allowance((leg.remaining,))
+    for share in order.shares:
+        standing = at_work.standing(share.strategy, order.instrument)
+        own = allowed_now(standing, share.strategy, [_leg_of(share, leg)], sizes=[abs(leg.remaining)])
+        total = abs(own.quantities[0] * leg.quantity) // abs(share.quantity)
+        if total < abs(tightest.quantities[0]):
+            tightest = Allowance((total if leg.remaining > 0 else -total,), f"{share.strategy}: {own.why}")
+    offered = cut_to_caps(tightest.quantities, tuple(sizes))
+    return tightest if offered == tightest.quantities else Allowance(offered, "size quoted" if any(offered) else "no size quoted")
+
+
+def _leg_of(share: Share, leg: Leg) -> Leg:
+    return Leg(leg.contract, share.quantity, share.filled)
 
 
 def _change_now(standing: Standing, strategy: str, trade: int) -> tuple[int, str]:

@@ -69,7 +69,7 @@ def lock_by_hand(desk: Desk, instrument: str, *, who: str, why: str, dry_run: bo
     with _transaction(desk, dry_run=dry_run) as tx:
         before = _locks(tx, code)
         lock_instrument(tx, code, LockOwner.PERSON, now=desk.now(), why=why, who=who)
-        working = [order.client_ref for order in live_broker_orders(tx) if order.instrument == code]
+        working = [order.client_ref for order in live_broker_orders(tx, desk.account) if order.instrument == code]
         warnings = [f"{len(working)} of its orders are at the broker and may still be filled"] if working else []
         return ControlChange(f"locks of {code}", _words(before), _words(_locks(tx, code)), tuple(warnings))
 
@@ -137,7 +137,7 @@ def limit_position_by_hand(
         before = _in_force(tx, Control.POSITION_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_position_limit(tx, strategy, instrument, contracts=contracts, now=desk.now(), who=who, why=why)
-        position = held(tx, strategy, instrument)
+        position = held(tx, desk.account, strategy, instrument=instrument)
         beyond = contracts is not None and abs(position) > contracts
         warnings = (f"the position is {position}: the next orders reduce it to {contracts}",) if beyond else ()
         name = f"position limit of {strategy or TOGETHER} in {instrument}"
@@ -157,7 +157,7 @@ def limit_trades_by_hand(
         before = _in_force(tx, Control.TRADE_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_trade_limit(tx, strategy, instrument, days=days, contracts=contracts, now=desk.now(), who=who, why=why)
-        limits = trade_limits_in_force(tx, now=desk.now(), instrument=instrument)
+        limits = trade_limits_in_force(tx, desk.account, now=desk.now(), instruments=[instrument])
         used = next((each.used for each in limits if (each.strategy, each.days) == (strategy, days) and not each.left), None)
         warnings = (f"{used} contracts were traded in {days} days: nothing may be traded until that is less",) if used else ()
         name = f"trade limit of {strategy or TOGETHER} in {instrument} in {days} days"
@@ -184,9 +184,9 @@ def parse_contracts(word: str) -> int | None:
     return int(word)
 
 
-def held(view: Connection, strategy: str, instrument: str) -> int:
+def held(view: Connection, account: str, strategy: str, *, instrument: str) -> int:
     """Contracts of an instrument that a strategy holds, for `ANY` all strategies together."""
-    positions = positions_by_strategy(view).items()
+    positions = positions_by_strategy(view, account).items()
     return sum(quantity for (holder, code), quantity in positions if code == instrument and strategy in (ANY, holder))
 
 

@@ -16,7 +16,8 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import active_stop, add_instrument_order
 from tradeflow_core.model import OrderType
-from tradeflow_core.orders.allowance import Standing, allowed_change, left_behind, standings
+from tradeflow_core.orders.allowance import allowed_change
+from tradeflow_core.orders.standing import Standing, left_behind, standings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,12 +126,14 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
             if decision.quantity:
                 add_instrument_order(
                     tx,
+                    account=desk.account,
                     strategy=strategy,
                     instrument=decision.instrument,
                     quantity=decision.quantity,
                     order_type=OrderType.BEST,
                     day=day,
                     now=now,
+                    why=decision.reason,
                     **_reference(plan.optimal.get(decision.instrument)),
                 )
     if stranded:

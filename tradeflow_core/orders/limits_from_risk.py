@@ -69,13 +69,13 @@ def limits_from_risk(desk: Desk, days: Sequence[int] = (1,), *, max_leverage: fl
         for instrument, (by_risk, by_leverage) in zip(desk.universe, largest.to_numpy(float).tolist(), strict=True):
             trades = {
                 each.days: each.contracts
-                for each in trade_limits_in_force(view, now=desk.now(), instrument=instrument)
+                for each in trade_limits_in_force(view, desk.account, now=desk.now(), instruments=[instrument])
                 if each.strategy == ANY
             }
             before = {0: position_limit(view, ANY, instrument), **{period: trades.get(period) for period in days}}
             contracts = min(by_risk, by_leverage) if not (math.isnan(by_risk) or math.isnan(by_leverage)) else None
             after = {period: None if contracts is None else _limit(contracts, period) for period in before}
-            position = held(view, ANY, instrument)
+            position = held(view, desk.account, ANY, instrument=instrument)
             limits.append(RiskLimit(instrument, position, by_risk, by_leverage, before, after, source))
     return limits
 

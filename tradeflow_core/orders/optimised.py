@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tradeflow_core.model import OverrideKind
 from tradeflow_core.nightly import SavedRun
-from tradeflow_core.orders.allowance import Standing
+from tradeflow_core.orders.standing import Standing
 from tradeflow_core.strategy.positions import Constraints, Optimised, Outcome, Problem, optimise
 
 Floats = NDArray[np.float64]

@@ -115,7 +115,7 @@ def delete_prices(desk: Desk, instrument: str, *, dry_run: bool = False) -> list
     with desk.ledger.read() as view:
         positions = positions_by_contract(view, desk.account)
         held = [contract for (name, contract), quantity in positions.items() if name == instrument and quantity]
-        orders = [order.id for order in open_instrument_orders(view) if order.instrument == instrument]
+        orders = [order.id for order in open_instrument_orders(view, desk.account) if order.instrument == instrument]
     if held:
         raise StateError(f"{instrument}: {contract_label(held[0])} is still held; its prices value the position, close it first")
     if orders:

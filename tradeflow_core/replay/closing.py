@@ -58,12 +58,12 @@ def _close_contract(desk: Desk, instrument: str, contract: int) -> list[str]:
         position = positions_by_contract(tx, desk.account).get((instrument, contract), 0)
         if not position:
             return []
-        closing_orders = [order for order in open_contract_orders(tx) if _closes(order, instrument, contract)]
+        closing_orders = [order for order in open_contract_orders(tx, desk.account) if _closes(order, instrument, contract)]
         uncovered = position + sum(leg.remaining for order in closing_orders for leg in order.legs)
-        for strategy, share in _shares(tx, instrument, uncovered):
+        for strategy, share in _shares(tx, desk.account, instrument, position=uncovered):
             _balance(tx, desk, strategy, instrument=instrument, leg=Leg(contract, -share))
     with desk.ledger.read() as view:
-        orders = [order for order in open_contract_orders(view) if _closes(order, instrument, contract)]
+        orders = [order for order in open_contract_orders(view, desk.account) if _closes(order, instrument, contract)]
     for order in orders:
         _close_at_last_price(desk, order)
     poll_orders(desk)
@@ -75,9 +75,11 @@ def _closes(order: ContractOrder, instrument: str, contract: int) -> bool:
     return is_balance and [leg.contract for leg in order.legs] == [contract]
 
 
-def _shares(tx: Connection, instrument: str, position: int) -> list[tuple[str, int]]:
+def _shares(tx: Connection, account: str, instrument: str, *, position: int) -> list[tuple[str, int]]:
     """The position split among the strategies that hold it; what none of them holds goes to the first one."""
-    holders = {name: held for (name, code), held in positions_by_strategy(tx).items() if code == instrument and name != ROLLS}
+    holders = {
+        name: held for (name, code), held in positions_by_strategy(tx, account).items() if code == instrument and name != ROLLS
+    }
     shares, rest = share_out(holders, position)
     return [*shares, (min(holders, default=ROLLS), rest)] if rest else shares
 
@@ -85,6 +87,7 @@ def _shares(tx: Connection, instrument: str, position: int) -> list[tuple[str, i
 def _balance(tx: Connection, desk: Desk, strategy: str, *, instrument: str, leg: Leg) -> None:
     order = add_instrument_order(
         tx,
+        account=desk.account,
         strategy=strategy,
         instrument=instrument,
         quantity=leg.quantity if strategy != ROLLS else 0,
@@ -93,7 +96,7 @@ def _balance(tx: Connection, desk: Desk, strategy: str, *, instrument: str, leg:
         now=desk.now(),
         reference_contract=leg.contract,
     )
-    add_contract_order(tx, order, instrument=instrument, order_type=OrderType.BALANCE, legs=[leg], now=desk.now())
+    add_contract_order(tx, order, order_type=OrderType.BALANCE, legs=[leg], now=desk.now())
 
 
 def _close_at_last_price(desk: Desk, order: ContractOrder) -> None:

@@ -47,7 +47,7 @@ def position_limit_rows(desk: Desk, instrument: str | None = None, *, history: b
             {
                 **_of(row, "strategy", "instrument"),
                 "limit": row["contracts"],
-                **({} if history else {"position": held(view, row["strategy"], row["instrument"])}),
+                **({} if history else {"position": held(view, desk.account, row["strategy"], instrument=row["instrument"])}),
                 **_of(row, *(ENDED if history else BEGUN)),
             }
             for row in _rows(view, Control.POSITION_LIMIT, instrument, history=history)
@@ -57,7 +57,10 @@ def position_limit_rows(desk: Desk, instrument: str | None = None, *, history: b
 def trade_limit_rows(desk: Desk, instrument: str | None = None, *, history: bool = False) -> list[Row]:
     """Trade limits: strategy, instrument, days, limit (contracts in so many days); of those in force also what is used and left."""
     with desk.ledger.read() as view:
-        limits = {(limit.strategy, limit.instrument, limit.days): limit for limit in trade_limits_in_force(view, now=desk.now())}
+        limits = {
+            (limit.strategy, limit.instrument, limit.days): limit
+            for limit in trade_limits_in_force(view, desk.account, now=desk.now())
+        }
         rows = []
         for row in _rows(view, Control.TRADE_LIMIT, instrument, history=history):
             limit = limits.get((row["strategy"], row["instrument"], row["days"]))

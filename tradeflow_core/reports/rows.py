@@ -24,7 +24,7 @@ NEWEST_ROWS = 50
 def order_rows(desk: Desk, day: date) -> list[Row]:
     """Instrument orders made for `day`: id, strategy, instrument, quantity, filled, type, status."""
     with desk.ledger.read() as view:
-        orders = instrument_orders_of(view, day)
+        orders = instrument_orders_of(view, desk.account, day)
     names = ("id", "strategy", "instrument", "quantity", "filled")
     return [
         {**{name: getattr(order, name) for name in names}, "type": str(order.order_type), "status": str(order.status)}
@@ -36,7 +36,7 @@ def position_rows(desk: Desk) -> list[Row]:
     """For each strategy and instrument that is held or wanted: position, optimal, lower, upper, price (missing: None), and why no order was
     made (last_decision)."""
     with desk.ledger.read() as view:
-        held = positions_by_strategy(view)
+        held = positions_by_strategy(view, desk.account)
     rows = []
     for strategy in desk.settings.strategies:
         optimal_by_instrument = optimal_rows(desk, strategy) if desk.store.exists("optimal_positions", strategy) else {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import fills, positions_by_contract
+from tradeflow_core.ledger import allocations, commissions, fills, positions_by_contract
 from tradeflow_core.model import contract_label
 from tradeflow_core.reports.rows import freshness_rows, order_rows, position_rows
 
@@ -19,20 +19,29 @@ def orders_of_day(desk: Desk, day: date) -> pd.DataFrame:
 
 
 def fills_of_day(desk: Desk, day: date) -> pd.DataFrame:
-    """Fills whose time is on `day` in the desk's time zone: time (local), strategy, instrument, contract, quantity, price, commission, currency."""
+    """Fills whose time is on `day` in the desk's time zone, a row for each owner: time (local), strategy, instrument, contract, quantity,
+    price, commission, currency.
+
+    What a correction takes back stands there as the opposite of the former fill. The commission of a fill is divided by quantity.
+    """
     start = pd.Timestamp(day, tz=desk.settings.time_zone)
-    f = fills.c
+    f, a = fills.c, allocations.c
+    commission = func.coalesce(f.commission, commissions.c.commission)
     query = (
-        select(f.time, f.strategy, f.instrument, f.contract, f.quantity, f.price, f.commission, f.currency)
-        .where(f.time >= start.to_pydatetime(), f.time < (start + pd.DateOffset(days=1)).to_pydatetime())
-        .order_by(f.time, f.id)
+        select(a.time, a.strategy, a.instrument, a.contract, a.quantity, a.price, commission, f.currency, f.quantity.label("of"))
+        .select_from(allocations.join(fills).outerjoin(commissions, commissions.c.exec_id == f.exec_id))
+        .where(
+            a.time >= start.to_pydatetime(), a.time < (start + pd.DateOffset(days=1)).to_pydatetime(), a.account == desk.account
+        )
+        .order_by(a.time, a.id)
     )
-    columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency"]
+    columns = ["time", "strategy", "instrument", "contract", "quantity", "price", "commission", "currency", "of"]
     with desk.ledger.read() as view:
-        frame = pd.DataFrame(view.execute(query).all(), columns=columns)
+        frame = pd.DataFrame(view.execute(query).all(), columns=columns).astype({"commission": "float64"})
+    frame["commission"] *= frame["quantity"] / frame.pop("of")
     frame["time"] = pd.to_datetime(frame["time"], utc=True).dt.tz_convert(desk.settings.time_zone)
     frame["contract"] = [contract_label(int(contract)) for contract in frame["contract"]]
-    return frame.astype({"commission": "float64"})
+    return frame
 
 
 def fills_by_contract(fills: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from tradeflow_core.ledger import (
     record_mark,
     roll_state,
     set_roll_state,
+    unfinished_rolls,
     unlock_instrument,
 )
 from tradeflow_core.model import LockOwner, RollEvent, RollState, contract_label
@@ -190,6 +191,15 @@ def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = 
     )
 
 
+def _left_of_roll(desk: Desk, instrument: str) -> int:
+    with desk.ledger.read() as view:
+        return unfinished_rolls(view, desk.account).get(instrument, 0)
+
+
+def _unfinished(rest: int) -> str:
+    return f"{rest} contracts are left of a roll that is half done; the next session of the stack handler trades them first"
+
+
 def _recent_volumes(desk: Desk, instrument: str, contracts: tuple[int, int]) -> list[float]:
     zone = desk.settings.time_zone
     bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"))
@@ -206,6 +216,8 @@ def _decide_by_rules(
     """Suggest a state near the roll and, if `apply`, enter it. `tidy`: first put a forced state whose contract is no longer held back to Passive."""
     status = roll_status(desk, instrument)
     state = status.state
+    if rest := _left_of_roll(desk, instrument):
+        return replace(status, note=_unfinished(rest))
     if state.is_forced and not status.position and tidy:
         set_state(desk, instrument, RollState.PASSIVE, who=who, why="the priced contract is no longer held")
         status = roll_status(desk, instrument)
@@ -313,6 +325,8 @@ def roll_prices(desk: Desk, instrument: str, reason: str, *, who: str, why: str,
             raise StateError(
                 f"{instrument}: {position} contracts of {contract_label(current.price_contract)} are still held; roll or close them first"
             )
+        if rest := unfinished_rolls(tx, desk.account).get(instrument):
+            raise StateError(f"{instrument}: {_unfinished(rest)}")
         append_roll_events(tx, [event], now, who=who, why=why)
         for mark in plan.marks.to_dict("records"):
             record_mark(
@@ -354,6 +368,8 @@ def _decide_by_tape(desk: Desk, instrument: str) -> RollStatus:
             return roll_status(
                 desk, instrument, note=f"rolled on the tape, {position} of {contract_label(current.price_contract)} still held"
             )
+        if rest := _left_of_roll(desk, instrument):
+            return roll_status(desk, instrument, note=_unfinished(rest))
         rolled = RollEvent(
             instrument,
             roll_time,

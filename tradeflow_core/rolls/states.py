@@ -62,7 +62,8 @@ def check_change(view: Connection, account: str, instrument: str, *, state: Roll
             else f"nothing held of {contract_label(roll.price_contract)}"
         )
         raise StateError(f"{instrument}: {state} may not follow {before} with {held}; allowed are\n{explain(allowed)}")
-    return StateChange(instrument, before, state, position, _limit_warning(view, instrument, state, position=position, now=now))
+    warnings = _limit_warning(view, account, instrument, needed=_TRADED_PER_CONTRACT.get(state, 0) * abs(position), now=now)
+    return StateChange(instrument, before, state, position, tuple(f"{instrument}: {state} {warning}" for warning in warnings))
 
 
 def enter_state(
@@ -74,11 +75,8 @@ def enter_state(
     return change
 
 
-def _limit_warning(view: Connection, instrument: str, state: RollState, *, position: int, now: datetime) -> tuple[str, ...]:
-    needed = _TRADED_PER_CONTRACT.get(state, 0) * abs(position)
-    left = tradeable_now(view, ROLLS, instrument, now=now)
+def _limit_warning(view: Connection, account: str, instrument: str, *, needed: int, now: datetime) -> tuple[str, ...]:
+    left = tradeable_now(view, account, ROLLS, instrument=instrument, now=now)
     if left is None or left >= needed:
         return ()
-    return (
-        f"{instrument}: {state} needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",
-    )
+    return (f"needs {needed} contracts to be traded, but the trade limits leave {left} today; raise them, or it takes longer",)

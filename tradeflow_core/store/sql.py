@@ -12,12 +12,13 @@ from sqlalchemy.engine import make_url
 from tradeflow_core.errors import ConfigError
 
 
-def create_sql_engine(url: str) -> Engine:
+def create_sql_engine(url: str, *, enforces_references: bool = True) -> Engine:
     """An engine whose transactions are durable and serializable.
 
     SQLite: write-ahead log, synchronous=FULL, foreign keys, 30 s busy timeout, and `BEGIN IMMEDIATE`, so that a transaction
     has the write lock from its first statement and never fails half-way because it cannot get it. A connection with the execution
-    option `read_only` takes no lock. Raises ConfigError for other databases.
+    option `read_only` takes no lock. `enforces_references`: False while tables are made anew under others that refer to them (SQLite).
+    Raises ConfigError for other databases.
     """
     parsed = make_url(url)
     backend = parsed.get_backend_name()
@@ -30,7 +31,8 @@ def create_sql_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        references = f"foreign_keys={'ON' if enforces_references else 'OFF'}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", references, "busy_timeout=30000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
