@@ -162,10 +162,11 @@ class Books:
         return now.capital > max(now.backing, 0.0) * (1 + self.rules.max_change)
 
     def require_backed(self, change: CapitalChange, *, force: bool) -> None:
-        """Raise StateError where a change raises the capital clearly above the account value."""
-        if self.too_much(change.after) and change.after.capital > change.before.capital and not force:
+        """Raise StateError where a change raises the capital clearly above the account value, or says that it is there."""
+        by_hand = any(event.kind == CapitalEventKind.TOTAL for event in change.said)
+        if self.too_much(change.after) and (by_hand or change.after.capital > change.before.capital) and not force:
             raise StateError(
-                f"the capital would become {change.after.capital:,.0f}, with an account of {change.after.backing:,.0f} only, and positions are "
+                f"the capital would be {change.after.capital:,.0f}, with an account of {change.after.backing:,.0f} only, and positions are "
                 "sized by the capital; if you mean that, say it with --force"
             )
 
