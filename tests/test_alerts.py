@@ -50,3 +50,13 @@ def test_each_subject_is_mailed_once_a_day_and_a_mail_that_fails_is_logged(tmp_p
         assert [mails("spike", NOW), mails("spike", NOW), mails("other", NOW)] == [1, 0, 1]
         assert [mails("spike", NOW + timedelta(days=1)), mails("spike", NOW + timedelta(days=1, hours=2))] == [1, 0]
     assert alerts.read(1000)[1]["message"].startswith("spike: ")
+
+
+def test_what_is_new_is_mailed_although_its_subject_was_already(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        settings = AlertSettings(email_to="me@example.com", smtp_server="127.0.0.1", smtp_port=closed.getsockname()[1])
+        alerts = Alerts(tmp_path, settings)
+        for instrument in ("CORN", "GOLD"):
+            alerts.send("position break", instrument, NOW, is_new=True)
+        assert [alert["subject"] for alert in alerts.read()] == ["position break", "mail failed"] * 2

@@ -4,6 +4,7 @@ It is one op that loops in one process, with all its state in the ledger: it may
 lets only one run at a time, and a lease in the ledger keeps out one that is started elsewhere.
 """
 
+import os
 import time
 
 import dagster as dg
@@ -83,7 +84,7 @@ def show(context: dg.OpExecutionContext, desk: Desk) -> None:
     ),
 )
 def work_stack(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> None:
-    shown = time.monotonic()
+    shown, parent = time.monotonic(), os.getppid()
 
     def on_pass(handler_pass: Pass) -> None:
         nonlocal shown
@@ -91,7 +92,8 @@ def work_stack(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> 
             show(context, desk)
             shown = time.monotonic()
 
-    total = stack_handler_step(desk, on_pass)
+    # The operating system gives an orphan another parent: then Dagster is gone, and with it everything that could stop this run.
+    total = stack_handler_step(desk, on_pass, is_supervised=lambda: os.getppid() == parent)
     context.log.info(f"{total.sent} broker orders, {total.fills} fills, {total.rolls} rolls")
     show(context, desk)
 

@@ -175,11 +175,14 @@ def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
     return plans
 
 
-def stack_handler_step(desk: Desk, on_pass: Callable[[Pass], None] | None = None) -> Pass:
-    """Work the order stack until the session ends."""
+def stack_handler_step(
+    desk: Desk, on_pass: Callable[[Pass], None] | None = None, is_supervised: Callable[[], bool] = lambda: True
+) -> Pass:
+    """Work the order stack until the session ends, or until nobody supervises it (see `StackHandler.run`)."""
     with recorded_step(desk, "stack_handler") as note:
         day = desk.business_day()
-        total = execution.StackHandler(desk).run(desk.home.at(day, desk.settings.day.session_end), on_pass)
+        until = desk.home.at(day, desk.settings.day.session_end)
+        total = execution.StackHandler(desk).run(until, on_pass, is_supervised)
         note.summary = f"{total.sent} broker orders, {total.fills} fills, {total.rolls} rolls"
     return total
 

@@ -2,7 +2,9 @@ from .fills import poll_orders as poll_orders
 from .handler import (
     Pass as Pass,
     StackHandler as StackHandler,
+    Unsupervised as Unsupervised,
 )
+from .outside import release_assigned as release_assigned
 from .quotes import (
     price_problem as price_problem,
     quote_problem as quote_problem,

@@ -38,6 +38,10 @@ STOP_SECONDS = 15
 """How long `tradeflow stop` leaves the cancellations to a running handler: three of its passes."""
 
 
+class Unsupervised(StateError):
+    """The process that started the handler is gone; the handler has ended its session."""
+
+
 @dataclass
 class Pass:
     """What one pass, or a whole session, did."""
@@ -99,27 +103,48 @@ class StackHandler:
             done.waiting = len(open_contract_orders(view, desk.account))
         return done
 
-    def run(self, until: datetime, on_pass: Callable[[Pass], None] | None = None) -> Pass:
+    def run(
+        self,
+        until: datetime,
+        on_pass: Callable[[Pass], None] | None = None,
+        is_supervised: Callable[[], bool] = lambda: True,
+    ) -> Pass:
         """Pass after pass until `until` (UTC), then `end_of_day`. A simulated clock moves one tick with each pass, and to `until` when
         nothing is left to do. Raises StateError if another handler is at work, or takes over.
 
         When it is interrupted (Ctrl-C, a run that is terminated in Dagster), orders at work are cancelled before it ends; the next session
-        goes on with what is left of them.
+        goes on with what is left of them. `is_supervised` is asked before each pass: where whoever started the handler is gone, it does the
+        same and raises Unsupervised.
         """
         with trading_session(self.desk) as session:
             try:
-                return self._work(session, until, on_pass)
+                return self._work(session, until, on_pass, is_supervised=is_supervised)
+            except Unsupervised as error:
+                self._cancel_interrupted()
+                self.desk.alerts.send("handler without supervision", str(error), self.desk.now(), is_new=True)
+                raise
             except Exception:
                 raise
             except BaseException:  # an interruption: of the person, or of Dagster, whose class for it is not known here
                 self._cancel_interrupted()
                 raise
 
-    def _work(self, session: TradingSession, until: datetime, on_pass: Callable[[Pass], None] | None) -> Pass:
+    def _work(
+        self,
+        session: TradingSession,
+        until: datetime,
+        on_pass: Callable[[Pass], None] | None,
+        *,
+        is_supervised: Callable[[], bool],
+    ) -> Pass:
         desk, total = self.desk, Pass()
         tick = timedelta(minutes=desk.settings.day.tick_minutes)
         self._reconcile()
         while desk.now() < until:
+            if not is_supervised():
+                raise Unsupervised(
+                    "whoever started this stack handler is gone, and nobody could stop it; its orders were cancelled, start it again"
+                )
             session.prolong()
             done = self.step()
             total = total + done
