@@ -213,11 +213,12 @@ def set_broker_status(
     if broker_id is not None:
         values["broker_id"] = broker_id
     values["closed_at"] = None if status.is_live else now
-    tx.execute(update(broker_orders).where(broker_orders.c.id == order).values(**values))
+    tx.execute(_OF_BROKER_ORDER.values(**values), {"order": order})
     if status is not before:
         _record(tx, OrderLevel.BROKER, {order: before}, after=status, now=now, who=who, why=reason)
 
 
+_OF_BROKER_ORDER = update(broker_orders).where(broker_orders.c.id == bindparam("order"))
 _BROKER_STATUS = select(broker_orders.c.status).where(broker_orders.c.id == bindparam("order"))
 
 
