@@ -104,7 +104,7 @@ def _contract_orders(view: Connection, *wanted: ColumnElement[bool]) -> list[Con
     rows = view.execute(select(*_CONTRACT_ORDER).where(*wanted).order_by(contract_orders.c.id)).all()
     orders = [row[0] for row in rows]
     legs, parts = _legs(view, contract_order_legs, "contract_order_id", orders=orders), _shares(view, orders)
-    return [ContractOrder(*row, parts[row[0]], legs[row[0]]) for row in rows]
+    return [ContractOrder(*(*row, parts[row[0]], legs[row[0]])) for row in rows]
 
 
 def live_broker_orders(view: Connection, account: str, instrument: str | None = None) -> list[BrokerOrder]:
@@ -138,7 +138,7 @@ def _broker_orders(view: Connection, *wanted: ColumnElement[bool]) -> list[Broke
     rows = view.execute(select(*_BROKER_ORDER).where(*wanted).order_by(broker_orders.c.id)).all()
     legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row[0] for row in rows])
     parts = _shares(view, sorted({row.contract_order_id for row in rows}))
-    return [BrokerOrder(*row, parts[row.contract_order_id], legs[row[0]]) for row in rows]
+    return [BrokerOrder(*(*row, parts[row.contract_order_id], legs[row[0]])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
