@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, Row, insert, or_, select
 
 from tradeflow_core.brokers.base import OrderRejected, OrderState, UnknownOrder
-from tradeflow_core.brokers.paper.book import FOREIGN, executions, legs, orders
+from tradeflow_core.brokers.paper.book import FOREIGN, LIQUIDATION, executions, legs, orders
 from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent
 
 
@@ -130,6 +130,7 @@ def _fill(row: Row) -> Fill:
         currency=row.currency,
         broker_id=str(row.broker_id),
         replaces=row.replaces,
+        is_liquidation=row.client_ref.startswith(FOREIGN + LIQUIDATION),
     )
 
 
