@@ -22,10 +22,10 @@ from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
     active_stop,
     close_all_orders,
+    count_open_contract_orders,
     find_lease,
+    has_open_instrument_orders,
     live_broker_orders,
-    open_contract_orders,
-    open_instrument_orders,
     unfinished_rolls,
     unwanted_broker_orders,
 )
@@ -81,7 +81,7 @@ class StackHandler:
             self._has_looked_back = True
             with desk.ledger.read() as view:
                 stopped = active_stop(view)
-                idle = not open_instrument_orders(view, desk.account) and not live_broker_orders(view, desk.account)
+                idle = not has_open_instrument_orders(view, desk.account) and not live_broker_orders(view, desk.account)
                 unwanted = unwanted_broker_orders(view, desk.account)
             if stopped:
                 self.cancel_at_work()
@@ -100,7 +100,7 @@ class StackHandler:
         except BrokerUnavailable as error:
             self._tell_silence(error)
         with desk.ledger.read() as view:
-            done.waiting = len(open_contract_orders(view, desk.account))
+            done.waiting = count_open_contract_orders(view, desk.account)
         return done
 
     def run(
@@ -151,7 +151,7 @@ class StackHandler:
             if on_pass:
                 on_pass(done)
             with desk.ledger.read() as view:
-                over = not open_instrument_orders(view, desk.account) or active_stop(view) is not None
+                over = not has_open_instrument_orders(view, desk.account) or active_stop(view) is not None
             self._wait(until if over else min(desk.now() + tick, until), until)
         total.fills += self.end_of_day()
         return total
