@@ -53,6 +53,7 @@ class Life(RuleBasedStateMachine):
         self.number = 0
         self.status: dict[int, BrokerOrderStatus] = {}
         self.in_force: dict[str, Fill] = {}
+        self.side: dict[str, int] = {}
 
     def teardown(self) -> None:
         with self.ledger.read() as view:
@@ -153,7 +154,7 @@ class Life(RuleBasedStateMachine):
         with self.ledger.begin() as tx:
             assert books.book_fill(tx, fill, NOW) in (Booking.DONE, Booking.OVERFILL)
             assert not books.book_fill(tx, fill, NOW)
-        self.in_force[fill.exec_id] = fill
+        self.in_force[fill.exec_id], self.side[fill.exec_id] = fill, side
         return fill.exec_id
 
     @rule(target=executions, size=sizes, side=sides)
@@ -161,7 +162,7 @@ class Life(RuleBasedStateMachine):
         fill = Fill(f"x{self._next()}", "", "A", "GOLD", JUNE, side * size, 100.0, NOW, None, "USD")
         with self.ledger.begin() as tx:
             assert books.book_fill(tx, fill, NOW) is Booking.OUTSIDE
-        self.in_force[fill.exec_id] = fill
+        self.in_force[fill.exec_id], self.side[fill.exec_id] = fill, side
         return fill.exec_id
 
     @rule(target=executions, execution=executions, size=st.integers(0, 5))
@@ -169,8 +170,7 @@ class Life(RuleBasedStateMachine):
         former = self.in_force.get(execution)
         if former is None:
             return multiple()
-        side = 1 if former.quantity >= 0 else -1
-        number = f"c{self._next()}"
+        side, number = self.side[execution], f"c{self._next()}"
         change = Fill(
             number,
             former.client_ref,
@@ -187,7 +187,7 @@ class Life(RuleBasedStateMachine):
         with self.ledger.begin() as tx:
             assert books.book_fill(tx, change, NOW) is Booking.CORRECTION
         del self.in_force[execution]
-        self.in_force[number] = change
+        self.in_force[number], self.side[number] = change, side
         return number
 
     @rule()
