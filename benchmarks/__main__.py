@@ -8,7 +8,7 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backtests, day, polls, prices, start_up, universe
+from benchmarks import backtests, day, polls, prices, stack, start_up, universe
 from benchmarks.measure import Figure
 from tradeflow_core.instruments import default_universe
 
@@ -29,6 +29,7 @@ def main() -> None:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
     show_start_up(console, start_up.figures())
     show_polls(console, polls.figures())
+    show_stack(console, stack.figures())
     table = Table(
         f"job through Dagster, {len(default_universe())} instruments",
         "wall s",
@@ -105,6 +106,14 @@ def show_polls(console: Console, figures: list[Figure]) -> None:
     for f in figures:
         target = "" if f.baseline is None else f"{f.baseline * 1000:,.0f}"
         table.add_row(f.name, f"{f.cpu * 1000:.1f}", f"{f.wall * 1000:.1f}", target)
+    console.print(table)
+
+
+def show_stack(console: Console, figures: list[stack.StackFigure]) -> None:
+    """Print what the stack handler costs."""
+    table = Table("work", "measured", "target", "unit", title="Stack handler", title_justify="left")
+    for f in figures:
+        table.add_row(f.name, f"{f.value:,.3f}", "" if f.target is None else f"{f.target:g}", f.unit)
     console.print(table)
 
 

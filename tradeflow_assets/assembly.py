@@ -7,6 +7,7 @@ import dagster as dg
 from tradeflow_assets import (
     alerts,
     capital,
+    capital_by_hand,
     controls,
     execution,
     fx,
@@ -33,6 +34,7 @@ def assemble(home: Home, desk: DeskResource | Desk, instruments: Sequence[str] =
         spreads.definitions(home),
         fx.definitions(),
         capital.definitions(),
+        capital_by_hand.definitions(),
         strategy.definitions(),
         orders.definitions(),
         controls.definitions(),

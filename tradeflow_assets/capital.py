@@ -5,6 +5,7 @@ import dagster as dg
 from tradeflow_assets.fx import spot_fx
 from tradeflow_assets.metadata import rows, sparkline, table
 from tradeflow_core.business_day import account_step, strategy_capital_step, total_capital_step
+from tradeflow_core.capital import waiting_jump
 from tradeflow_core.desk import Desk
 
 
@@ -27,23 +28,49 @@ def account_values(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     )
 
 
-@dg.asset(group_name="capital", deps=[account_values], kinds={"parquet"})
-def total_capital(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
+WAITS = "no_change_waits"
+
+
+@dg.asset(
+    group_name="capital",
+    deps=[account_values],
+    kinds={"parquet"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            WAITS,
+            asset="total_capital",
+            description="No change of the account value waits for a person to accept or refuse it.",
+        )
+    ],
+)
+def total_capital(context: dg.AssetExecutionContext, desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
     """**The capital used for trading**: account values combined by the desk's compounding rule, without deposits and withdrawals.
 
-    A change of more than a tenth in one step is refused until somebody accepts it (`tradeflow capital accept`).
+    A change of more than a tenth in one step (`capital_rules.max_change`) does not count until a person accepts it (`tradeflow capital`, or the
+    job `judge_account_value`); meanwhile the capital stays, and the day goes on.
     """
     capital = total_capital_step(desk)
-    last = capital.iloc[-1]
+    last, jump = capital.iloc[-1], waiting_jump(capital, desk.settings.base_currency)
+    if jump:
+        context.log.warning(jump.message)
     return dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=WAITS,
+                passed=jump is None,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"waits": "nothing" if jump is None else jump.message},
+            )
+        ],
         metadata={
             "capital": float(last["capital"]),
             "accumulated_profit": float(last["accumulated"]),
             "high_water_mark": float(last["maximum"]),
             "curve": sparkline(capital["capital"]),
             "latest": table(capital.tail(10).iloc[::-1].rename_axis("time").reset_index()),
+            **({"waits": jump.message} if jump else {}),
             **rows(len(capital)),
-        }
+        },
     )
 
 

@@ -142,13 +142,13 @@ def account_step(desk: Desk) -> pd.DataFrame:
 
 
 def total_capital_step(desk: Desk) -> pd.DataFrame:
-    """Compute total capital from the account values."""
+    """Compute total capital from the account values. Where a change of the account waits for a person, the day goes on with what it was."""
     with recorded_step(desk, "total_capital") as note:
         total = capital.update_total_capital(desk)
-        last = total.iloc[-1]
-        note.summary = (
-            f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {desk.settings.base_currency}"
-        )
+        last, currency = total.iloc[-1], desk.settings.base_currency
+        jump = capital.waiting_jump(total, currency)
+        note.summary = f"capital {last['capital']:,.0f}, accumulated profit {last['accumulated']:,.0f} {currency}"
+        note.summary += f"; {jump.message}" if jump else ""
     return total
 
 

@@ -73,6 +73,10 @@ def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg
         "set_lock",
         "set_override",
         "set_limit",
+        "judge_account_value",
+        "record_flow",
+        "correct_capital_event",
+        "set_capital",
     }
 
 

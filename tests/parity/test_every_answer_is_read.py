@@ -9,7 +9,18 @@ from types import ModuleType
 
 import pytest
 
+from tests.conftest import needs_shared
+from tests.parity.figures import GOLDEN
 from tests.parity.proof import FOLDER, files, is_input
+
+FREE = (
+    "execution/*",
+    "merge/*",
+    *(f"dynopt/{name}.parquet" for name in ("assets", "cases", "covariance")),
+    *(f"optimisation/{name}.parquet" for name in ("assets", "correlation")),
+    "prices/synthetic_*",
+)
+"""The reference's figures that were made of random numbers, so that they may be published: all of them are here."""
 
 
 def marks_of(module: ModuleType) -> Iterator[pytest.Mark]:
@@ -48,3 +59,13 @@ def test_every_input_is_used_by_a_test() -> None:
 def test_nothing_else_lies_in_the_folder() -> None:
     others = [path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".parquet", ".yaml")]
     assert [path.name for path in others] == ["README.md"]
+
+
+@needs_shared("golden")
+def test_every_figure_that_may_be_published_is_here_as_the_reference_gave_it() -> None:
+    """A file that is added over there lies here too, and so is read by a test, or this one fails."""
+    here = FOLDER / "reference_cases"
+    theirs = {path.relative_to(GOLDEN): path.read_bytes() for pattern in FREE for path in GOLDEN.glob(pattern)}
+    ours = {path.relative_to(here): path.read_bytes() for path in here.rglob("*") if path.is_file()}
+    assert ours.keys() == theirs.keys()
+    assert [str(name) for name, content in theirs.items() if ours[name] != content] == []

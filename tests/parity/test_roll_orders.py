@@ -26,8 +26,9 @@ FORCED = (RollState.FORCE, RollState.FORCE_OUTRIGHT)
 
 @reads(ALLOCATION)
 def test_the_contracts_that_a_trade_uses_in_every_state(answers: Answers) -> None:
-    """Two differences. A trade of nothing makes no order here; the reference makes an empty one in three states. And with nothing left to
-    roll a forced roll is passive, buying as well as selling; the reference takes a purchase for one that adds to the position."""
+    """Two differences. A trade of nothing makes no order here; the function asked makes an empty one in three states, which its program stops
+    before. And with nothing left to roll a forced roll is passive, as it then becomes in either program: a purchase goes to the forward
+    contract like a sale; the function asked takes it for one that adds to the position."""
     table = answers.table(ALLOCATION).set_index(["roll_state", "position_priced", "instrument_trade"])
     answers_by_case = table[["n_child_orders", "trade_priced", "trade_forward"]]
     theirs = {case: tuple(map(int, row)) for case, row in zip(table.index, answers_by_case.to_numpy(), strict=True)}

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from itertools import accumulate
 
-import numpy as np
 import pandas as pd
 
+from tradeflow_core.capital.fold import fold_capital
+from tradeflow_core.capital.jump import CapitalJump, ValueState, jump_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
-from tradeflow_core.ledger import account_value_history, capital_event_history, record_account_value
+from tradeflow_core.ledger import account_value_history, capital_events_of, record_account_value
 from tradeflow_core.prices import latest_rate, stored_fx
-
-
-class CapitalJump(DataError):
-    """The account value jumped by more than `max_change` and nobody has confirmed it."""
 
 
 def poll_account(desk: Desk) -> pd.DataFrame:
@@ -39,59 +35,33 @@ def poll_account(desk: Desk) -> pd.DataFrame:
         return account_value_history(view, desk.account)
 
 
-def fold_capital(values: pd.Series, events: pd.DataFrame, method: str, *, max_change: float) -> pd.DataFrame:
-    """Total capital from account values.
-
-    `values`: account value in base currency by time (UTC), increasing; `events`: columns time, kind, amount (`flow`: deposit or withdrawal,
-    not a profit; `accept`: all changes up to this time are confirmed). Returns, by time, `capital` (the total capital),
-    `maximum` (high-water mark), `accumulated` (profit and loss since the beginning), `broker` (the account value). Methods: full: profits
-    are added to capital; half: they only make up for earlier losses; fixed: capital stays. Raises CapitalJump where the profit or loss of one
-    step exceeds `max_change` of the value before and nobody has confirmed it.
-    """
-    broker, times = values.to_numpy(dtype=float), pd.DatetimeIndex(values.index)
-    flows, accepts = (events[events["kind"] == kind] for kind in ("flow", "accept"))
-    # A flow belongs to the step that ends at the first value at or after its time.
-    step = times.searchsorted(pd.DatetimeIndex(flows["time"]))
-    flow = np.bincount(step, weights=flows["amount"].to_numpy(dtype=float), minlength=len(times))[: len(times)]
-    profits = np.diff(broker) - flow[1:]
-    jumps = np.abs(profits) > max_change * np.abs(broker[:-1])
-    if len(accepts):
-        jumps &= times[1:] > accepts["time"].max()
-    if jumps.any():
-        first = int(jumps.argmax())
-        raise CapitalJump(
-            f"the account value went from {broker[first]:,.0f} to {broker[first + 1]:,.0f} at {times[first + 1]:%Y-%m-%d %H:%M} UTC, "
-            f"more than {max_change:.0%}; if that is right, run `tradeflow capital accept`; "
-            "if it was a deposit or withdrawal, run `tradeflow capital flow AMOUNT`"
-        )
-    start = float(broker[0])
-    grow: dict[str, Callable[[float, float], float]] = {
-        "full": lambda capital, profit: max(capital + profit, 0.0),
-        "half": lambda capital, profit: max(min(capital + profit, start), 0.0),
-        "fixed": lambda capital, _profit: capital,
-    }
-    capital = list(accumulate(profits.tolist(), grow[method], initial=start))
-    return pd.DataFrame(
-        {
-            "capital": capital,
-            "maximum": capital if method == "full" else start,
-            "accumulated": np.append(0.0, np.cumsum(profits)),
-            "broker": broker,
-        },
-        index=values.index,
-    )
-
-
-def update_total_capital(desk: Desk) -> pd.DataFrame:
-    """Fold the recorded account values and store the result as the dataset total_capital. Raises DataError without any value."""
+def total_capital(desk: Desk) -> pd.DataFrame:
+    """Total capital folded from what the ledger holds now (`fold_capital`). Raises DataError without any account value."""
     with desk.ledger.read() as view:
-        values, events = account_value_history(view, desk.account), capital_event_history(view)
+        values, events = account_value_history(view, desk.account), capital_events_of(view)
     if values.empty:
         raise DataError("no account value is recorded yet; materialize the asset account_values")
     rules = desk.settings.capital_rules
-    capital = fold_capital(values["value"], events, rules.method, max_change=rules.max_change)
+    return fold_capital(values["value"], events, rules.method, max_change=rules.max_change)
+
+
+def update_total_capital(desk: Desk) -> pd.DataFrame:
+    """Fold the recorded account values, store the result as the dataset total_capital, and send an alert where a change of the account waits
+    for a person: meanwhile the capital stays. Raises DataError without any account value."""
+    capital = total_capital(desk)
     desk.store.write("total_capital", "total", capital)
+    if jump := waiting_jump(capital, desk.settings.base_currency):
+        desk.alerts.send(jump.subject, jump.message, desk.now())
     return capital
+
+
+def waiting_jump(capital: pd.DataFrame, currency: str) -> CapitalJump | None:
+    """The change of the account that waits for a person, if one does; `capital`: of `fold_capital`."""
+    waits = (capital["state"] == ValueState.JUMP).to_numpy()[::-1]
+    waiting = capital.tail(len(waits) if waits.all() else int((~waits).argmax())).rename_axis("time").reset_index()
+    times = [time.to_pydatetime() for time in waiting["time"]]
+    rows = [{**dict(row), "time": time} for row, time in zip(waiting.to_dict("records"), times, strict=True)]
+    return jump_of(rows, currency)  # type: ignore[arg-type]
 
 
 def allocate(capital: float, weights: Mapping[str, float]) -> dict[str, float]:

@@ -1,17 +1,15 @@
-"""Stopping and resuming trading; explaining changes of the account value by hand."""
+"""Stopping and resuming trading."""
 
 from __future__ import annotations
 
 import getpass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
 
 from tradeflow_core import execution
 from tradeflow_core.cli.common import console, json_option, open_desk, print_json, why_option
-from tradeflow_core.errors import ConfigError
-from tradeflow_core.ledger import lift_stop, record_capital_event, stop_trading
+from tradeflow_core.ledger import lift_stop, stop_trading
 
 
 @click.command()
@@ -46,38 +44,3 @@ def resume(home: Path | None, why: str, *, as_json: bool) -> None:
     print_json({"resumed": lifted}) if as_json else console.print(
         "trading is allowed again" if lifted else "trading was not stopped"
     )
-
-
-@click.group()
-def capital() -> None:
-    """Explain a change of the account value: accept a large one, or record a deposit or withdrawal."""
-
-
-@capital.command()
-@click.option("--why", required=True, help="The reason, kept in the ledger.")
-@click.pass_obj
-def accept(home: Path | None, why: str) -> None:
-    """Accept the changes of the account value up to now, however large."""
-    _capital_event(home, "accept", Decimal(0), why=why)
-
-
-@capital.command(context_settings={"ignore_unknown_options": True})
-@click.argument("amount")
-@click.option("--why", required=True, help="The reason, kept in the ledger.")
-@click.pass_obj
-def flow(home: Path | None, amount: str, why: str) -> None:
-    """Record a deposit (positive) or withdrawal (negative) in base currency: it changes the account, but is no profit."""
-    try:
-        value = Decimal(amount.replace(",", ""))
-    except InvalidOperation as error:
-        raise ConfigError(f"AMOUNT {amount!r} is not a number; write for example 25000 or -10000.50") from error
-    if not value.is_finite() or value == 0:
-        raise ConfigError(f"AMOUNT {amount!r}: give an amount that is not zero")
-    _capital_event(home, "flow", value, why=why)
-
-
-def _capital_event(home: Path | None, kind: str, amount: Decimal, *, why: str) -> None:
-    desk = open_desk(home)
-    with desk.ledger.begin() as tx:
-        record_capital_event(tx, desk.now(), kind, amount=amount, now=desk.now(), who=getpass.getuser(), why=why)
-    console.print(f"recorded: {kind} {amount if amount else ''} at {desk.now():%Y-%m-%d %H:%M} UTC")

@@ -26,8 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("control", "Stop trading at once: nothing more is sent, orders at work are cancelled."),
     "resume": ("control", "Allow trading again after `tradeflow stop`."),
     "capital": (
-        "control",
-        "Explain a change of the account value: accept a large one, or record a deposit or withdrawal.",
+        "capital",
+        "Show the capital, what it was made of, and what waits for a person; with a command, say what the account did.",
     ),
     "locks": ("locks", "Show which instruments are locked, by whom and why; with a command, lock or unlock one."),
     "overrides": ("overrides", "Show what holds positions back; with a command, set or clear an override."),

@@ -70,6 +70,8 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
             f"capital [bold]{capital['capital']:,.0f}[/bold] {desk.settings.base_currency}, account value {capital['broker']:,.0f}, "
             f"profit so far {capital['accumulated']:+,.0f}"
         )
+        if capital["waits"]:
+            console.print(f"[bold red]capital waits[/bold red]: {escape(capital['waits'])}", soft_wrap=True)
     print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
     print_table(f"Orders for {today}", orders, "none")
     if held_back:

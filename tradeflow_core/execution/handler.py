@@ -23,10 +23,10 @@ from tradeflow_core.ledger import (
     LedgerBusy,
     active_stop,
     close_all_orders,
+    count_open_contract_orders,
     find_lease,
+    has_open_instrument_orders,
     live_broker_orders,
-    open_contract_orders,
-    open_instrument_orders,
     unfinished_rolls,
     unwanted_broker_orders,
 )
@@ -82,7 +82,7 @@ class StackHandler:
             self._has_looked_back = True
             with desk.ledger.read() as view:
                 stopped = active_stop(view)
-                idle = not open_instrument_orders(view, desk.account) and not live_broker_orders(view, desk.account)
+                idle = not has_open_instrument_orders(view, desk.account) and not live_broker_orders(view, desk.account)
                 unwanted = unwanted_broker_orders(view, desk.account)
             if stopped:
                 self.cancel_at_work()
@@ -101,7 +101,7 @@ class StackHandler:
         except BrokerUnavailable as error:
             self._tell_silence(error)
         with desk.ledger.read() as view:
-            done.waiting = len(open_contract_orders(view, desk.account))
+            done.waiting = count_open_contract_orders(view, desk.account)
         return done
 
     def run(
@@ -150,7 +150,7 @@ class StackHandler:
                 session.prolong()
                 done = self.step()
                 with desk.ledger.read() as view:
-                    over = not open_instrument_orders(view, desk.account) or active_stop(view) is not None
+                    over = not has_open_instrument_orders(view, desk.account) or active_stop(view) is not None
             except LedgerBusy as error:
                 desk.alerts.send("ledger", f"{error}; the next pass looks again", desk.now())
                 done, over = Pass(), False

@@ -215,7 +215,7 @@ def led_by(view: Connection, orders: Sequence[ContractOrder]) -> dict[int, int]:
 
 def lagging_rolls(view: Connection, desk: Desk) -> dict[str, str]:
     """Outright rolls of which the second leg lags behind the first for longer than `LAG`, as sentences by instrument."""
-    orders = {order.id: order for order in open_contract_orders(view, desk.account)}
+    orders = {order.id: order for order in open_contract_orders(view, desk.account, following=True)}
     lagging = {}
     for number, behind in led_by(view, list(orders.values())).items():
         order = orders[number]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
-from tradeflow_core.execution.isolation import isolated
+from tradeflow_core.execution.isolation import Failures, collecting, lock_failures
 from tradeflow_core.ledger import (
     add_contract_order,
     current_roll,
+    has_open_instrument_orders,
     locked_instruments,
     open_contract_orders,
     open_instrument_orders,
     positions_by_contract,
-    roll_state,
+    roll_states_now,
 )
-from tradeflow_core.model import Leg, RollEvent, RollState
+from tradeflow_core.model import InstrumentOrder, Leg, RollEvent, RollState
 
 
 def contract_trades(state: RollState, roll: RollEvent, position: int, *, trade: int) -> list[Leg]:
@@ -41,49 +45,64 @@ def contract_trades(state: RollState, roll: RollEvent, position: int, *, trade: 
 
 
 def spawn_contract_orders(desk: Desk) -> int:
-    """Make the contract orders of every new instrument order whose instrument is not locked; returns how many were made."""
-    made = 0
+    """Make the contract orders of every new instrument order whose instrument is not locked, in one transaction; returns how many."""
     with desk.ledger.read() as view:
-        waiting = open_instrument_orders(view, desk.account, unspawned=True)
-    for order in waiting:
-        with isolated(desk, order.instrument, "making its contract orders"), desk.ledger.begin() as tx:
-            made += _spawn(tx, desk, order.id)
+        if not has_open_instrument_orders(view, desk.account, unspawned=True):
+            return 0
+    failures: Failures = {}
+    made = 0
+    with desk.ledger.begin() as tx:
+        spawning = _Spawning.read(tx, desk)
+        for order in open_instrument_orders(tx, desk.account, unspawned=True):
+            if order.instrument not in spawning.locked:
+                with collecting(failures, order.instrument, "making its contract orders"):
+                    made += spawning.spawn(tx, order)
+    lock_failures(desk, failures)
     return made
 
 
-def _spawn(tx: Connection, desk: Desk, order_id: int) -> int:
-    unspawned = open_instrument_orders(tx, desk.account, unspawned=True)
-    order = next((order for order in unspawned if order.id == order_id), None)
-    if order is None or order.instrument in locked_instruments(tx):
-        return 0
-    roll = current_roll(tx, order.instrument)
-    position = left_to_trade(tx, desk.account, order.instrument, contract=roll.price_contract)
-    legs = contract_trades(roll_state(tx, order.instrument), roll, position, trade=order.quantity)
-    for leg in legs:
-        add_contract_order(
-            tx,
-            order.id,
-            legs=[leg],
-            order_type=order.order_type,
-            limit_price=order.limit_price,
-            now=desk.now(),
-            reference_price=order.reference_price if leg.contract == order.reference_contract else None,
-        )
-    return len(legs)
+@dataclass(frozen=True)
+class _Spawning:
+    """What the contract orders depend on, read once for all of them."""
 
+    desk: Desk
+    locked: Mapping[str, str]
+    states: Mapping[str, RollState]
+    held: Mapping[tuple[str, int], int]
+    open_legs: dict[tuple[str, int], list[int]]
+    """What remains of the legs of open orders, by (instrument, contract); those that are made meanwhile are added."""
 
-def left_to_trade(view: Connection, account: str, instrument: str, *, contract: int) -> int:
-    """Contracts held of one contract, less what open orders already reduce: two strategies must not reduce the same position twice.
+    @classmethod
+    def read(cls, view: Connection, desk: Desk) -> _Spawning:
+        open_legs: dict[tuple[str, int], list[int]] = {}
+        for order in open_contract_orders(view, desk.account):
+            for leg in order.legs:
+                open_legs.setdefault((order.instrument, leg.contract), []).append(leg.remaining)
+        return cls(desk, locked_instruments(view), roll_states_now(view), positions_by_contract(view, desk.account), open_legs)
 
-    Orders that would add to the position do not count, since they may not be filled.
-    """
-    position = positions_by_contract(view, account).get((instrument, contract), 0)
-    pending = [
-        leg.remaining
-        for order in open_contract_orders(view, account)
-        if order.instrument == instrument
-        for leg in order.legs
-        if leg.contract == contract and leg.remaining * position < 0
-    ]
-    left = position + sum(pending)
-    return left if left * position > 0 else 0
+    def spawn(self, tx: Connection, order: InstrumentOrder) -> int:
+        roll = current_roll(tx, order.instrument)
+        state = self.states.get(order.instrument, RollState.NO_ROLL)
+        legs = contract_trades(state, roll, self.left_to_trade(order.instrument, roll.price_contract), trade=order.quantity)
+        for leg in legs:
+            add_contract_order(
+                tx,
+                order.id,
+                legs=[leg],
+                order_type=order.order_type,
+                limit_price=order.limit_price,
+                now=self.desk.now(),
+                reference_price=order.reference_price if leg.contract == order.reference_contract else None,
+            )
+            self.open_legs.setdefault((order.instrument, leg.contract), []).append(leg.quantity)
+        return len(legs)
+
+    def left_to_trade(self, instrument: str, contract: int) -> int:
+        """Contracts held of one contract, less what open orders already reduce: two strategies must not reduce the same position twice.
+
+        Orders that would add to the position do not count, since they may not be filled.
+        """
+        position = self.held.get((instrument, contract), 0)
+        reducing = sum(left for left in self.open_legs.get((instrument, contract), ()) if left * position < 0)
+        left = position + reducing
+        return left if left * position > 0 else 0

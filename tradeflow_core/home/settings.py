@@ -117,7 +117,8 @@ class CapitalSettings(_Model):
         default=0.10,
         gt=0,
         lt=1,
-        description="a profit or loss since the last account value above this share of the account stops the day until somebody confirms it",
+        description="a profit or loss since the last account value above this share of the account waits until somebody confirms it, "
+        "and the capital stays",
     )
 
 

@@ -1,4 +1,6 @@
 from .accounts import (
+    MOST_MONEY as MOST_MONEY,
+    capital_events_of as capital_events_of,
     record_account_value as record_account_value,
     record_capital_event as record_capital_event,
 )
@@ -70,7 +72,6 @@ from .facts import (
 )
 from .frames import (
     account_value_history as account_value_history,
-    capital_event_history as capital_event_history,
     marks_of as marks_of,
     rate_marks_of as rate_marks_of,
     recorded_steps as recorded_steps,
@@ -113,7 +114,9 @@ from .stack import (
     broker_order_named as broker_order_named,
     broker_orders_below as broker_orders_below,
     contract_orders_below as contract_orders_below,
+    count_open_contract_orders as count_open_contract_orders,
     filled_of as filled_of,
+    has_open_instrument_orders as has_open_instrument_orders,
     instrument_orders_of as instrument_orders_of,
     live_broker_orders as live_broker_orders,
     newest_fill_time as newest_fill_time,

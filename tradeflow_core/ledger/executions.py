@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, Update, bindparam, insert, or_, select, update
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger.facts import append, append_all
@@ -247,19 +247,44 @@ def _fill_legs(tx: Connection, order: Any, fill: Fill, *, change: int) -> tuple[
 
 
 def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill, change: int) -> tuple[int, bool]:
-    row = tx.execute(
-        select(table.c.leg, table.c.quantity, table.c.filled).where(
-            table.c[key] == order, table.c.instrument == fill.instrument, table.c.contract == fill.contract
-        )
-    ).first()
+    find, add = _LEG[table.name]
+    row = tx.execute(find, {"order": order, "instrument": fill.instrument, "contract": fill.contract}).first()
     if row is None or fill.quantity * row.quantity < 0 or not (fill.quantity or fill.replaces):
         what = f"{fill.instrument} {fill.contract}" if row is None else f"a trade of {fill.quantity}"
         raise ImpossibleFill(
             f"fill {fill.exec_id} is {what}, which {key.removesuffix('_id')} {order} ({fill.client_ref}) did not ask for; check it at the broker"
         )
-    filled = row.filled + change
-    tx.execute(update(table).where(table.c[key] == order, table.c.leg == row.leg).values(filled=filled))
-    return int(row.leg), abs(filled) > abs(row.quantity)
+    tx.execute(add, {"order": order, "number": row.leg, "more": change})
+    return int(row.leg), abs(row.filled + change) > abs(row.quantity)
+
+
+def _leg_statements(table: Table, key: str) -> tuple[Select[Any], Update]:
+    """To find the leg of an order in a contract, and to add to what is filled of a leg."""
+    of, of_order = table.c, table.c[key] == bindparam("order")
+    in_contract = (of.instrument == bindparam("instrument"), of.contract == bindparam("contract"))
+    find = select(of.leg, of.quantity, of.filled).where(of_order, *in_contract)
+    return find, _add_to(table).where(of_order, of.leg == bindparam("number"))
+
+
+def _add_to(table: Table) -> Update:
+    return update(table).values(filled=table.c.filled + bindparam("more"))
+
+
+# Built once: building a statement takes longer than running it.
+_LEG = {
+    table.name: _leg_statements(table, key)
+    for table, key in ((broker_order_legs, "broker_order_id"), (contract_order_legs, "contract_order_id"))
+}
+_ADD_TO_INSTRUMENT_ORDER = _add_to(instrument_orders).where(instrument_orders.c.id == bindparam("order"))
+_ADD_TO_SHARE = _add_to(shares).where(
+    shares.c.contract_order_id == bindparam("contract_order"), shares.c.instrument_order_id == bindparam("order")
+)
+_ADD_TO_POSITION = {
+    table.name: update(table)
+    .where(*(column == bindparam(f"of_{column.name}") for column in table.primary_key.columns))
+    .values(quantity=table.c.quantity + bindparam("more"))
+    for table in (contract_positions, strategy_positions)
+}
 
 
 def _allocate(
@@ -308,13 +333,8 @@ def _append_allocations(tx: Connection, rows: Sequence[Mapping[str, Any]]) -> No
             tx, strategy_positions, quantity, account=row["account"], strategy=row["strategy"], instrument=row["instrument"]
         )
         if order := row.get("instrument_order_id"):
-            tx.execute(_add_to(instrument_orders, quantity).where(instrument_orders.c.id == order))
-            of_share = (shares.c.contract_order_id == row["contract_order_id"], shares.c.instrument_order_id == order)
-            tx.execute(_add_to(shares, quantity).where(*of_share))
-
-
-def _add_to(table: Table, quantity: int) -> Any:
-    return update(table).values(filled=table.c.filled + quantity)
+            tx.execute(_ADD_TO_INSTRUMENT_ORDER, {"order": order, "more": quantity})
+            tx.execute(_ADD_TO_SHARE, {"order": order, "contract_order": row["contract_order_id"], "more": quantity})
 
 
 def divide(quantity: int, parts: Sequence[tuple[int, int]]) -> list[int]:
@@ -339,6 +359,6 @@ def divide(quantity: int, parts: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _add_to_position(tx: Connection, table: Table, quantity: int, **key: object) -> None:
-    where = and_(*(table.c[name] == value for name, value in key.items()))
-    if tx.execute(update(table).where(where).values(quantity=table.c.quantity + quantity)).rowcount == 0:
-        tx.execute(insert(table).values(quantity=quantity, **key))
+    found = {f"of_{name}": value for name, value in key.items()}
+    if tx.execute(_ADD_TO_POSITION[table.name], {**found, "more": quantity}).rowcount == 0:
+        tx.execute(insert(table), {**key, "quantity": quantity})

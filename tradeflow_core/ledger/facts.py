@@ -63,6 +63,8 @@ _HEADS = {
     table.name: select(literal(table.name).label("name"), table.c.id, table.c.hash).order_by(table.c.id.desc()).limit(1)
     for table in FACTS
 }
+_INSERT = {table.name: insert(table).returning(table.c.id) for table in FACTS}
+_INSERT_ALL = {table.name: insert(table).returning(table.c.id, sort_by_parameter_order=True) for table in FACTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def append_all(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) 
     if not sealed:
         return []
     if len(sealed) == 1:
-        return [int(tx.execute(insert(table).returning(table.c.id), sealed[0]).scalar_one())]
-    added = tx.execute(insert(table).returning(table.c.id, sort_by_parameter_order=True), sealed)
+        return [int(tx.execute(_INSERT[table.name], sealed[0]).scalar_one())]
+    added = tx.execute(_INSERT_ALL[table.name], sealed)
     return [int(number) for number in added.scalars()]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Select, bindparam, select
 
 from tradeflow_core.ledger.decisions import FX_CONTRACT, GENERATION_IN_FORCE, OF_INSTRUMENT, generation_of
-from tradeflow_core.ledger.schema import account_values, capital_events, day_steps, price_marks, roll_events
+from tradeflow_core.ledger.schema import account_values, day_steps, price_marks, roll_events
 from tradeflow_core.model import EVENT_CONTRACTS
 
 # Queries that a price run makes for every instrument are built once: building one takes longer than running it.
@@ -96,18 +96,6 @@ def account_value_history(view: Connection, account: str) -> pd.DataFrame:
         }
     )
     return frame.groupby("time")[["value", "excess"]].sum()
-
-
-def capital_event_history(view: Connection) -> pd.DataFrame:
-    """All capital events in order of time: columns time (UTC), kind, amount (float, base currency)."""
-    rows = view.execute(select(capital_events).order_by(capital_events.c.time, capital_events.c.id)).all()
-    return pd.DataFrame(
-        {
-            "time": pd.to_datetime([row.time for row in rows], utc=True).astype("datetime64[us, UTC]"),
-            "kind": [row.kind for row in rows],
-            "amount": [float(row.amount) for row in rows],
-        }
-    )
 
 
 def recorded_steps(view: Connection) -> pd.DataFrame:

@@ -100,15 +100,18 @@ def add_contract_order(
 ) -> int:
     """Put a contract order below one instrument order, or below several with the quantity for each; returns its id.
 
-    Its legs are stored in order of contract. Raises StateError where the parts of several do not add up to its only leg.
+    Its legs are stored in order of contract. Raises StateError where the parts of several do not add up to its only leg, or one of them is
+    closed.
     """
     in_order = sorted(legs, key=lambda leg: leg.contract)
     total = sum(leg.quantity for leg in in_order)
     parts = dict(works_for) if isinstance(works_for, Mapping) else {works_for: total}
     if len(parts) > 1 and (len(legs) > 1 or sum(parts.values()) != total or any(part * total <= 0 for part in parts.values())):
         raise StateError(f"shares {parts} do not make up a contract order of {[leg.quantity for leg in legs]}")
-    of = instrument_orders.c
-    parent = tx.execute(select(of.account, of.instrument).where(of.id == min(parts))).one()
+    parents = tx.execute(_PARENTS, {"orders": sorted(parts)}).all()
+    if closed := [row.id for row in parents if row.status is not OrderStatus.OPEN]:
+        raise StateError(f"instrument order {closed[0]} is closed; nothing more is traded for it")
+    parent = parents[0]
     values = {
         "account": parent.account,
         "instrument": parent.instrument,
@@ -137,8 +140,11 @@ def add_broker_order(
 ) -> int:
     """Record the intent to send an order, as `SENDING`, before it is sent; returns its id. The legs keep their order.
 
-    `quoted`: of the first leg. Raises StateError while the contract order has another broker order at work.
+    `quoted`: of the first leg. Raises StateError while the contract order has another broker order at work, or if it is closed.
     """
+    status = tx.execute(_CONTRACT_STATUS, {"order": contract_order}).scalar_one()
+    if status is not OrderStatus.OPEN:
+        raise StateError(f"contract order {contract_order} is {status}; nothing more is sent for it")
     if tx.execute(_AT_WORK_FOR, {"contract_order": contract_order}).first():
         raise StateError(
             f"contract order {contract_order} has a broker order at work already; a second one could double the trade"
@@ -171,6 +177,12 @@ def fixed_digest(values: Mapping[str, Any], *, legs: Sequence[Leg] = (), parts: 
     return digest("", {**fixed, "legs": of_legs, "shares": of_parts})
 
 
+_PARENTS = (
+    select(*(instrument_orders.c[name] for name in ("id", "account", "instrument", "status")))
+    .where(instrument_orders.c.id.in_(bindparam("orders", expanding=True)))
+    .order_by(instrument_orders.c.id)
+)
+_CONTRACT_STATUS = select(contract_orders.c.status).where(contract_orders.c.id == bindparam("order"))
 _AT_WORK_FOR = select(broker_orders.c.id).where(
     broker_orders.c.contract_order_id == bindparam("contract_order"), broker_orders.c.status.in_(LIVE_STATUSES)
 )
@@ -213,11 +225,12 @@ def set_broker_status(
     if broker_id is not None:
         values["broker_id"] = broker_id
     values["closed_at"] = None if status.is_live else now
-    tx.execute(update(broker_orders).where(broker_orders.c.id == order).values(**values))
+    tx.execute(_OF_BROKER_ORDER.values(**values), {"order": order})
     if status is not before:
         _record(tx, OrderLevel.BROKER, {order: before}, after=status, now=now, who=who, why=reason)
 
 
+_OF_BROKER_ORDER = update(broker_orders).where(broker_orders.c.id == bindparam("order"))
 _BROKER_STATUS = select(broker_orders.c.status).where(broker_orders.c.id == bindparam("order"))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, or_, select
 
 from tradeflow_core.ledger.orders import RETRY
 from tradeflow_core.ledger.schema import (
@@ -39,31 +38,50 @@ from tradeflow_core.model import (
 def open_instrument_orders(view: Connection, account: str, *, unspawned: bool = False) -> list[InstrumentOrder]:
     """Open instrument orders of the account in order; only those without contract orders if `unspawned`."""
     rows = view.execute(_UNSPAWNED if unspawned else _OPEN_INSTRUMENT_ORDERS, {"of": account})
-    return [_instrument_order(row) for row in rows]
+    return [InstrumentOrder(*row) for row in rows]
+
+
+def has_open_instrument_orders(view: Connection, account: str, *, unspawned: bool = False) -> bool:
+    """Whether there is an open instrument order of the account; one without contract orders if `unspawned`."""
+    query = _UNSPAWNED if unspawned else _OPEN_INSTRUMENT_ORDERS
+    return view.execute(query.limit(1), {"of": account}).first() is not None
 
 
 def instrument_orders_of(view: Connection, account: str, day: date) -> list[InstrumentOrder]:
     """The instrument orders that were made for a business day, in order."""
     of = instrument_orders.c
-    query = select(instrument_orders).where(of.account == account, of.day == day).order_by(of.id)
-    return [_instrument_order(row) for row in view.execute(query)]
+    query = select(*_INSTRUMENT_ORDER).where(of.account == account, of.day == day).order_by(of.id)
+    return [InstrumentOrder(*row) for row in view.execute(query)]
 
 
-def _instrument_order(row: Row[Any]) -> InstrumentOrder:
-    return InstrumentOrder(**{name: getattr(row, name) for name in InstrumentOrder.__slots__})
-
+# Columns in the order of the fields that they fill: a row becomes an order without looking each field up.
+_INSTRUMENT_ORDER = [instrument_orders.c[name] for name in InstrumentOrder.__slots__]
+_CONTRACT_ORDER = [contract_orders.c[name] for name in ContractOrder.__slots__ if name not in ("legs", "shares")]
+_BROKER_ORDER = [broker_orders.c[name] for name in BrokerOrder.__slots__ if name not in ("legs", "shares")]
 
 _OPEN_INSTRUMENT_ORDERS = (
-    select(instrument_orders)
+    select(*_INSTRUMENT_ORDER)
     .where(instrument_orders.c.account == bindparam("of"), instrument_orders.c.status == OrderStatus.OPEN)
     .order_by(instrument_orders.c.id)
 )
 _UNSPAWNED = _OPEN_INSTRUMENT_ORDERS.where(~exists().where(shares.c.instrument_order_id == instrument_orders.c.id))
 
 
-def open_contract_orders(view: Connection, account: str, *, waiting: bool = False) -> list[ContractOrder]:
-    """Open contract orders of the account with their shares and legs, in order; only those without a broker order at work if `waiting`."""
+def count_open_contract_orders(view: Connection, account: str) -> int:
+    """How many contract orders of the account are open."""
+    of = contract_orders.c
+    query = select(func.count()).select_from(contract_orders).where(of.account == account, of.status == OrderStatus.OPEN)
+    return view.execute(query).scalar_one()
+
+
+def open_contract_orders(
+    view: Connection, account: str, *, waiting: bool = False, following: bool = False
+) -> list[ContractOrder]:
+    """Open contract orders of the account with their shares and legs, in order; only those without a broker order at work if `waiting`, and
+    those that follow another one if `following`."""
     wanted = [contract_orders.c.account == account, contract_orders.c.status == OrderStatus.OPEN]
+    if following:
+        wanted.append(contract_orders.c.follows.is_not(None))
     if waiting:
         of = broker_orders.c
         wanted.append(~exists().where(of.contract_order_id == contract_orders.c.id, of.status.in_(LIVE_STATUSES)))
@@ -83,13 +101,10 @@ def contract_orders_below(view: Connection, instrument_order: int) -> list[Contr
 
 
 def _contract_orders(view: Connection, *wanted: ColumnElement[bool]) -> list[ContractOrder]:
-    rows = view.execute(select(contract_orders).where(*wanted).order_by(contract_orders.c.id)).all()
-    orders = [row.id for row in rows]
+    rows = view.execute(select(*_CONTRACT_ORDER).where(*wanted).order_by(contract_orders.c.id)).all()
+    orders = [row[0] for row in rows]
     legs, parts = _legs(view, contract_order_legs, "contract_order_id", orders=orders), _shares(view, orders)
-    columns = [name for name in ContractOrder.__slots__ if name not in ("legs", "shares")]
-    return [
-        ContractOrder(**{name: getattr(row, name) for name in columns}, shares=parts[row.id], legs=legs[row.id]) for row in rows
-    ]
+    return [ContractOrder(*(*row, parts[row[0]], legs[row[0]])) for row in rows]
 
 
 def live_broker_orders(view: Connection, account: str, instrument: str | None = None) -> list[BrokerOrder]:
@@ -120,14 +135,10 @@ def broker_orders_below(view: Connection, contract_order: int) -> list[BrokerOrd
 
 
 def _broker_orders(view: Connection, *wanted: ColumnElement[bool]) -> list[BrokerOrder]:
-    rows = view.execute(select(broker_orders).where(*wanted).order_by(broker_orders.c.id)).all()
-    legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row.id for row in rows])
+    rows = view.execute(select(*_BROKER_ORDER).where(*wanted).order_by(broker_orders.c.id)).all()
+    legs = _legs(view, broker_order_legs, "broker_order_id", orders=[row[0] for row in rows])
     parts = _shares(view, sorted({row.contract_order_id for row in rows}))
-    columns = [name for name in BrokerOrder.__slots__ if name not in ("legs", "shares")]
-    return [
-        BrokerOrder(**{name: getattr(row, name) for name in columns}, shares=parts[row.contract_order_id], legs=legs[row.id])
-        for row in rows
-    ]
+    return [BrokerOrder(*(*row, parts[row.contract_order_id], legs[row[0]])) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +186,29 @@ _RETRIED = (
 def _legs(view: Connection, table: Table, key: str, *, orders: Sequence[int]) -> dict[int, tuple[Leg, ...]]:
     legs: dict[int, list[Leg]] = {order: [] for order in orders}
     if orders:
-        for row in view.execute(select(table).where(table.c[key].in_(orders)).order_by(table.c[key], table.c.leg)):
-            legs[getattr(row, key)].append(Leg(row.contract, row.quantity, row.filled))
+        of = table.c
+        query = select(of[key], of.contract, of.quantity, of.filled).where(of[key].in_(orders)).order_by(of[key], of.leg)
+        for order, *leg in view.execute(query):
+            legs[order].append(Leg(*leg))
     return {order: tuple(of_order) for order, of_order in legs.items()}
 
 
 def _shares(view: Connection, orders: Sequence[int]) -> dict[int, tuple[Share, ...]]:
     parts: dict[int, list[Share]] = {order: [] for order in orders}
     if orders:
-        for row in view.execute(_SHARES, {"orders": orders}):
-            parts[row.contract_order_id].append(Share(row.instrument_order_id, row.strategy, row.quantity, row.filled))
+        for order, *share in view.execute(_SHARES, {"orders": orders}):
+            parts[order].append(Share(*share))
     return {order: tuple(of_order) for order, of_order in parts.items()}
 
 
 _SHARES = (
-    select(shares, instrument_orders.c.strategy)
+    select(
+        shares.c.contract_order_id,
+        shares.c.instrument_order_id,
+        instrument_orders.c.strategy,
+        shares.c.quantity,
+        shares.c.filled,
+    )
     .join(instrument_orders, instrument_orders.c.id == shares.c.instrument_order_id)
     .where(shares.c.contract_order_id.in_(bindparam("orders", expanding=True)))
     .order_by(shares.c.contract_order_id, shares.c.instrument_order_id)

@@ -1,3 +1,8 @@
+from .capital import (
+    CapitalEvent as CapitalEvent,
+    CapitalEventKind as CapitalEventKind,
+    events_in_force as events_in_force,
+)
 from .contracts import (
     MONTH_LETTERS as MONTH_LETTERS,
     adjacent_contract as adjacent_contract,

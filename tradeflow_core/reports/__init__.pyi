@@ -1,3 +1,4 @@
+from .capital import capital_view as capital_view
 from .check import (
     check_desk as check_desk,
     store_problems as store_problems,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from tradeflow_core.capital import waiting_jump
 from tradeflow_core.desk import Desk
 from tradeflow_core.model import ROLLS
 from tradeflow_core.reports.tables import capital_history, contract_positions, fills_of_day, orders_of_day, profit_of_day
@@ -14,11 +15,14 @@ def daily_report(desk: Desk, day: date) -> tuple[str, str]:
     orders, fills, capital = orders_of_day(desk, day), fills_of_day(desk, day), capital_history(desk)
     currency, profit = desk.settings.base_currency, profit_of_day(desk, day)
     value = f"{capital['broker'].iloc[-1]:,.0f} {currency}" if len(capital) else "unknown"
+    jump = waiting_jump(capital, currency) if len(capital) else None
     rolls = int((orders["strategy"] == ROLLS).sum())
     strategy_orders = len(orders) - rolls
     profit_text = "" if profit is None else f", profit {profit:+,.0f} {currency}"
-    summary = f"{strategy_orders} orders, {rolls} rolls, {len(fills)} fills, account {value}{profit_text}"
-    parts = [f"{day:%A %Y-%m-%d}, {desk.home.describe()}", "", summary]
+    doubt = ", which does not count: it waits for a person" if jump else ""
+    summary = f"{strategy_orders} orders, {rolls} rolls, {len(fills)} fills, account {value}{doubt}{profit_text}"
+    waits = ["", f"CAPITAL WAITS: {jump.message}"] if jump else []
+    parts = [f"{day:%A %Y-%m-%d}, {desk.home.describe()}", "", summary, *waits]
     for title, frame in (("Orders", orders), ("Fills", fills), ("Positions", contract_positions(desk))):
         parts += ["", title, frame.to_string(index=False) if len(frame) else "none"]
     text = "\n".join(parts) + "\n"

@@ -9,6 +9,7 @@ import math
 from datetime import date, datetime
 from typing import Any
 
+from tradeflow_core.capital import jump_of
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import business_days_between
 from tradeflow_core.ledger import instrument_orders_of, locked_instruments, positions_by_strategy
@@ -59,9 +60,14 @@ def position_rows(desk: Desk) -> list[Row]:
 
 
 def newest_capital(desk: Desk) -> Row | None:
-    """The newest total capital: time (UTC), capital, maximum, accumulated, broker; None before the first account value."""
-    rows = desk.store.rows("total_capital", "total") if desk.store.exists("total_capital", "total") else []
-    return rows[-1] if rows else None
+    """The newest total capital: time (UTC), capital, maximum, accumulated, broker (account value), waits (a sentence where a change of the
+    account waits for a person, or None); None before the first account value."""
+    rows = desk.store.rows("total_capital", "total", 1) if desk.store.exists("total_capital", "total") else []
+    if not rows:
+        return None
+    jump = jump_of(rows, desk.settings.base_currency)
+    figures = {name: rows[0][name] for name in ("time", "capital", "maximum", "accumulated", "broker")}
+    return {**figures, "waits": None if jump is None else jump.message}
 
 
 def freshness_rows(desk: Desk) -> list[Row]:

@@ -74,7 +74,7 @@ def contract_positions(desk: Desk) -> pd.DataFrame:
 
 
 def capital_history(desk: Desk) -> pd.DataFrame:
-    """Total capital by time (UTC): capital, maximum, accumulated, broker; empty before the first account value."""
+    """Total capital by time (UTC), as `capital.fold_capital` made it; empty before the first account value."""
     stored = _stored(desk, "total_capital", "total")
     return pd.DataFrame(columns=["capital", "maximum", "accumulated", "broker"], dtype="float64") if stored is None else stored
 

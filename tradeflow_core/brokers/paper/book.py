@@ -33,6 +33,7 @@ from tradeflow_core.model import BrokerOrderStatus, OrderType
 from tradeflow_core.store import Whole, create_sql_engine, word_type
 
 FOREIGN = "foreign/"
+LIQUIDATION = "liquidation/"
 """References of orders that are not the client's begin with this in the book; a client sees "" in their place."""
 
 _metadata = MetaData()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from tradeflow_core.brokers.paper.book import LIQUIDATION
 from tradeflow_core.brokers.paper.broker import PaperBroker
 from tradeflow_core.brokers.paper.market import round_to, tick_size, unit_hash
 from tradeflow_core.errors import StateError
@@ -120,7 +121,7 @@ class FaultFacts:
             event = (instrument, contract, now.date())
             is_due = (instrument, contract) not in busy and self._broker.is_open(instrument)
             if is_due and self._choice.strikes("liquidations", *event):
-                reference = f"liquidation/{instrument}/{contract}/{now.date()}"
+                reference = f"{LIQUIDATION}{instrument}/{contract}/{now.date()}"
                 self._place(account, instrument, Leg(contract, -quantity), reference=reference, now=now)
 
     def _place(

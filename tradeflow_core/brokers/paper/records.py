@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, Row, insert, or_, select
 
 from tradeflow_core.brokers.base import OrderRejected, OrderState, UnknownOrder
-from tradeflow_core.brokers.paper.book import FOREIGN, executions, legs, orders
+from tradeflow_core.brokers.paper.book import FOREIGN, LIQUIDATION, executions, legs, orders
 from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent
 
 
@@ -71,15 +71,18 @@ def working_limit(order: Row) -> float | None:
 
 def read_state(connection: Connection, order: Row) -> OrderState:
     """What a client sees of one order."""
-    return _state(order, legs_of(connection, order))
+    return _state(order, [Leg(leg.contract, leg.quantity, leg.filled) for leg in legs_of(connection, order)])
 
 
 def read_states(connection: Connection, ended_since: datetime) -> tuple[OrderState, ...]:
     """Every open order, and every one that ended at or after `ended_since` (UTC), by number."""
     reported = or_(orders.c.status == BrokerOrderStatus.WORKING, orders.c.ended >= ended_since.isoformat())
     rows = connection.execute(select(orders).where(reported).order_by(orders.c.broker_id)).all()
-    query = select(legs).join(orders).where(reported).order_by(legs.c.broker_id, legs.c.leg)
-    grouped = group_legs(connection.execute(query))
+    of = legs.c
+    query = select(of.broker_id, of.contract, of.quantity, of.filled).join(orders).where(reported).order_by(of.broker_id, of.leg)
+    grouped: dict[int, list[Leg]] = defaultdict(list)
+    for order, *leg in connection.execute(query):
+        grouped[order].append(Leg(*leg))
     return tuple(_state(row, grouped[row.broker_id]) for row in rows)
 
 
@@ -99,14 +102,14 @@ def read_fills(connection: Connection, since: datetime | None) -> tuple[Fill, ..
     return tuple(_fill(row) for row in connection.execute(query.order_by(executions.c.number)))
 
 
-def _state(order: Row, order_legs: Sequence[Row]) -> OrderState:
+def _state(order: Row, order_legs: Sequence[Leg]) -> OrderState:
     return OrderState(
         client_ref=_public_reference(order),
         broker_id=str(order.broker_id),
         status=order.status,
         account=order.account,
         instrument=order.instrument,
-        legs=tuple(Leg(leg.contract, leg.quantity, leg.filled) for leg in order_legs),
+        legs=tuple(order_legs),
         order_type=order.order_type,
         limit_price=working_limit(order),
         reason=order.reason,
@@ -127,6 +130,7 @@ def _fill(row: Row) -> Fill:
         currency=row.currency,
         broker_id=str(row.broker_id),
         replaces=row.replaces,
+        is_liquidation=row.client_ref.startswith(FOREIGN + LIQUIDATION),
     )
 
 

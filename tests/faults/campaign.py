@@ -1,0 +1,424 @@
+"""A campaign of kills, pauses, lies and people against one busy trading session, many times over.
+
+Each run takes a copy of the same morning (43 instruments, three strategies, every roll state, limits) and works its session in processes
+that are disturbed in ways drawn from the run's seed:
+
+- kills: the handler is killed at a drawn boundary (before or after a transaction or a call of the broker) or moment, and started again;
+- pauses: it is stopped for a while, another handler of another home takes over, and the first wakes up;
+- lies: the broker loses answers and orders, denies, repeats, reorders, corrects, voids and delays, and somebody trades elsewhere;
+- person: lies, and a person stops and resumes, locks, overrides and cancels meanwhile.
+
+Judged: after kills and pauses the fills, prices and times are those of the undisturbed session; after lies or a person the exchange's journal
+equals the ledger once every fault has settled, no reference was sent twice, and positions stayed within their limits. Always: the invariants
+of the ledger.
+
+`python -m tests.faults.campaign --runs 1000 --results FILE` appends a line of JSON for each run and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.faults.boundaries import Boundaries
+from tests.frames import table_of
+from tradeflow_core import business_day, execution, ledger as books
+from tradeflow_core.desk import Desk
+from tradeflow_core.errors import TradeflowError
+from tradeflow_core.execution import StackHandler, poll_orders, session
+from tradeflow_core.home import SETTINGS_FILE, Home
+from tradeflow_core.ledger.schema import broker_orders
+from tradeflow_core.model import Override, OverrideKind, RollState
+
+KINDS = ("kills", "pauses", "lies", "person")
+STATES = (
+    *(RollState.PASSIVE, RollState.FORCE, RollState.FORCE_OUTRIGHT, RollState.CLOSE),
+    *(RollState.NO_OPEN, RollState.NO_ROLL),
+)
+RESTARTS = 40
+LIES = """
+[simulated.faults]
+seed = {seed}
+denied_orders = 0.1
+denied_minutes = 20
+lost_answers = 0.1
+lost_orders = 0.1
+doubled_executions = 0.2
+disordered_executions = 0.2
+late_executions = 0.1
+late_commissions = 0.2
+corrected_executions = {corrections}
+busted_executions = {corrections}
+foreign_trades = {foreign}
+liquidations = {foreign}
+rejected_orders = 0.05
+silences = 0.03
+session_drops = 0.03
+late_cancels = 0.2
+partial_fills = 0.3
+moved_prices = 0.2
+"""
+
+
+def make_morning(folder: Path) -> Path:
+    """The home that every run starts from: the second day, after its orders were made, with every roll state and some limits."""
+    strategies = {name: {"config": "static_trend_carry"} for name in ("one", "two", "three")}
+    values = {"market": "simulated", "capital": "40000000", "simulated": {"history_years": 2}, "strategies": strategies}
+    desk = Desk(Home.create(folder / "home", values, datetime(2024, 1, 8, 5, tzinfo=UTC)))
+    first, second = business_day.days_to_run(desk, 2)[:2]
+    business_day.run_day(desk, first)
+    for job in ("rolls", "prices", "portfolio"):
+        desk.clock.advance_to(desk.home.at(second, desk.settings.day.start))  # type: ignore[attr-defined]
+        business_day.run_job(desk, job)
+    with desk.ledger.begin() as tx:
+        held = sorted({instrument for instrument, _ in books.positions_by_contract(tx, desk.account)})
+        totals: Counter[str] = Counter()
+        for (_, instrument), quantity in books.positions_by_strategy(tx, desk.account).items():
+            totals[instrument] += quantity
+        for number, instrument in enumerate(held):
+            books.set_roll_state(
+                tx, instrument, STATES[number % len(STATES)], now=desk.now(), who="campaign", why="every state occurs"
+            )
+            if number % 4 == 0:
+                books.set_position_limit(
+                    tx, "", instrument, contracts=abs(totals[instrument]) + 1, now=desk.now(), who="campaign", why="limit"
+                )
+                books.set_trade_limit(tx, "", instrument, days=1, contracts=60, now=desk.now(), who="campaign", why="limit")
+    desk.close()
+    return desk.home.path
+
+
+# --- processes -----------------------------------------------------------------------------------------------------------
+
+
+def fork(work: Callable[[], Any]) -> tuple[int, int]:
+    """Run `work` in a process of its own; returns its id, and a file from which its answer can be read as JSON."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write)
+        return child, read
+    os.close(read)
+    code = 0
+    try:
+        answer = work()
+        with os.fdopen(write, "w") as file:
+            json.dump(answer, file)
+    except TradeflowError:
+        code = 3
+    except BaseException:
+        traceback.print_exc()
+        code = 4
+    os._exit(code)
+
+
+def wait(child: int, read: int) -> tuple[int, Any]:
+    """Its exit code (negative: the signal that ended it) and its answer."""
+    with os.fdopen(read) as file:
+        text = file.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code, json.loads(text) if text else None
+
+
+def call(work: Callable[[], Any]) -> Any:
+    """The answer of a process that nobody disturbs."""
+    code, answer = wait(*fork(work))
+    if code:
+        raise AssertionError(f"a process that was left alone ended with {code}")
+    return answer
+
+
+def work_session(home: Path, dies_at: int = 0) -> int:
+    """Work the session of a home to its end; returns how many boundaries were passed. `dies_at`: the process kills itself there."""
+    desk = Desk(Home.open(home))
+    boundaries = Boundaries(desk, dies_at)
+    business_day.stack_handler_step(desk)
+    desk.close()
+    return boundaries.count
+
+
+# --- one run -------------------------------------------------------------------------------------------------------------
+
+
+def copy_morning(morning: Path, folder: Path, *, settings: str = "") -> Path:
+    """A copy of the morning, which shares only the prices that nobody changes."""
+    home = folder / "home"
+    shutil.copytree(morning, home, ignore=shutil.ignore_patterns("data", "dagster", "*.lock"))
+    (home / "data").symlink_to(morning / "data")
+    if settings:
+        file = home / SETTINGS_FILE
+        file.write_text(file.read_text(encoding="utf-8") + settings, encoding="utf-8")
+    return home
+
+
+def one_run(seed: int, morning: Path, undisturbed: dict[str, Any]) -> dict[str, Any]:
+    """Run and judge one session; returns what is to be kept of it, with the problems that were found."""
+    dice, kind = random.Random(seed), KINDS[seed % len(KINDS)]
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="tradeflow-campaign-") as folder:
+        lies = ""
+        if kind in ("lies", "person"):
+            amounts = {"corrections": dice.choice([0, 0.05]), "foreign": dice.choice([0, 0.03])}
+            lies = LIES.format(seed=seed, **amounts)
+        home = copy_morning(morning, Path(folder), settings=lies)
+        disturb = {"kills": _kills, "pauses": _pauses, "lies": _kills, "person": _person}[kind]
+        done = disturb(home, dice, undisturbed["boundaries"])
+        if lies:
+            problems = call(lambda: settle_and_judge(home))
+        else:
+            after = call(lambda: what_happened(home))
+            problems = after.pop("problems")
+            problems += [
+                f"{name} differ from those of the undisturbed session" for name in after if after[name] != undisturbed[name]
+            ]
+    return {"seed": seed, "kind": kind, "seconds": round(time.monotonic() - started, 1), **done, "problems": problems}
+
+
+def _kills(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+    kills, left = 0, dice.randint(1, 4)
+    for _ in range(RESTARTS):
+        at_boundary = left > 0 and dice.random() < 0.7
+        dies_at = dice.randint(1, max(boundaries // 2, 1)) if at_boundary else 0
+        child, read = fork(lambda dies_at=dies_at: work_session(home, dies_at))  # type: ignore[misc]
+        if left > 0 and not at_boundary:
+            time.sleep(dice.uniform(0.02, 1.0))
+            os.kill(child, signal.SIGKILL)
+        left -= 1
+        code, _ = wait(child, read)
+        if code == 0:
+            return {"kills": kills}
+        if code == 4:
+            return {"kills": kills, "crashed": True}
+        kills += code == -signal.SIGKILL
+    return {"kills": kills, "unfinished": True}
+
+
+def _pauses(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+    """The handler is stopped again and again; another home of the same desk takes over once its lease has run out."""
+    other = _second_home(home)
+    pauses = takeovers = 0
+    for _ in range(RESTARTS):
+        child, read = fork(lambda: work_session(home))
+        time.sleep(dice.uniform(0.02, 0.8))
+        os.kill(child, signal.SIGSTOP)
+        pauses += 1
+        if dice.random() < 0.6:
+            time.sleep(session.LEASE_SECONDS + 0.1)
+            code, _ = wait(*fork(lambda: work_session(other)))
+            takeovers += code == 0
+            if code == 4:
+                os.kill(child, signal.SIGKILL)
+                wait(child, read)
+                return {"pauses": pauses, "crashed": True}
+        os.kill(child, signal.SIGCONT)
+        code, _ = wait(child, read)
+        if code == 0:
+            return {"pauses": pauses, "takeovers": takeovers}
+        if code == 4:
+            return {"pauses": pauses, "crashed": True}
+    return {"pauses": pauses, "unfinished": True}
+
+
+def _second_home(home: Path) -> Path:
+    """A home of another host of the same desk: the same ledger, book and clock, locks of its own."""
+    other = home.parent / "other"
+    shutil.copytree(
+        home, other, symlinks=True, ignore=shutil.ignore_patterns("*.sqlite*", "market", "clock.json", "*.owner", "*.lock")
+    )
+    for name in ("market", "clock.json"):
+        (other / name).symlink_to(home / name)
+    text = (other / SETTINGS_FILE).read_text(encoding="utf-8")
+    database = f'database = "sqlite:///{home / "ledger.sqlite"}"\n'
+    (other / SETTINGS_FILE).write_text(database + text, encoding="utf-8")
+    return other
+
+
+def _person(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+    """A person does this and that while the handler, which is killed now and then, works."""
+    person, read = fork(lambda: be_a_person(home, dice.randint(0, 10**9)))
+    done = _kills(home, dice, boundaries)
+    code, actions = wait(person, read)
+    return {**done, "actions": actions, **({"crashed": True} if code else {})}
+
+
+def be_a_person(home: Path, seed: int) -> list[str]:
+    """Some changes by hand, at random moments; everything that holds trading back is lifted in the end."""
+    dice, desk, actions = random.Random(seed), Desk(Home.open(home)), []
+    for _ in range(dice.randint(2, 6)):
+        time.sleep(dice.uniform(0.1, 0.8))
+        what = dice.choice(["stop", "lock", "override", "cancel", "limit"])
+        actions.append(what)
+        now, said = desk.now(), {"who": "person", "why": "campaign"}
+        with desk.ledger.begin() as tx:
+            orders = books.open_instrument_orders(tx, desk.account)
+            instrument = dice.choice(orders).instrument if orders else dice.choice(desk.universe)
+            if what == "stop":
+                books.stop_trading(tx, now, "person", why="campaign")
+            elif what == "lock":
+                books.lock_instrument(tx, instrument, "person", now=now, **said)
+            elif what == "override":
+                books.set_override(
+                    tx, "", instrument, override=Override(OverrideKind.REDUCE_ONLY, 1.0, "x"), now=now, who="person"
+                )
+            elif what == "limit":
+                books.set_position_limit(tx, "one", instrument, contracts=2, now=now, **said)
+            elif orders:
+                try:
+                    books.cancel_instrument_order(tx, dice.choice(orders).id, now=now, **said)
+                except TradeflowError:
+                    actions[-1] = "refused"
+        time.sleep(dice.uniform(0.05, 0.5))
+        with desk.ledger.begin() as tx:
+            books.lift_stop(tx, desk.now(), "person", why="over")
+            books.unlock_instrument(tx, instrument, "person", now=desk.now(), why="over")
+            books.clear_override(tx, "", instrument, now=desk.now(), who="person", why="over")
+    desk.close()
+    return actions
+
+
+# --- judging -------------------------------------------------------------------------------------------------------------
+
+
+def what_happened(home: Path) -> dict[str, Any]:
+    """The fills of the session without what is random, the positions, and the problems of the ledger."""
+    desk = Desk(Home.open(home))
+    with desk.ledger.read() as view:
+        problems = books.ledger_problems(view)
+        owned = table_of(view, books.allocations)
+        held = sorted((*key, size) for key, size in books.positions_by_strategy(view, desk.account).items())
+        problems += _journal_problems(desk, view)
+    columns = ["time", "strategy", "instrument", "contract", "quantity", "price"]
+    fills = sorted(str(row) for row in owned[columns].itertuples(index=False))
+    desk.close()
+    return {"fills": fills, "positions": [list(row) for row in held], "problems": problems}
+
+
+def settle_and_judge(home: Path) -> list[str]:
+    """The problems that are left once the broker tells the truth and everything late is told."""
+    lying = Desk(Home.open(home))
+    lying.clock.wait(3 * 3600)
+    for _ in range(3):
+        try:
+            lying.broker.connect()
+            poll_orders(lying, long_ago=True)  # what was to be corrected or voided is
+        except TradeflowError:
+            pass
+        lying.clock.wait(3600)
+    lying.close()
+    file = home / SETTINGS_FILE
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: text.index("[simulated.faults]")], encoding="utf-8")
+    desk = Desk(Home.open(home))
+    with execution.trading_session(desk):
+        poll_orders(desk, long_ago=True)
+        StackHandler(desk).end_of_day()
+        poll_orders(desk, long_ago=True)
+    with desk.ledger.read() as view:
+        problems = books.ledger_problems(view) + _journal_problems(desk, view) + _limit_problems(desk, view)
+    problems += [f"break {each}" for each in execution.position_breaks(desk)]
+    desk.close()
+    return problems
+
+
+def _journal_problems(desk: Desk, view: Any) -> list[str]:
+    """Differences between the exchange's journal and the ledger."""
+    told = [fill.exec_id for fill in desk.broker.executions(desk.account).fills]
+    booked = list(table_of(view, books.fills)["exec_id"])
+    there = [state.client_ref for state in desk.broker.orders(desk.account).orders if state.client_ref]
+    sent = set(table_of(view, broker_orders)["client_ref"])
+    problems = [f"execution {name} is booked, the exchange has none" for name in sorted(set(booked) - set(told))]
+    problems += [f"execution {name} of the exchange is not booked" for name in sorted(set(told) - set(booked))]
+    problems += [f"reference {name} was sent twice" for name, number in Counter(there).items() if number > 1]
+    return problems + [f"reference {name} is not in the ledger" for name in sorted(set(there) - sent)]
+
+
+def _limit_problems(desk: Desk, view: Any) -> list[str]:
+    """Instruments whose position went beyond its limit by trades of ours; not where others traded, or trades were changed later."""
+    fills = table_of(view, books.fills)
+    strange = set(fills.loc[fills["broker_order_id"].isna() | fills["replaces"].notna(), "instrument"])
+    problems = []
+    for (strategy, instrument), limit in books.position_limits_in_force(view).items():
+        if strategy or instrument in strange:
+            continue
+        of_it = fills[fills["instrument"] == instrument].sort_values(["time", "id"], kind="stable")
+        position, before = 0, 0
+        for fill in of_it.itertuples():
+            before, position = position, position + fill.change
+            is_roll = abs(position) == abs(before) + abs(fill.change) and False
+            if (
+                abs(position) > limit
+                and abs(position) > abs(before)
+                and fill.time > desk.now() - timedelta(days=2)
+                and not is_roll
+            ):
+                problems.append(f"{instrument}: {position} of {limit} at {fill.time}")
+    return problems
+
+
+# --- many runs -----------------------------------------------------------------------------------------------------------
+
+
+def undisturbed_session(morning: Path) -> dict[str, Any]:
+    """What the session does when nobody disturbs it, and how many boundaries it has."""
+    with tempfile.TemporaryDirectory(prefix="tradeflow-campaign-") as folder:
+        home = copy_morning(morning, Path(folder))
+        boundaries = call(lambda: work_session(home))
+        calm = call(lambda: what_happened(home))
+    if problems := calm.pop("problems"):
+        raise AssertionError(f"the undisturbed session has problems: {problems}")
+    return {**calm, "boundaries": boundaries}
+
+
+def run_campaign(runs: int, results: Path, *, show: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Run the seeds 0 to `runs` - 1 that are not in the file `results` yet, appending to it; returns the runs with problems."""
+    session.LEASE_SECONDS = 1  # a paused handler is superseded while it sleeps, not two minutes later
+    done = {}
+    if results.exists():
+        done = {run["seed"]: run for run in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tradeflow-campaign-") as folder:
+        (Path(folder) / "morning").mkdir()
+        morning = Path(call(lambda: str(make_morning(Path(folder) / "morning"))))
+        undisturbed = undisturbed_session(morning)
+        for seed in range(runs):
+            if seed in done:
+                continue
+            done[seed] = one_run(seed, morning, undisturbed)
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[seed]) + "\n")
+            if is_bad(done[seed]) or seed % 20 == 0:
+                show(json.dumps(done[seed])[:600])
+    return [run for seed, run in sorted(done.items()) if seed < runs and is_bad(run)]
+
+
+def is_bad(run: dict[str, Any]) -> bool:
+    """Whether a run found something wrong."""
+    return bool(run["problems"] or run.get("crashed") or run.get("unfinished"))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--results", type=Path, default=Path("soak/campaign.jsonl"))
+    given = parser.parse_args()
+    bad = run_campaign(given.runs, given.results, show=lambda line: print(line, flush=True))
+    print(f"{given.runs} runs, {len(bad)} with problems")
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
