@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from tradeflow_core import ledger as books
 from tradeflow_core.ledger import Ledger
-from tradeflow_core.ledger.ledger import MIGRATIONS
+from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.ledger.schema import allocations, identity, order_events
 from tradeflow_core.model import ROLLS, Fill
 from tradeflow_core.store import create_sql_engine
