@@ -42,6 +42,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "orders",
         "Make the instrument orders of the business day from its optimal positions, as the step of the day does.",
     ),
+    "positions": ("positions", "Show who holds what, by strategy and by contract; with a command, mend positions."),
+    "reconcile": (
+        "reconcile",
+        "Compare positions at three levels, and name the command that mends each difference; exit code 1 for a break.",
+    ),
     "roll": ("roll", "Show the roll state of every instrument, the most urgent first; with a command, act on it."),
     "prices": ("prices", "Update, check, seed and delete prices."),
     "import": ("history", "Import the history of another system as a tape: read-only, to be replayed or adopted."),
