@@ -33,6 +33,9 @@ from tradeflow_core.ledger import (
 
 POLL_SECONDS = 5
 """Time between two passes in a live home: short enough that a person who watches sees a fill booked."""
+ROUNDS = 5
+"""How often one pass sends what the fills of this very pass make due: the second leg of an outright roll goes out with the fills of the
+first, and a pass that is repeated after a kill finds nothing more to do. A bound, so that the next pass reconciles and looks for stops."""
 CANCEL_SECONDS = 60
 """How long a broker may take to confirm cancellations before an alert asks a person to look."""
 STOP_SECONDS = 15
@@ -91,13 +94,16 @@ class StackHandler:
                 request_cancel(desk, order, now=desk.now(), why="the order above it is closed")
             if not idle:
                 reconcile(desk)
-            done.rolls = finish_rolls(desk)
-            done.spawned = spawn_contract_orders(desk)
-            done.rolls += generate_roll_orders(desk)
-            self._watch_outright_rolls()
-            done.sent, _ = send_orders(desk)
-            if done.sent:
+            for _ in range(ROUNDS):
+                done.rolls += finish_rolls(desk)
+                done.spawned += spawn_contract_orders(desk)
+                done.rolls += generate_roll_orders(desk)
+                sent, _ = send_orders(desk)
+                if not sent:
+                    break
+                done.sent += sent
                 done.fills += poll_orders(desk)
+            self._watch_outright_rolls()
         except BrokerUnavailable as error:
             self._tell_silence(error)
         with desk.ledger.read() as view:
