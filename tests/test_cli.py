@@ -81,7 +81,7 @@ def test_stop_holds_until_resume(trading_desk: Desk) -> None:
         (("sql", "delete from fills"), "one SELECT statement"),
         (("backfill", "AEX9"), "unknown instrument"),
         (("backfill", "DAX"), "not in the universe of this home"),
-        (("capital", "flow", "much", "--why", "x"), "'much' is not a number"),
+        (("capital", "flow", "much", "--why", "x"), "'much' is no amount of money"),
     ],
 )
 def test_mistakes_are_one_line_without_a_traceback(trading_desk: Desk, arguments: tuple[str, ...], message: str) -> None:
@@ -109,13 +109,14 @@ def test_a_broken_invariant_fails_the_check(trading_desk: Desk) -> None:
     assert "the sum of its fills is 0" in said(result)
 
 
-def test_a_large_change_of_the_account_waits_for_a_person(trading_desk: Desk) -> None:
+def test_a_large_change_of_the_account_waits_for_a_person_while_the_day_goes_on(trading_desk: Desk) -> None:
     path, desk = trading_desk.home.path, trading_desk
     with desk.ledger.begin() as tx:
         tx.exec_driver_sql("update account_values set net_liquidation = '3000000'")
-    refused = run(path, "day")
-    assert refused.exit_code == 1 and "tradeflow capital accept" in said(refused)
-    assert run(path, "capital", "accept", "--why", "the broker paid interest").exit_code == 0
+    assert run(path, "day").exit_code == 0
+    assert "`tradeflow capital accept`" in said(run(path, "status"))
+    assert run(path, "capital", "accept", "--why", "the broker paid interest", "--yes").exit_code == 0
+    assert "`tradeflow capital accept`" not in said(run(path, "status"))
     assert run(path, "day").exit_code == 0
 
 
