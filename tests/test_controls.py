@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from tradeflow_core import ledger as books
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import Control, Ledger, control_history
-from tradeflow_core.ledger.ledger import MIGRATIONS
+from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.model import Override, OverrideKind
 from tradeflow_core.store import create_sql_engine
 

@@ -19,7 +19,8 @@ from sqlalchemy.exc import StatementError
 from tradeflow_core import ledger as books
 from tradeflow_core.errors import StateError
 from tradeflow_core.ledger import Ledger
-from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
+from tradeflow_core.ledger.ledger import HEAD
+from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.ledger.schema import metadata
 from tradeflow_core.model import (
     BY_BROKER,
@@ -348,5 +349,5 @@ def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:
 
 
 def test_a_ledger_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="cannot be opened"):
+    with pytest.raises(StateError, match="cannot be used"):
         Ledger.open(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'ledger.sqlite'}")

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from tools import new_migration
-from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
+from tradeflow_core.ledger.ledger import HEAD
+from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.ledger.schema import metadata
 
 

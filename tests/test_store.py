@@ -217,7 +217,8 @@ def test_an_appender_killed_at_any_moment_loses_nothing_and_counts_nothing_twice
 def test_sql_sees_the_store_and_the_ledger_and_changes_neither(tmp_path: Path) -> None:
     store, ledger = Store(str(tmp_path / "data")), Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     store.write("adjusted_prices", "GOLD", frame(4, 2.0))
-    query = open_query(store, ledger.engine)
+    with ledger.read() as view:
+        query = open_query(store, view)
     assert run_query(query, "select name, sum(price) as total from adjusted_prices group by 1").to_dict("records") == [
         {"name": "GOLD", "total": 8.0}
     ]

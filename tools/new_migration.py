@@ -8,7 +8,8 @@ import tempfile
 from alembic import command
 from alembic.config import Config
 
-from tradeflow_core.ledger.ledger import HEAD, MIGRATIONS
+from tradeflow_core.ledger.ledger import HEAD
+from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.store import create_sql_engine
 
 

@@ -47,7 +47,11 @@ class Desk:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return ledger.Ledger.open(self.home.database_url)
+        """The ledger of this home. Raises LedgerRefused where it is not the one that the home has had, or lacks what it had."""
+        return ledger.Ledger.open(self.home.database_url, home=self.home.path, tell=self._tell)
+
+    def _tell(self, subject: str, message: str) -> None:
+        self.alerts.send(subject, message, self.now())
 
     @cached_property
     def store(self) -> Store:

@@ -175,7 +175,7 @@ def one_run(seed: int, morning: Path, undisturbed: dict[str, Any]) -> dict[str, 
             lies = LIES.format(seed=seed, **amounts)
         home = copy_morning(morning, Path(folder), settings=lies)
         disturb = {"kills": _kills, "pauses": _pauses, "lies": _kills, "person": _person}[kind]
-        done = disturb(home, dice, undisturbed["boundaries"])
+        done = disturb(home, dice, undisturbed)
         if lies:
             problems = call(lambda: settle_and_judge(home))
         else:
@@ -187,14 +187,14 @@ def one_run(seed: int, morning: Path, undisturbed: dict[str, Any]) -> dict[str, 
     return {"seed": seed, "kind": kind, "seconds": round(time.monotonic() - started, 1), **done, "problems": problems}
 
 
-def _kills(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+def _kills(home: Path, dice: random.Random, undisturbed: dict[str, Any]) -> dict[str, Any]:
     kills, left = 0, dice.randint(1, 4)
     for _ in range(RESTARTS):
         at_boundary = left > 0 and dice.random() < 0.7
-        dies_at = dice.randint(1, max(boundaries // 2, 1)) if at_boundary else 0
+        dies_at = dice.randint(1, max(undisturbed["boundaries"] // 2, 1)) if at_boundary else 0
         child, read = fork(lambda dies_at=dies_at: work_session(home, dies_at))  # type: ignore[misc]
         if left > 0 and not at_boundary:
-            time.sleep(dice.uniform(0.02, 1.0))
+            time.sleep(dice.uniform(0.02, 0.6 * undisturbed["seconds"]))
             os.kill(child, signal.SIGKILL)
         left -= 1
         code, _ = wait(child, read)
@@ -206,16 +206,16 @@ def _kills(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
     return {"kills": kills, "unfinished": True}
 
 
-def _pauses(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+def _pauses(home: Path, dice: random.Random, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """The handler is stopped again and again; another home of the same desk takes over once its lease has run out."""
     other = _second_home(home)
     pauses = takeovers = 0
     for _ in range(RESTARTS):
         child, read = fork(lambda: work_session(home))
-        time.sleep(dice.uniform(0.02, 0.8))
+        time.sleep(dice.uniform(0.02, 0.8 * undisturbed["seconds"]))
         os.kill(child, signal.SIGSTOP)
         pauses += 1
-        if dice.random() < 0.6:
+        if dice.random() < 0.7:
             time.sleep(session.LEASE_SECONDS + 0.1)
             code, _ = wait(*fork(lambda: work_session(other)))
             takeovers += code == 0
@@ -246,10 +246,10 @@ def _second_home(home: Path) -> Path:
     return other
 
 
-def _person(home: Path, dice: random.Random, boundaries: int) -> dict[str, Any]:
+def _person(home: Path, dice: random.Random, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """A person does this and that while the handler, which is killed now and then, works."""
     person, read = fork(lambda: be_a_person(home, dice.randint(0, 10**9)))
-    done = _kills(home, dice, boundaries)
+    done = _kills(home, dice, undisturbed)
     code, actions = wait(person, read)
     return {**done, "actions": actions, **({"crashed": True} if code else {})}
 
@@ -375,11 +375,13 @@ def undisturbed_session(morning: Path) -> dict[str, Any]:
     """What the session does when nobody disturbs it, and how many boundaries it has."""
     with tempfile.TemporaryDirectory(prefix="tradeflow-campaign-") as folder:
         home = copy_morning(morning, Path(folder))
+        started = time.monotonic()
         boundaries = call(lambda: work_session(home))
+        seconds = time.monotonic() - started
         calm = call(lambda: what_happened(home))
     if problems := calm.pop("problems"):
         raise AssertionError(f"the undisturbed session has problems: {problems}")
-    return {**calm, "boundaries": boundaries}
+    return {**calm, "boundaries": boundaries, "seconds": seconds}
 
 
 def run_campaign(runs: int, results: Path, *, show: Callable[[str], None] = print) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def test_the_first_command_upgrades_it_and_its_history_is_there(old_home: Path) 
         "US10": -9,
     }
     assert {row["instrument"]: row["last_decision"] for row in status["positions"]}["US10"] == "trade to the buffer edge"
-    assert tomllib.loads((old_home / SETTINGS_FILE).read_text()) == {"home_version": 2, **tomllib.loads(settings)}
+    assert tomllib.loads((old_home / SETTINGS_FILE).read_text()) == {"home_version": 3, **tomllib.loads(settings)}
     assert (old_home / "data" / "order_decisions").exists() and not (old_home / "data" / "instrument_orders").exists()
     assert len(answer(old_home, "sql", FILLS)) == BEFORE
     assert len(answer(old_home, "sql", "select * from instrument_orders")) == 10, "the ledger's table is no longer hidden"
@@ -79,7 +79,7 @@ def test_comments_of_its_settings_stay(old_home: Path) -> None:
     file.write_text("# my desk\n" + file.read_text() + "# not too much\n")
     Home.open(old_home)
     assert "# my desk" in file.read_text() and file.read_text().endswith("# not too much\n")
-    assert Home.open(old_home).settings.home_version == 2
+    assert Home.open(old_home).settings.home_version == 3
 
 
 @pytest.mark.parametrize("moved", [0.0, 0.5, 1.0], ids=["nothing", "half", "everything"])
@@ -91,7 +91,7 @@ def test_an_interrupted_upgrade_is_done_again(old_home: Path, moved: float) -> N
         (before / file).rename(after / file)
     assert Home.open(old_home).settings.universe == ("CORN", "EUROSTX", "GOLD_micro", "US10")
     assert sorted(file.relative_to(after) for file in after.rglob("*.parquet")) == files and not before.exists()
-    assert "home_version = 2" in (old_home / SETTINGS_FILE).read_text()
+    assert "home_version = 3" in (old_home / SETTINGS_FILE).read_text()
 
 
 def test_its_dagster_settings_stay_as_they_are(old_home: Path) -> None:

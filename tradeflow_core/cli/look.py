@@ -28,7 +28,9 @@ def sql(home: Path | None, statement: str, *, as_json: bool, as_csv: bool) -> No
     tradeflow sql "select instrument, sum(change) from fills group by 1"
     """
     desk = open_desk(home, quiet=as_json or as_csv)
-    result = store.run_query(store.open_query(desk.store, desk.ledger.engine), statement)
+    with desk.ledger.read() as view:
+        query = store.open_query(desk.store, view)
+    result = store.run_query(query, statement)
     if as_json:
         print_json(result)
     elif as_csv:

@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError
 
 from tradeflow_core.brokers import BrokerUnavailable, SessionLost
 from tradeflow_core.desk import Desk
-from tradeflow_core.ledger import Superseded, instruments_locked_by, lock_instrument
+from tradeflow_core.ledger import LedgerTrouble, Superseded, instruments_locked_by, lock_instrument
 from tradeflow_core.model import LockOwner
 
-OF_THE_WHOLE_DESK = (BrokerUnavailable, SessionLost, Superseded, DBAPIError)
+OF_THE_WHOLE_DESK = (BrokerUnavailable, SessionLost, Superseded, LedgerTrouble, DBAPIError)
 """Errors that are not about one instrument: no connection, no lease, no ledger."""
 
 Failures = dict[str, str]

@@ -12,14 +12,29 @@ from .fault_settings import (
     FaultSettings as FaultSettings,
     split_explicit as split_explicit,
 )
-from .files import replace_text as replace_text
-from .folder import Home as Home
-from .settings import (
+from .files import (
+    BACKUPS as BACKUPS,
     SETTINGS_FILE as SETTINGS_FILE,
+    finished_file as finished_file,
+    replace_text as replace_text,
+    sync_folder as sync_folder,
+)
+from .folder import Home as Home
+from .ledger_word import (
+    LEDGER_WORD_FILE as LEDGER_WORD_FILE,
+    LedgerWord as LedgerWord,
+)
+from .settings import (
     SIMULATED_MARKETS as SIMULATED_MARKETS,
     ExecutionSettings as ExecutionSettings,
     PriceSettings as PriceSettings,
     ReplaySettings as ReplaySettings,
     Settings as Settings,
     environment_home as environment_home,
+)
+from .sqlite_files import (
+    as_one_file as as_one_file,
+    copy_sqlite as copy_sqlite,
+    is_sqlite as is_sqlite,
+    sqlite_problems as sqlite_problems,
 )

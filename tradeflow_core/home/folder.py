@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from tradeflow_core import instruments
 from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home.alerts import Alerts
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
+from tradeflow_core.home.files import SETTINGS_FILE
+from tradeflow_core.home.ledger_word import LEDGER_WORD_FILE, LedgerWord
 from tradeflow_core.home.settings import (
-    SETTINGS_FILE,
     Settings,
     environment_home,
     load_settings,
     validate_settings,
 )
-from tradeflow_core.home.upgrades import HOME_VERSION, upgrade_home, write_settings
+from tradeflow_core.home.upgrades import HOME_VERSION, OlderHome, upgrade_home, write_settings
 from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ class Home:
     """The folder of one desk. Two homes never share anything.
 
     `tradeflow.toml`: settings; `config/`: tables whose rows replace the packaged ones; `data/`: Parquet store; `ledger.sqlite`;
-    `market/`: the book of the paper exchange; `clock.json`: the time of a simulated desk; `dagster/`, `logs/`, `reports/`.
+    `ledger.json`: which ledger is this home's own; `market/`: the book of the paper exchange; `clock.json`: the time of a simulated desk;
+    `dagster/`, `logs/`, `reports/`, `backups/`.
     """
 
     path: Path
@@ -47,8 +50,9 @@ class Home:
             raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
         home = cls(path, load_settings(path / SETTINGS_FILE))
         if home.settings.home_version < HOME_VERSION:
-            upgrade_home(path / SETTINGS_FILE, home.settings.home_version, home.data_url)
+            done = upgrade_home(OlderHome(path, home.data_url, home.database_url), home.settings.home_version)
             home = cls(path, load_settings(path / SETTINGS_FILE))
+            Alerts(path / "logs", home.settings.alerts).send("home upgraded", done, home.clock.now())
         return home
 
     @classmethod
@@ -73,6 +77,8 @@ class Home:
                 if start is None:
                     raise StateError("a simulated or replayed home needs the time at which its clock starts")
                 SimulatedClock(path / "clock.json", start)
+            if not (path / LEDGER_WORD_FILE).exists():
+                LedgerWord().write(path)
             write_settings(path / SETTINGS_FILE, {"home_version": HOME_VERSION, **values})
         except OSError as error:
             raise ConfigError(

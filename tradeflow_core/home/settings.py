@@ -22,7 +22,6 @@ from tradeflow_core.home.fault_settings import FaultSettings
 from tradeflow_core.home.upgrades import HOME_VERSION
 from tradeflow_core.model import nearest
 
-SETTINGS_FILE = "tradeflow.toml"
 FIRST_VERSION = 1
 """The version of a home whose settings file names none."""
 

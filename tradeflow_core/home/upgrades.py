@@ -5,40 +5,72 @@ An interrupted upgrade can be repeated: the version is written last. The ledger 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tradeflow_core.errors import ConfigError
-from tradeflow_core.home.files import replace_text
+from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.home.clock import WallClock
+from tradeflow_core.home.files import BACKUPS, SETTINGS_FILE, replace_text
+from tradeflow_core.home.ledger_word import LedgerWord
+from tradeflow_core.home.sqlite_files import copy_sqlite
 
-if TYPE_CHECKING:
-    from upath import UPath
-
-HOME_VERSION = 2
+HOME_VERSION = 3
 """Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
 
 
-def upgrade_home(settings_file: Path, version: int, data: str) -> None:
-    """Bring the home of `settings_file`, which has this `version`, up to `HOME_VERSION`; `data`: URL or path of its Parquet store.
+@dataclass(frozen=True, slots=True)
+class OlderHome:
+    """A home that is to be upgraded: its folder, and the URLs of its Parquet store and its ledger."""
+
+    path: Path
+    data: str
+    database: str
+
+
+def upgrade_home(home: OlderHome, version: int) -> str:
+    """Bring a home of this `version` up to `HOME_VERSION`; returns what was done, for people. Its settings and ledger are copied first.
 
     Raises ConfigError where that cannot be written.
     """
-    from upath import UPath
-
+    settings_file = home.path / SETTINGS_FILE
     try:
+        copy = _copy(home, version)
         for number in range(version + 1, HOME_VERSION + 1):
-            UPGRADES[number](UPath(data))
+            UPGRADES[number](home)
         _write_version(settings_file)
     except OSError as error:
         raise ConfigError(
-            f"{settings_file.parent} is a home of an older version ({version}) and cannot be upgraded ({error}); make it writable first"
+            f"{home.path} is a home of an older version ({version}) and cannot be upgraded ({error}); make it writable first"
         ) from error
+    return f"{home.path} was upgraded from home version {version} to {HOME_VERSION}; its settings of before are {copy}"
 
 
-def _decisions_get_their_own_name(data: UPath) -> None:
+def _copy(home: OlderHome, version: int) -> Path:
+    """Copy the settings, and the ledger if it is a file, into the folder `backups`; returns the copy of the settings."""
+    copy = home.path / BACKUPS / f"before-upgrade-of-home-{version}-{WallClock().now():%Y%m%dT%H%M%S}.toml"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(home.path / SETTINGS_FILE, copy)
+    if (ledger := _ledger_file(home)) is not None:
+        with suppress(StateError):  # a damaged ledger is refused when it is opened; it is not changed here
+            copy_sqlite(ledger, copy.with_suffix(".sqlite"))
+    return copy
+
+
+def _ledger_file(home: OlderHome) -> Path | None:
+    """The file of the ledger; None where it is missing or empty, and in PostgreSQL."""
+    file = Path(home.database.partition("sqlite:///")[2])
+    return file if home.database.startswith("sqlite:///") and file.exists() and file.stat().st_size else None
+
+
+def _decisions_get_their_own_name(home: OlderHome) -> None:
     """The dataset of decisions was called `instrument_orders`, which hid the ledger's table of that name in SQL."""
+    from upath import UPath
+
+    data = UPath(home.data)
     before, after = data / "instrument_orders", data / "order_decisions"
     if not before.exists():
         return
@@ -52,7 +84,14 @@ def _decisions_get_their_own_name(data: UPath) -> None:
         data.fs.rm(before.path, recursive=True)
 
 
-UPGRADES: dict[int, Callable[[UPath], None]] = {2: _decisions_get_their_own_name}
+def _home_says_whether_it_had_a_ledger(home: OlderHome) -> None:
+    """From now on a ledger that is missing is not made anew without a word. A home that has done something had one."""
+    if LedgerWord.read(home.path) is None:
+        signs = (home.path / "market" / "book.sqlite", *(home.path / "data").glob("*"), *(home.path / "reports").glob("*"))
+        LedgerWord(made=_ledger_file(home) is not None or any(sign.exists() for sign in signs)).write(home.path)
+
+
+UPGRADES: dict[int, Callable[[OlderHome], None]] = {2: _decisions_get_their_own_name, 3: _home_says_whether_it_had_a_ledger}
 """By version: the upgrade from the version before it."""
 
 

@@ -32,6 +32,10 @@ from .controls import (
     tradeable_now as tradeable_now,
     unlock_instrument as unlock_instrument,
 )
+from .copies import (
+    copy_ledger as copy_ledger,
+    fill_database as fill_database,
+)
 from .decisions import (
     FX_CONTRACT as FX_CONTRACT,
     append_roll_events as append_roll_events,
@@ -104,6 +108,7 @@ from .schema import (
     instrument_orders as instrument_orders,
     roll_events as roll_events,
 )
+from .soundness import damage as damage
 from .stack import (
     Rejections as Rejections,
     broker_order_named as broker_order_named,
@@ -123,4 +128,9 @@ from .stack import (
     rejections as rejections,
     unfinished_rolls as unfinished_rolls,
     unwanted_broker_orders as unwanted_broker_orders,
+)
+from .trouble import (
+    LedgerBusy as LedgerBusy,
+    LedgerRefused as LedgerRefused,
+    LedgerTrouble as LedgerTrouble,
 )

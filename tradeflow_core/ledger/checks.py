@@ -153,8 +153,12 @@ _RULES: list[tuple[str, str]] = [
 
 def ledger_problems(view: Connection) -> list[str]:
     """Every broken invariant of the ledger as a sentence, and every fact that is not as it was written; empty when all is well."""
-    broken = [sentence.format(**row) for sentence, query in _RULES for row in view.execute(text(query), _WORDS).mappings()]
-    return [*broken, *_order_problems(view), *chain_problems(view)]
+    return [*broken_rules(view), *_order_problems(view), *chain_problems(view)]
+
+
+def broken_rules(view: Connection) -> list[str]:
+    """Every broken rule of those that a query finds, as a sentence."""
+    return [sentence.format(**row) for sentence, query in _RULES for row in view.execute(text(query), _WORDS).mappings()]
 
 
 def _order_problems(view: Connection) -> list[str]:

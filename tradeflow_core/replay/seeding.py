@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.home import SETTINGS_FILE, Home, ReplaySettings, environment_home
+from tradeflow_core.home import LEDGER_WORD_FILE, SETTINGS_FILE, Home, ReplaySettings, environment_home
 from tradeflow_core.ledger import current_rolls
 from tradeflow_core.replay.adopt import copy_history, copy_tables, record_rolls_and_contracts
 from tradeflow_core.store import Tape
@@ -143,7 +143,7 @@ def _require_same(home: Home, values: dict[str, Any]) -> None:
 
 def _require_free(path: Path) -> None:
     """Raise ConfigError unless the folder is new, or holds only a home whose seeding was interrupted."""
-    parts_of_home = {"config", "data", "market", "dagster", "logs", "reports", "clock.json"}
+    parts_of_home = {"config", "data", "market", "dagster", "logs", "reports", "clock.json", LEDGER_WORD_FILE}
     if path.exists() and (
         other_files := sorted(child.name for child in path.iterdir() if child.name not in parts_of_home and child.name[0] != ".")
     ):

@@ -7,8 +7,10 @@ from .query import (
     run_query as run_query,
 )
 from .sql import (
+    BUSY_SECONDS as BUSY_SECONDS,
     Whole as Whole,
     create_sql_engine as create_sql_engine,
+    read_only as read_only,
     word_type as word_type,
 )
 from .tape import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import duckdb
 import pandas as pd
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.store.parquet import Store
 
 
-def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB database over the files of the store and a snapshot of the ledger. Writing to it changes neither.
+def open_query(store: Store, ledger: Connection | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB database over the files of the store and a snapshot of the ledger, read from a view of it. Writing to it changes neither.
 
     Each dataset is a view of all its files with a column `name` (the name of the file: an instrument, a rate, a strategy);
     each ledger table is a table with the same name, prefixed `ledger_` where a dataset has that name.
@@ -29,12 +29,11 @@ def open_query(store: Store, engine: Engine | None = None) -> duckdb.DuckDBPyCon
             f'create view "{dataset}" as select parse_filename(filename, true) as name, * exclude (filename) '
             f"from read_parquet('{pattern}', filename=true, union_by_name=true)"
         )
-    if engine is not None:
-        with engine.connect().execution_options(read_only=True) as ledger:
-            for table in inspect(ledger).get_table_names():
-                frame = pd.DataFrame(ledger.execute(text(f'select * from "{table}"')).mappings().all())
-                if not frame.empty:
-                    connection.register(f"ledger_{table}" if table in datasets else table, frame)
+    if ledger is not None:
+        for table in inspect(ledger).get_table_names():
+            frame = pd.DataFrame(ledger.execute(text(f'select * from "{table}"')).mappings().all())
+            if not frame.empty:
+                connection.register(f"ledger_{table}" if table in datasets else table, frame)
     return connection
 
 

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import operator
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, SupportsIndex
 
-from sqlalchemy import Engine, Enum, Integer, TypeDecorator, create_engine, event
+from sqlalchemy import Connection, Engine, Enum, Integer, TypeDecorator, create_engine, event
 from sqlalchemy.engine import make_url
 
 from tradeflow_core.errors import ConfigError
 
+BUSY_SECONDS = 30.0
+"""How long a transaction waits for another one that writes, before it is refused."""
 
-def create_sql_engine(url: str, *, enforces_references: bool = True) -> Engine:
+
+def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_references: bool = True) -> Engine:
     """An engine whose transactions are durable and serializable.
 
-    SQLite: write-ahead log, synchronous=FULL, foreign keys, 30 s busy timeout, and `BEGIN IMMEDIATE`, so that a transaction
-    has the write lock from its first statement and never fails half-way because it cannot get it. A connection with the execution
-    option `read_only` takes no lock. `enforces_references`: False while tables are made anew under others that refer to them (SQLite).
+    SQLite: write-ahead log, synchronous=FULL, foreign keys, a busy timeout of `busy_seconds`, and `BEGIN IMMEDIATE`, so that a transaction
+    has the write lock from its first statement and never fails half-way because it cannot get it. A transaction of `read_only` takes no
+    lock, in both databases. `enforces_references`: False while tables are made anew under others that refer to them (SQLite).
     Raises ConfigError for other databases.
     """
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg2"), isolation_level="SERIALIZABLE", pool_pre_ping=True)
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg2"),
+            isolation_level="SERIALIZABLE",
+            pool_pre_ping=True,
+            connect_args={"application_name": f"tradeflow {os.getpid()}"},
+        )
     if backend != "sqlite":
         raise ConfigError(f"database: {backend} is not supported; use a sqlite:/// or postgresql:// URL")
-    engine = create_engine(parsed, connect_args={"timeout": 30})
+    engine = create_engine(parsed, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None
         references = f"foreign_keys={'ON' if enforces_references else 'OFF'}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", references, "busy_timeout=30000"):
+        # The busy timeout of the connection is in force already: changing the journal waits for others, too.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", references):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -40,6 +52,16 @@ def create_sql_engine(url: str, *, enforces_references: bool = True) -> Engine:
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+@contextmanager
+def read_only(engine: Engine) -> Iterator[Connection]:
+    """One consistent view of a database: everything that is read until the block ends is of the same instant. It takes no lock."""
+    options: dict[str, Any] = {"read_only": True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection:
+        yield connection
 
 
 class Whole(TypeDecorator[int]):
