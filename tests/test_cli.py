@@ -109,17 +109,6 @@ def test_a_broken_invariant_fails_the_check(trading_desk: Desk) -> None:
     assert "the sum of its fills is 0" in said(result)
 
 
-def test_a_large_change_of_the_account_waits_for_a_person_while_the_day_goes_on(trading_desk: Desk) -> None:
-    path, desk = trading_desk.home.path, trading_desk
-    with desk.ledger.begin() as tx:
-        tx.exec_driver_sql("update account_values set net_liquidation = '3000000'")
-    assert run(path, "day").exit_code == 0
-    assert "`tradeflow capital accept`" in said(run(path, "status"))
-    assert run(path, "capital", "accept", "--why", "the broker paid interest", "--yes").exit_code == 0
-    assert "`tradeflow capital accept`" not in said(run(path, "status"))
-    assert run(path, "day").exit_code == 0
-
-
 def test_every_command_has_help() -> None:
     for name, command in root.commands.items():
         assert command.help, name

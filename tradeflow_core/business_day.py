@@ -17,7 +17,7 @@ from tradeflow_core import capital, execution, nightly, orders, prices, replay, 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.home import Home, next_business_day
-from tradeflow_core.ledger import LAST_STEP, active_stop, instruments_locked_by, record_step, step_done
+from tradeflow_core.ledger import LAST_STEP, LedgerRefused, active_stop, instruments_locked_by, record_step, step_done
 from tradeflow_core.model import LockOwner
 
 if TYPE_CHECKING:
@@ -60,6 +60,17 @@ def recorded_step(desk: Desk, name: str) -> Iterator[StepNote]:
         record_step(
             tx, day, name, started=started, finished=desk.now(), seconds=time.perf_counter() - clock, summary=note.summary
         )
+    desk.ledger.keep_word()
+
+
+def require_sound_ledger(desk: Desk) -> None:
+    """Raise LedgerRefused, after telling a person, unless the ledger is as it was written: nothing is decided or traded on another one."""
+    try:
+        desk.ledger.require_sound()
+        desk.ledger.keep_word()
+    except LedgerRefused as error:
+        desk.alerts.send("ledger refused", str(error), desk.now())
+        raise
 
 
 # --- the steps -----------------------------------------------------------------------------------------------------------
@@ -67,6 +78,7 @@ def recorded_step(desk: Desk, name: str) -> Iterator[StepNote]:
 
 def roll_step(desk: Desk) -> list[RollStatus]:
     """Decide the rolls; in a replay first close what is left of contracts that the tape has rolled out of."""
+    require_sound_ledger(desk)
     with recorded_step(desk, "rolls") as note:
         closed = replay.close_rolled_contracts(desk) if desk.settings.market == "replay" else []
         statuses = rolls.decide_rolls(desk)
@@ -179,6 +191,7 @@ def stack_handler_step(
     desk: Desk, on_pass: Callable[[Pass], None] | None = None, is_supervised: Callable[[], bool] = lambda: True
 ) -> Pass:
     """Work the order stack until the session ends, or until nobody supervises it (see `StackHandler.run`)."""
+    require_sound_ledger(desk)
     with recorded_step(desk, "stack_handler") as note:
         day = desk.business_day()
         until = desk.home.at(day, desk.settings.day.session_end)

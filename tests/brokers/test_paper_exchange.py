@@ -260,8 +260,9 @@ def test_a_position_in_an_expired_contract_becomes_cash_at_the_last_price(desk):
     assert desk.broker.positions(ACCOUNT) == {}
     now = desk.clock.now()
     last = desk.broker.bars("HANG_mini", 20240100, "D", start=now - timedelta(days=5), end=now)["FINAL"].iloc[-1]
-    (fill,) = desk.broker.executions(ACCOUNT).fills
-    local = (last - fill.price) * 10 - float(fill.commission)
+    fill, settlement = desk.broker.executions(ACCOUNT).fills
+    assert (settlement.quantity, settlement.price, settlement.client_ref, settlement.is_liquidation) == (-1, last, "", True)
+    local = (last - fill.price) * 10 - float(fill.commission + settlement.commission)
     settled = local * desk.broker.fx_rates("HKD", now - timedelta(days=5), now).iloc[-1]
     assert float(value(desk) - CAPITAL) == pytest.approx(settled, abs=0.01)
     with pytest.raises(OrderRejected, match="expired"):

@@ -61,7 +61,8 @@ def elsewhere(trading_desk: Desk, tmp_path: Path) -> Desk:
         (there / name).unlink(missing_ok=True)
         (there / name).symlink_to(here / name)
     settings = there / SETTINGS_FILE
-    settings.write_text(f'database = "sqlite:///{here / "ledger.sqlite"}"\n' + settings.read_text())
+    if "database" not in settings.read_text():
+        settings.write_text(f'database = "sqlite:///{here / "ledger.sqlite"}"\n' + settings.read_text())
     return Desk(Home.open(there))
 
 

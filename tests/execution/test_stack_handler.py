@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.frames import table_of
 from tradeflow_core import business_day as day
@@ -172,15 +173,15 @@ def test_a_position_that_the_broker_does_not_have_locks_the_instrument_until_bot
     assert position_breaks(desk) == []
     with desk.ledger.begin() as tx:
         code, contract = tx.exec_driver_sql("select instrument, contract from contract_positions where quantity <> 0").first()  # type: ignore[misc]
-        tx.exec_driver_sql(
-            "update contract_positions set quantity = quantity + 1 where instrument = ? and contract = ?", (code, contract)
+        tx.execute(
+            text(f"update contract_positions set quantity = quantity + 1 where instrument = '{code}' and contract = {contract}")
         )
         lock_instrument(tx, code, "person", now=desk.now(), why="mine")
     assert [found.instrument for found in reconcile(desk)] == [code]
     with desk.ledger.begin() as tx:
         assert "reconciliation" in locked_instruments(tx)[code]
-        tx.exec_driver_sql(
-            "update contract_positions set quantity = quantity - 1 where instrument = ? and contract = ?", (code, contract)
+        tx.execute(
+            text(f"update contract_positions set quantity = quantity - 1 where instrument = '{code}' and contract = {contract}")
         )
     reconcile(desk)
     with desk.ledger.read() as view:

@@ -43,8 +43,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def open_desk(path: Path | None, *, quiet: bool = False) -> Desk:
-    """The desk of the home; prints a first line that says which one it is, unless `quiet`."""
+    """The desk of the home, closed when the command ends; prints a first line that says which one it is, unless `quiet`."""
     opened = desk.Desk(home.Home.open(path))
+    if context := click.get_current_context(silent=True):
+        context.call_on_close(opened.close)
     if not quiet:
         console.print(f"[dim]{opened.home.describe()}[/dim]", soft_wrap=True)
     return opened

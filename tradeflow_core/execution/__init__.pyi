@@ -1,10 +1,30 @@
-from .fills import poll_orders as poll_orders
+from .fills import (
+    poll_orders as poll_orders,
+    unbooked_executions as unbooked_executions,
+)
 from .handler import (
     Pass as Pass,
     StackHandler as StackHandler,
     Unsupervised as Unsupervised,
 )
+from .levels import (
+    Comparison as Comparison,
+    Difference as Difference,
+    compare_levels as compare_levels,
+)
+from .mending import (
+    Mended as Mended,
+    PositionChange as PositionChange,
+)
 from .outside import release_assigned as release_assigned
+from .positions_by_hand import (
+    Adopted as Adopted,
+    Adoption as Adoption,
+    adopt_positions as adopt_positions,
+    assign_by_hand as assign_by_hand,
+    plan_adoption as plan_adoption,
+    transfer_by_hand as transfer_by_hand,
+)
 from .quotes import (
     price_problem as price_problem,
     quote_problem as quote_problem,
@@ -27,7 +47,9 @@ from .send import (
 )
 from .session import (
     LEASE as LEASE,
+    LOCK_FILE as LOCK_FILE,
     TradingSession as TradingSession,
+    session_if_free as session_if_free,
     trading_session as trading_session,
 )
 from .settle import (

@@ -111,6 +111,15 @@ def poll_orders(desk: Desk, *, accept_ends: bool = False, long_ago: bool = False
     return booked
 
 
+def unbooked_executions(desk: Desk) -> list[Fill]:
+    """The executions of the last days that the broker reports and that are not booked; nothing is booked."""
+    since = desk.now() - LONG_AGO
+    told = desk.broker.executions(desk.account, since).fills
+    with desk.ledger.read() as view:
+        booked = booked_executions(view, since)
+    return list({fill.exec_id: fill for fill in told if fill.exec_id not in booked}.values())
+
+
 def _states(desk: Desk) -> dict[str, OrderState]:
     return {state.client_ref: state for state in desk.broker.orders(desk.account).orders if state.client_ref}
 

@@ -20,6 +20,7 @@ from tradeflow_core.execution.session import LEASE, TradingSession, trading_sess
 from tradeflow_core.execution.spawn import spawn_contract_orders
 from tradeflow_core.home import WallClock
 from tradeflow_core.ledger import (
+    LedgerBusy,
     active_stop,
     close_all_orders,
     count_open_contract_orders,
@@ -145,13 +146,17 @@ class StackHandler:
                 raise Unsupervised(
                     "whoever started this stack handler is gone, and nobody could stop it; its orders were cancelled, start it again"
                 )
-            session.prolong()
-            done = self.step()
+            try:
+                session.prolong()
+                done = self.step()
+                with desk.ledger.read() as view:
+                    over = not has_open_instrument_orders(view, desk.account) or active_stop(view) is not None
+            except LedgerBusy as error:
+                desk.alerts.send("ledger", f"{error}; the next pass looks again", desk.now())
+                done, over = Pass(), False
             total = total + done
             if on_pass:
                 on_pass(done)
-            with desk.ledger.read() as view:
-                over = not has_open_instrument_orders(view, desk.account) or active_stop(view) is not None
             self._wait(until if over else min(desk.now() + tick, until), until)
         total.fills += self.end_of_day()
         return total

@@ -11,7 +11,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import WallClock, replace_text
-from tradeflow_core.ledger import release_lease, take_lease
+from tradeflow_core.ledger import LedgerTrouble, release_lease, take_lease
 
 LEASE = "stack_handler"
 LOCK_FILE = "stack_handler.lock"
@@ -60,6 +60,20 @@ def trading_session(desk: Desk, *, by_force: bool = False) -> Iterator[TradingSe
         finally:
             with desk.ledger.begin() as tx:
                 release_lease(tx, LEASE, owner)
+
+
+@contextmanager
+def session_if_free(desk: Desk) -> Iterator[TradingSession | None]:
+    """A trading session for the block, or None while another process trades: what is to be done is then left to that one."""
+    with ExitStack() as stack:
+        session: TradingSession | None = None
+        try:
+            session = stack.enter_context(trading_session(desk))
+        except LedgerTrouble:
+            raise
+        except StateError:
+            pass
+        yield session
 
 
 def _take(desk: Desk, owner: str, *, by_force: bool) -> int:

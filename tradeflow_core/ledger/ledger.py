@@ -102,6 +102,11 @@ class Ledger:
         with self._explained(), read_only(self.engine) as connection:
             yield connection
 
+    def require_sound(self) -> None:
+        """Raise LedgerRefused where the file is damaged, an invariant is broken, or one of the newest facts is not as it was written."""
+        if problems := damage(self.engine):
+            raise LedgerRefused(place(self.engine), f"it is damaged ({'; '.join(problems[:3])})")
+
     def keep_word(self) -> None:
         """Have the home know all facts that are recorded by now. Raises LedgerRefused where the ledger lacks what the home knows."""
         if self._word is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from tradeflow_core.errors import StateError
 
 RESTORE = (
-    "put a backup back with `tradeflow restore FILE` (`tradeflow backup list` names those of this home), or begin anew with "
+    "put a backup back with `tradeflow restore FILE` (those of this home lie in its folder `backups`), or begin anew with "
     "`tradeflow restore --empty`; the broker can tell its positions (`tradeflow positions adopt`) and the executions of the last days again"
 )
 

@@ -53,3 +53,7 @@ from .standing import (
     standing_at_work as standing_at_work,
     standings as standings,
 )
+from .trial import (
+    require_reason as require_reason,
+    trial as trial,
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from tradeflow_core.ledger import (
     unlock_instrument,
 )
 from tradeflow_core.model import LockOwner, Override, OverrideKind, nearest
+from tradeflow_core.orders.trial import require_reason, trial
 
 NONE = "none"
 """The word for no limit."""
@@ -65,8 +65,8 @@ def lock_by_hand(desk: Desk, instrument: str, *, who: str, why: str, dry_run: bo
     Raises ConfigError for an unknown instrument or a missing reason.
     """
     code = desk.instrument(instrument).code
-    _require_reason(why)
-    with _transaction(desk, dry_run=dry_run) as tx:
+    require_reason(why)
+    with trial(desk, dry_run=dry_run) as tx:
         before = _locks(tx, code)
         lock_instrument(tx, code, LockOwner.PERSON, now=desk.now(), why=why, who=who)
         working = [order.client_ref for order in live_broker_orders(tx, desk.account) if order.instrument == code]
@@ -81,8 +81,8 @@ def unlock_by_hand(
 
     Raises ConfigError for an unknown instrument or a missing reason, StateError where only other owners hold the instrument.
     """
-    _require_reason(why)
-    with _transaction(desk, dry_run=dry_run) as tx:
+    require_reason(why)
+    with trial(desk, dry_run=dry_run) as tx:
         before = _locks(tx, instrument)
         code = instrument if before else desk.instrument(instrument).code
         lifted = [each for each in before if owner in (None, each)]
@@ -105,9 +105,9 @@ def override_by_hand(
 
     Raises ConfigError for an unknown strategy or instrument or a missing reason, StateError for a fraction outside 0 to 1.
     """
-    _require_reason(why)
+    require_reason(why)
     key = {"strategy": strategy, "instrument": instrument}
-    with _transaction(desk, dry_run=dry_run) as tx:
+    with trial(desk, dry_run=dry_run) as tx:
         before = _in_force(tx, Control.OVERRIDE, key)
         _require_known(desk, key, known=override is None and bool(before))
         if override is None:
@@ -131,9 +131,9 @@ def limit_position_by_hand(
 
     Raises ConfigError for an unknown strategy or instrument or a missing reason, StateError for a negative limit.
     """
-    _require_reason(why)
+    require_reason(why)
     key = {"strategy": strategy, "instrument": instrument}
-    with _transaction(desk, dry_run=dry_run) as tx:
+    with trial(desk, dry_run=dry_run) as tx:
         before = _in_force(tx, Control.POSITION_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_position_limit(tx, strategy, instrument, contracts=contracts, now=desk.now(), who=who, why=why)
@@ -151,9 +151,9 @@ def limit_trades_by_hand(
 
     Raises ConfigError for an unknown strategy or instrument or a missing reason, StateError for a limit that makes no sense.
     """
-    _require_reason(why)
+    require_reason(why)
     key = {"strategy": strategy, "instrument": instrument, "days": days}
-    with _transaction(desk, dry_run=dry_run) as tx:
+    with trial(desk, dry_run=dry_run) as tx:
         before = _in_force(tx, Control.TRADE_LIMIT, key)
         _require_known(desk, key, known=contracts is None and bool(before))
         set_trade_limit(tx, strategy, instrument, days=days, contracts=contracts, now=desk.now(), who=who, why=why)
@@ -195,24 +195,6 @@ def control_words(control: Control, row: dict[str, Any]) -> str:
     if control is Control.OVERRIDE:
         return f"{row['fraction']:g}" if row["kind"] == OverrideKind.FRACTION else str(row["kind"])
     return f"{row['contracts']} contracts"
-
-
-class _OnlyTried(Exception):
-    """Ends a transaction that was only tried."""
-
-
-@contextmanager
-def _transaction(desk: Desk, *, dry_run: bool) -> Iterator[Connection]:
-    """A transaction of the ledger, of which a dry run leaves nothing."""
-    with suppress(_OnlyTried), desk.ledger.begin() as tx:
-        yield tx
-        if dry_run:
-            raise _OnlyTried
-
-
-def _require_reason(why: str) -> None:
-    if not why.strip():
-        raise ConfigError("give the reason: it is kept in the ledger")
 
 
 def _require_known(desk: Desk, key: dict[str, Any], *, known: bool) -> None:

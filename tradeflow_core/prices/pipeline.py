@@ -17,6 +17,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, TradeflowError
 from tradeflow_core.home import business_days_between
 from tradeflow_core.ledger import (
+    LedgerTrouble,
     contract_facts,
     instruments_locked_by,
     lock_instrument,
@@ -90,6 +91,8 @@ def update_instrument(
 
     try:
         run_stages(desk, instrument, stages, window=window, on_stage=add_result)
+    except LedgerTrouble:
+        raise
     except TradeflowError as error:
         outcome.error = str(error)
         desk.alerts.send(f"prices of {instrument}", outcome.error, desk.now())
@@ -124,6 +127,8 @@ def run_stages(
             on_stage(result)
         if "adjusted_prices" in stages:
             on_stage(_adjusted(desk, instrument, desk.store.read("multiple_prices", instrument) if prices is None else prices))
+    except LedgerTrouble:  # it is not about this instrument
+        raise
     except TradeflowError as error:
         with desk.ledger.begin() as tx:
             lock_instrument(tx, instrument, LockOwner.PRICES, now=desk.now(), why=str(error))

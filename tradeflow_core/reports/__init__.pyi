@@ -10,6 +10,10 @@ from .controls import (
     trade_limit_rows as trade_limit_rows,
 )
 from .daily import daily_report as daily_report
+from .positions import (
+    contract_rows as contract_rows,
+    owner_rows as owner_rows,
+)
 from .rows import (
     freshness_rows as freshness_rows,
     newest_capital as newest_capital,

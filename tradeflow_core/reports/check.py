@@ -8,23 +8,30 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import TradeflowError
 from tradeflow_core.execution import position_breaks
-from tradeflow_core.ledger import ledger_problems
+from tradeflow_core.ledger import LedgerTrouble, damage
 from tradeflow_core.prices import Closes, stored_closes
 
 
 def check_desk(desk: Desk) -> list[str]:
     """All problems of the ledger and of the stored series, and differences from the broker's positions; empty if there are none."""
-    with desk.ledger.read() as view:
-        problems = ledger_problems(view)
-    problems += store_problems(desk)
+    problems = damage(desk.ledger.engine, quick=False)
     try:
-        problems += [
-            f"{position_break.instrument} {position_break.contract}: the ledger holds {position_break.ledger}, the broker {position_break.broker}"
-            for position_break in position_breaks(desk)
+        return [*problems, *store_problems(desk), *_differences(desk)]
+    except LedgerTrouble as error:
+        return [*problems, str(error)]
+
+
+def _differences(desk: Desk) -> list[str]:
+    """What the ledger and the broker hold differently."""
+    try:
+        return [
+            f"{each.instrument} {each.contract}: the ledger holds {each.ledger}, the broker {each.broker}"
+            for each in position_breaks(desk)
         ]
+    except LedgerTrouble:
+        raise
     except TradeflowError as error:
-        problems.append(f"positions could not be compared with the broker's: {error}")
-    return problems
+        return [f"positions could not be compared with the broker's: {error}"]
 
 
 def store_problems(desk: Desk) -> list[str]:
@@ -42,6 +49,8 @@ def store_problems(desk: Desk) -> list[str]:
     for name in desk.store.names("contract_prices"):
         try:
             parts = stored_closes(desk, name)
+        except LedgerTrouble:
+            raise
         except TradeflowError as error:
             problems.append(str(error))
             continue

@@ -16,6 +16,7 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError, TradeflowError
 from tradeflow_core.ledger import (
+    LedgerTrouble,
     append_roll_events,
     contract_facts,
     current_roll,
@@ -129,6 +130,8 @@ def _decide_each(desk: Desk, instruments: list[str] | None, decide: Callable[[st
     for instrument in _with_rolls(desk, instruments):
         try:
             statuses.append(decide(instrument))
+        except LedgerTrouble:
+            raise
         except TradeflowError as error:
             statuses.append(roll_status(desk, instrument, note=str(error)))
             desk.alerts.send(f"roll of {instrument}", str(error), desk.now())

@@ -32,6 +32,7 @@ from tradeflow_core.brokers.base import (
 )
 from tradeflow_core.brokers.paper.book import (
     FOREIGN,
+    LIQUIDATION,
     marks,
     open_book,
     orders as orders_table,
@@ -54,7 +55,7 @@ from tradeflow_core.brokers.paper.records import (
 from tradeflow_core.brokers.paper.refusals import refusal
 from tradeflow_core.brokers.paper.valuation import CENT, account_value, initial_margin, rate
 from tradeflow_core.home import as_utc
-from tradeflow_core.model import BrokerOrderStatus, Fill, OrderIntent, OrderType
+from tradeflow_core.model import BrokerOrderStatus, Fill, Leg, OrderIntent, OrderType
 
 
 class Exchange:
@@ -141,12 +142,11 @@ class Exchange:
             return read_fills(connection, since and as_utc(since))
 
     def positions(self, account: str, now: datetime) -> dict[tuple[str, int], int]:
-        """Contracts held at `now` by (instrument, contract), without zeros and without expired contracts."""
+        """Contracts held at `now` by (instrument, contract), without zeros. What had expired was settled at its last price."""
         self._check_account(account)
         with self._at(now) as connection:
             holdings = read_holdings(connection)
-        held = {(holding.instrument, holding.contract): holding.quantity for holding in holdings if holding.quantity}
-        return {key: quantity for key, quantity in held.items() if not has_expired(self._market.contract(*key, now), now)}
+        return {(holding.instrument, holding.contract): holding.quantity for holding in holdings if holding.quantity}
 
     def quote(self, instrument: str, contract: int, now: datetime) -> Quote:
         """The market's quote with the sizes that are left of it; raises NoQuote, UnknownContract."""
@@ -241,7 +241,18 @@ class Exchange:
         matched_at = connection.execute(select(session_table.c.matched_at)).scalar_one()
         if matched_at != now.isoformat():
             match(connection, self._market, self._board, now=now)
+            self._settle_expired(connection, now)
             connection.execute(update(session_table).values(matched_at=now.isoformat()))
+
+    def _settle_expired(self, connection: Connection, now: datetime) -> None:
+        """Close what is held of contracts that have expired, at their last price: an execution of the broker, as of a liquidation."""
+        for holding in read_holdings(connection):
+            if holding.quantity and has_expired(self._market.contract(holding.instrument, holding.contract, now), now):
+                reference = f"{FOREIGN}{LIQUIDATION}expiry/{holding.instrument}/{holding.contract}/{now.isoformat()}"
+                legs = (Leg(holding.contract, -holding.quantity),)
+                intent = OrderIntent(reference, self.account, holding.instrument, legs, OrderType.LAST)
+                broker_id = add_order(connection, intent, "", now=now)
+                match(connection, self._market, self._board, now=now, arriving=broker_id)
 
     def _check_account(self, account: str) -> None:
         if account != self.account:

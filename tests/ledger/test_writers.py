@@ -25,7 +25,7 @@ WRITERS, EACH = 6, 15
 
 WRITER = """
 import sys
-from tests.test_writers import book_fills
+from tests.ledger.test_writers import book_fills
 from tradeflow_core.ledger import Ledger
 ledger = Ledger.open(sys.argv[1])
 print("begin", flush=True)

@@ -135,7 +135,7 @@ def test_a_copy_that_is_made_while_others_write_is_of_one_instant(ledger: Ledger
 
 KILLED = """
 import os, signal, sys
-from tests.test_copies import fill_with_everything
+from tests.ledger.test_copies import fill_with_everything
 from tradeflow_core.ledger import Ledger
 fill_with_everything(Ledger.open(sys.argv[1]))
 os.kill(os.getpid(), signal.SIGKILL)
