@@ -20,9 +20,10 @@ from tests.frames import table_of
 from tradeflow_core.brokers import SessionLost
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import LEASE, StackHandler, trading_session
+from tradeflow_core.execution import LEASE, Pass, StackHandler, trading_session
 from tradeflow_core.home import SETTINGS_FILE, Home, WallClock
 from tradeflow_core.ledger import (
+    Ledger,
     Superseded,
     fills,
     find_lease,
@@ -159,3 +160,24 @@ def test_a_stop_takes_the_session_from_a_handler_that_does_not_cancel(
             session.prolong()
         with pytest.raises(SessionLost):
             broker.cancel("anything")
+
+
+def test_a_handler_goes_on_after_somebody_has_held_the_ledger_for_long(trading_desk: Desk) -> None:
+    """A pass that could not write is done again by the next one; a person is told."""
+    trading_desk.ledger.close()
+    patient, trading_desk.__dict__["ledger"] = trading_desk.ledger, Ledger.open(trading_desk.ledger.url, busy_seconds=0.2)
+    held = patient.begin()
+    passes: list[int] = []
+
+    def hold_two_passes(done: Pass) -> None:
+        passes.append(done.fills)
+        if len(passes) == 1:
+            held.__enter__()
+        elif len(passes) == 3:
+            held.__exit__(None, None, None)
+
+    StackHandler(trading_desk).run(evening(trading_desk), hold_two_passes)
+    assert "has been writing to the ledger" in "".join(alert["message"] for alert in trading_desk.alerts.read())
+    assert sum(passes) > 0
+    assert_sound(trading_desk)
+    patient.close()

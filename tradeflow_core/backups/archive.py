@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -38,7 +38,8 @@ def tell_nobody(name: str) -> None:
 class Manifest:
     """What a backup holds. `made_at`: machine time (UTC, ISO). `schema`, `identity`, `heads`: of the copy of the ledger.
 
-    `files`: the SHA-256 of each file by its name in the home. `prices`: whether the Parquet data are in it.
+    `files`: the SHA-256 of each file by its name in the home. `prices`: whether the Parquet data are in it. `strategies`: the file in the
+    home of each strategy that has one there.
     """
 
     made_at: str
@@ -51,6 +52,7 @@ class Manifest:
     heads: Mapping[str, tuple[int, str]]
     prices: bool
     files: Mapping[str, str]
+    strategies: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @property

@@ -16,19 +16,20 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
 from tradeflow_core.home import BACKUPS, LEDGER_WORD_FILE, SETTINGS_FILE, LedgerWord, WallClock, copy_sqlite, finished_file
 from tradeflow_core.ledger import HEAD, copy_ledger, word_about
-from tradeflow_core.store import create_sql_engine, read_only
+from tradeflow_core.store import RECENT, create_sql_engine, read_only
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """What a backup of a home would hold: `files` are copied as they are, `databases` as they are at one instant; names in the home.
 
-    `left_out`: what it does not hold, for people.
+    `strategies`: which of the files belongs to which strategy. `left_out`: what it does not hold, for people.
     """
 
     target: Path
     files: dict[str, Path] = field(default_factory=dict)
     databases: dict[str, Path] = field(default_factory=dict)
+    strategies: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     @property
@@ -42,15 +43,16 @@ def content_of(desk: Desk, to: Path | None = None, *, prices: bool = True) -> Co
     home = desk.home.path
     stamp = f"{WallClock().now():%Y%m%dT%H%M%S}"
     content = Content((to or home / BACKUPS / f"{desk.account}-{stamp}.zip").absolute())
-    for name in (SETTINGS_FILE, "clock.json", "adopting"):
+    for name in (SETTINGS_FILE, "adopting", "replay.json"):
         if (home / name).exists():
             content.files[name] = home / name
     for file in _files(home / "config"):
         content.files[file.relative_to(home).as_posix()] = file
-    for strategy in desk.settings.strategies.values():
-        file = home / strategy.config
+    for name, strategy in desk.settings.strategies.items():
+        file = Path(strategy.config).absolute()
         if file.is_file() and file.is_relative_to(home):
-            content.files[file.relative_to(home).as_posix()] = file
+            content.strategies[name] = file.relative_to(home).as_posix()
+            content.files[content.strategies[name]] = file
         elif file.is_file():
             content.left_out.append(f"the strategy file {file}, which is not in the home")
     if desk.settings.replay is not None:
@@ -61,11 +63,14 @@ def content_of(desk: Desk, to: Path | None = None, *, prices: bool = True) -> Co
     if data.protocol not in ("", "file", "local"):
         content.left_out.append(f"the prices and runs in {desk.home.data_url}, which is not on this machine")
     elif prices:
-        for file in _files(Path(data.path)):
+        # Recent files first: rows that are merged into the main file meanwhile are in both then, which count once, and not in neither.
+        for file in sorted(_files(Path(data.path)), key=lambda file: file.parent.name != RECENT):
             if file.suffix == ".parquet":
                 content.files[f"data/{file.relative_to(data.path).as_posix()}"] = file
     else:
         content.left_out.append("the prices and runs (--without-prices)")
+    if (clock := home / "clock.json").exists():
+        content.files[clock.name] = clock  # last: nothing in the backup is of a later time
     return content
 
 
@@ -131,6 +136,7 @@ def _write(desk: Desk, content: Content, target: Path, *, on_file: OnFile) -> Ma
             heads=word.heads,
             prices=any(name.startswith("data/") for name in sums),
             files=sums,
+            strategies=content.strategies,
         )
         archive.writestr(MANIFEST, manifest.text())
     return manifest

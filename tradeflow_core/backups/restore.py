@@ -5,6 +5,7 @@ Whatever is put back, trading is stopped in it until a person has compared it wi
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -29,6 +30,7 @@ from tradeflow_core.home import (
     WallClock,
     as_one_file,
     change_settings,
+    finished_file,
     load_settings,
 )
 from tradeflow_core.ledger import (
@@ -71,7 +73,7 @@ def restore_backup(
         if problems := extract(file, folder, on_file=on_file):
             raise DataError(f"{file} is damaged ({'; '.join(problems[:3])}); nothing was restored, choose another backup")
         if is_new:
-            _make_its_own(folder, database, has_prices=manifest.prices)
+            _make_its_own(folder, to, database, manifest=manifest)
         url = _url_of(folder, to) if is_new else database or Home.open(to).database_url
         found = Restored(to, _shown(url), _aside(url), is_new, manifest)
         if is_new and found.kept_aside is not None:
@@ -105,6 +107,10 @@ def _prepare(ledger: Path, now: datetime, *, who: str, why: str) -> LedgerWord:
     Its session gets a number that no session after the backup can have had, so that the broker takes it for the newest one.
     """
     opened = Ledger.open(f"sqlite:///{ledger}")
+    if problems := damage(opened.engine, quick=False):  # one of an older version was not looked at until now
+        raise DataError(
+            f"the ledger of the backup is damaged ({'; '.join(problems[:3])}); nothing was restored, choose another backup"
+        )
     machine_time = WallClock().now()
     with opened.begin() as tx:
         stop_trading(tx, now, who, why=why)
@@ -117,7 +123,10 @@ def _prepare(ledger: Path, now: datetime, *, who: str, why: str) -> LedgerWord:
 
 
 def _put(folder: Path, found: Restored, url: str, *, word: LedgerWord) -> None:
-    """Move what lies in `folder` to its places. The ledger comes last: until then a home refuses what it has."""
+    """Move what lies in `folder` to its places.
+
+    The word of a home comes after its ledger: until then it refuses what lies there. The settings, which make a folder a home, come last.
+    """
     before = LedgerWord.read(found.home)
     word = LedgerWord(word.made, word.identity, word.heads, replaced=before.replaced + 1 if before else 1)
     place = _file_of(url)
@@ -135,13 +144,13 @@ def _put(folder: Path, found: Restored, url: str, *, word: LedgerWord) -> None:
                 move(source, found.home / name)
         for name in ("config", "data", "market", "dagster", "logs", "reports"):
             (found.home / name).mkdir(parents=True, exist_ok=True)
-    word.write(found.home)
     if place is not None:
-        if found.kept_aside is not None:
-            for part in PARTS:
-                if (old := Path(f"{place}{part}")).exists():
-                    move(old, Path(f"{found.kept_aside}{part}"))
-        move(folder / LEDGER, place)
+        for part in PARTS:
+            if found.kept_aside is not None and (old := Path(f"{place}{part}")).exists():
+                move(old, Path(f"{found.kept_aside}{part}"))
+        with finished_file(place) as temporary:
+            shutil.copyfile(folder / LEDGER, temporary)
+    word.write(found.home)
     if found.is_new_home:
         move(folder / SETTINGS_FILE, found.home / SETTINGS_FILE)
 
@@ -212,13 +221,16 @@ def _folder_beside(to: Path) -> Iterator[Path]:
                 to.rmdir()
 
 
-def _make_its_own(folder: Path, database: str, *, has_prices: bool) -> None:
-    """A new home shares neither ledger nor prices with the one that was backed up, if these were files of that machine."""
+def _make_its_own(folder: Path, to: Path, database: str, *, manifest: Manifest) -> None:
+    """The settings in `folder`, of a home that will be in `to`, share neither ledger nor prices nor strategy files with the one that was
+    backed up, if these were files of that machine."""
     settings, changes = load_settings(folder / SETTINGS_FILE), dict[str, str | None]()
     if database or (settings.database or "").startswith("sqlite:"):
         changes["database"] = database or None
-    if has_prices and settings.data:
+    if manifest.prices and settings.data:
         changes["data"] = None
+    for strategy, name in manifest.strategies.items():
+        changes[f"strategies/{strategy}/config"] = str(to / name)
     if changes:
         change_settings(folder / SETTINGS_FILE, changes)
 
@@ -235,9 +247,9 @@ def _url_of(folder: Path, to: Path) -> str:
 
 
 def _aside(url: str) -> Path | None:
-    """Where a ledger file that is there is kept."""
+    """Where a ledger file that is there is kept. A log beside a missing one counts: SQLite would play it into whatever is put there."""
     place = _file_of(url)
-    if place is None or not place.exists():
+    if place is None or not any(Path(f"{place}{part}").exists() for part in PARTS):
         return None
     return place.parent / BACKUPS / f"refused-{WallClock().now():%Y%m%dT%H%M%S}.sqlite"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradeflow_core.backups import Manifest, Restored
 
 AFTERWARDS = (
-    "tradeflow check                   what the ledger and the broker hold differently",
+    "tradeflow reconcile               what the ledger and the broker hold differently",
     "tradeflow positions adopt --help  take over positions that the broker holds and the ledger does not know",
     "tradeflow resume                  once both are the same: trading is stopped until then",
 )

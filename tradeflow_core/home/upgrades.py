@@ -114,12 +114,22 @@ def write_settings(settings_file: Path, values: Mapping[str, Any]) -> None:
 
 
 def change_settings(settings_file: Path, changes: Mapping[str, str | None]) -> None:
-    """Set values of a settings file, or remove those that are None; its comments are kept."""
+    """Set values of a settings file, or remove those that are None; its comments are kept.
+
+    A name is a key, or the path of one in a section, such as `strategies/slow/config`; a section that is not there is left alone.
+    """
     import tomlkit
 
     document = tomlkit.parse(settings_file.read_text(encoding="utf-8"))
     for name, value in changes.items():
-        if value is None:
+        if "/" in name:
+            *sections, key = name.split("/")
+            table: Any = document
+            for section in sections:
+                table = table.get(section, {})
+            if key in table:
+                table[key] = value
+        elif value is None:
             document.pop(name, None)
         elif name in document:
             document[name] = value

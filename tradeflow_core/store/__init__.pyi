@@ -1,5 +1,6 @@
 from .parquet import (
     APPENDED as APPENDED,
+    RECENT as RECENT,
     Store as Store,
 )
 from .query import (
