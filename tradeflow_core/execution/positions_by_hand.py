@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution.fills import unbooked_executions
-from tradeflow_core.execution.mending import Mended, known_strategy, mend, price_or_last
+from tradeflow_core.execution.mending import Mended, known_strategy, mend, price_or_last, refuse_unbooked
 from tradeflow_core.execution.reconciliation import position_breaks
 from tradeflow_core.ledger import (
     book_by_hand,
@@ -21,7 +20,7 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     transfer,
 )
-from tradeflow_core.model import OUTSIDE, UNASSIGNED, BrokerOrderStatus, contract_label, nearest
+from tradeflow_core.model import OUTSIDE, UNASSIGNED, BrokerOrderStatus, nearest
 
 PROOF = timedelta(seconds=30)
 """How far apart the two answers are that prove the broker's positions, where time is real."""
@@ -266,14 +265,5 @@ def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None
             else "cancel it with `tradeflow orders cancel`, or wait for its end"
         )
         raise StateError(f"orders are at work that may still fill: {named}; {end}, then adopt")
-    if force or not instruments:
-        return
-    unbooked = [fill for fill in unbooked_executions(desk) if fill.instrument in instruments]
-    if unbooked:
-        named = ", ".join(
-            f"{fill.exec_id} ({fill.quantity} {fill.instrument} {contract_label(fill.contract)})" for fill in unbooked
-        )
-        raise StateError(
-            f"the broker reports executions that are not booked: {named}; booked by hand they would count twice. "
-            "`tradeflow reconcile` books them; --force only if it cannot"
-        )
+    if not force:
+        refuse_unbooked(desk, instruments)
