@@ -274,9 +274,8 @@ def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill,
     row = tx.execute(find, {"order": order, "instrument": fill.instrument, "contract": fill.contract}).first()
     if row is None or fill.quantity * row.quantity < 0 or not (fill.quantity or fill.replaces):
         what = f"{fill.instrument} {fill.contract}" if row is None else f"a trade of {fill.quantity}"
-        raise ImpossibleFill(
-            f"fill {fill.exec_id} is {what}, which {key.removesuffix('_id')} {order} ({fill.client_ref}) did not ask for; check it at the broker"
-        )
+        whose = f"{key.removesuffix('_id')} {order}{f' ({fill.client_ref})' if fill.client_ref else ''}"
+        raise ImpossibleFill(f"fill {fill.exec_id} is {what}, which {whose} did not ask for; check it at the broker")
     tx.execute(add, {"order": order, "number": row.leg, "more": change})
     return int(row.leg), abs(row.filled + change) > abs(row.quantity)
 
