@@ -1,16 +1,20 @@
-"""Housekeeping: stopping and resuming trading by hand, and deleting old runs.
+"""Housekeeping: stopping and resuming trading by hand, backups, and deleting old runs.
 
 An event log grows by some 7 KB an event, gigabytes a year: runs older than `keep_runs_days` are deleted, but never one that holds the newest
 materialization of an asset or partition, since the UI would then show that asset as never made.
 """
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterInstance
 from pydantic import Field
 
 from tradeflow_assets.decisions import why_not_automatic
+from tradeflow_assets.failures import errors_as_failures
+from tradeflow_assets.metadata import bullets
+from tradeflow_core.backups import content_of, make_backup
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home, WallClock
 from tradeflow_core.ledger import lift_stop, stop_trading
@@ -74,6 +78,39 @@ def prune_runs(instance: DagsterInstance, before: datetime) -> int:
     return len(to_delete)
 
 
+class BackupFile(dg.Config):
+    """Where the backup goes, and what is in it."""
+
+    to: str = Field(default="", description="the file, a new one; empty: one in the folder backups of the home")
+    prices: bool = Field(default=True, description="with the prices and runs, which are large and can mostly be made again")
+
+
+@dg.op(
+    description="Write settings, ledger, prices and the book of a paper market to one file, verified; also while the desk trades."
+)
+def write_backup(context: dg.OpExecutionContext, config: BackupFile, desk: dg.ResourceParam[Desk]) -> None:
+    with errors_as_failures():
+        content = content_of(desk, Path(config.to) if config.to else None, prices=config.prices)
+        manifest = make_backup(desk, content)
+    context.log.info(f"{content.target}: {len(manifest.files)} files written and verified")
+    context.add_output_metadata(
+        {
+            "file": dg.MetadataValue.path(content.target),
+            "bytes": content.target.stat().st_size,
+            "files": len(manifest.files),
+            "facts": manifest.facts,
+            "left_out": bullets(content.left_out),
+        }
+    )
+
+
+@dg.job(
+    name="backup", description="Write a backup of the home, as `tradeflow backup` does; put one back with `tradeflow restore`."
+)
+def backup_job() -> None:
+    write_backup()
+
+
 @dg.op(description="Delete Dagster runs older than the retention of the settings, never the newest of an asset or partition.")
 def delete_old_runs(context: dg.OpExecutionContext, desk: dg.ResourceParam[Desk]) -> None:
     # Dagster stamps its runs with the machine's time, also in a simulated home.
@@ -106,4 +143,4 @@ def nightly_prune(home: Home) -> dg.ScheduleDefinition:
 
 def definitions(home: Home) -> dg.Definitions:
     """Everything of this group."""
-    return dg.Definitions(jobs=[stop_trading_job, resume_trading_job, prune_job], schedules=[nightly_prune(home)])
+    return dg.Definitions(jobs=[stop_trading_job, resume_trading_job, backup_job, prune_job], schedules=[nightly_prune(home)])

@@ -66,6 +66,7 @@ def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg
         "stop_trading",
         "resume_trading",
         "prune",
+        "backup",
         "set_roll_state",
         "preview_roll",
         "roll_by_rules",

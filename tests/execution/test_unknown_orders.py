@@ -236,7 +236,8 @@ def test_an_execution_that_the_broker_corrects_or_voids_takes_the_place_of_the_f
     desk = trading_desk
     StackHandler(desk).step()
     snapshot = desk.broker.executions(desk.account)
-    first = snapshot.fills[0]
+    first = max(snapshot.fills, key=lambda fill: abs(fill.quantity))
+    assert abs(first.quantity) > 1
     quantity = 0 if is_void else first.quantity // abs(first.quantity)
     change = replace(first, exec_id="corrected", replaces=first.exec_id, quantity=quantity, price=first.price + 1)
     with desk.ledger.read() as view:
@@ -255,6 +256,20 @@ def test_an_execution_that_the_broker_corrects_or_voids_takes_the_place_of_the_f
         assert ledger_problems(view) == []
         assert instruments_locked_by(view, LockOwner.EXECUTION) == [first.instrument]
     assert sum(alert["subject"] == f"locked {first.instrument}" for alert in desk.alerts.read()) == 1
+
+
+def test_an_execution_of_which_only_the_price_is_corrected_holds_nothing_back(trading_desk: Desk, line: UnreliableLine) -> None:
+    desk = trading_desk
+    StackHandler(desk).step()
+    snapshot = desk.broker.executions(desk.account)
+    first = snapshot.fills[0]
+    change = replace(first, exec_id="corrected", replaces=first.exec_id, price=first.price + 1)
+    line.__dict__["executions"] = lambda account, since=None: replace(snapshot, fills=(*snapshot.fills, change))
+    assert [poll_orders(desk) for _ in range(3)] == [1, 0, 0]
+    with desk.ledger.read() as view:
+        assert instruments_locked_by(view, LockOwner.EXECUTION) == [] and ledger_problems(view) == []
+    (alert,) = [each for each in desk.alerts.read() if each["subject"] == f"price changed {first.instrument}"]
+    assert f"the broker has changed execution {first.exec_id} to {first.quantity} at" in alert["message"]
 
 
 def test_an_interrupted_handler_leaves_no_order_working(trading_desk: Desk, line: UnreliableLine, working: BrokerOrder) -> None:

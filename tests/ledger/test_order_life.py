@@ -185,7 +185,8 @@ class Life(RuleBasedStateMachine):
             replaces=execution,
         )
         with self.ledger.begin() as tx:
-            assert books.book_fill(tx, change, NOW) is Booking.CORRECTION
+            same = Booking.REPRICED if side * size == former.quantity else Booking.CORRECTION
+            assert books.book_fill(tx, change, NOW) is same
         del self.in_force[execution]
         self.in_force[number], self.side[number] = change, side
         return number

@@ -36,6 +36,8 @@ ON_THE_LEDGER = {
     "roll": (),
     "prices": ("update",),
     "check": (),
+    "positions": (),
+    "reconcile": (),
 }
 """Commands that work with the ledger, with their arguments."""
 

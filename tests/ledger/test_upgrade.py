@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -12,6 +13,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, select, text
 
 from tradeflow_core import ledger as books
+from tradeflow_core.home import BACKUPS, SETTINGS_FILE
 from tradeflow_core.ledger import Ledger
 from tradeflow_core.ledger.migrate import MIGRATIONS
 from tradeflow_core.ledger.schema import allocations, identity, order_events
@@ -90,6 +92,24 @@ def test_everything_is_there_and_holds(upgraded: Ledger) -> None:
         assert ("broker", 1, "cancelled") in [tuple(row) for row in events] and len(events) == 7
         assert len(view.execute(select(identity.c.id)).scalar_one()) == 32
     upgraded.close()
+
+
+def test_what_it_was_before_is_kept_in_the_home_and_a_person_is_told(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, told = new_database(), list[str]()
+    engine = create_sql_engine(url)
+    with engine.begin() as connection:
+        make_old(connection)
+    engine.dispose()
+    (tmp_path / SETTINGS_FILE).write_text("account = 'A'")
+    Ledger.open(url, home=tmp_path, tell=lambda subject, message: told.append(message)).close()
+    (copy,) = (tmp_path / BACKUPS).glob("before-upgrade-0004-*.sqlite")
+    assert copy.with_suffix(".toml").read_text() == "account = 'A'"
+    assert any(str(copy) in message for message in told)
+    old = create_sql_engine(f"sqlite:///{copy}")
+    with old.connect() as view:
+        assert view.execute(text("select version_num from alembic_version")).scalar_one() == "0004"
+        assert view.execute(text("select exec_id from fills order by id")).scalars().all() == ["e1", "e2", "e3", "e4"]
+    old.dispose()
 
 
 def test_it_goes_on(upgraded: Ledger) -> None:

@@ -84,7 +84,10 @@ def make_orders(desk: Desk) -> pd.DataFrame:
 def put_positions(desk: Desk, **held: int) -> None:
     """Say that the strategy holds something."""
     with desk.ledger.begin() as tx:
-        rows = [{"strategy": NAME, "instrument": code, "quantity": quantity} for code, quantity in held.items()]
+        rows = [
+            {"account": desk.account, "strategy": NAME, "instrument": code, "quantity": quantity}
+            for code, quantity in held.items()
+        ]
         tx.execute(insert(strategy_positions), rows)
 
 

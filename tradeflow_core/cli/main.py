@@ -23,6 +23,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ui": ("days", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
     "status": ("status", "Show capital, positions against optimal ones, orders, freshness and locks."),
     "check": ("status", "Check every invariant of ledger and store; exit code 1 if one is broken."),
+    "backup": (
+        "backups",
+        "Write settings, ledger, prices and the book of a paper market to one file, verified; also while the desk trades.",
+    ),
+    "verify": ("backups", "Look whether a backup is whole: every file as it was written, its ledger sound."),
+    "restore": ("backups", "Put a backup back: as a new home, or as the ledger of a home whose own one is refused."),
     "stop": ("control", "Stop trading at once: nothing more is sent, orders at work are cancelled."),
     "resume": ("control", "Allow trading again after `tradeflow stop`."),
     "capital": (

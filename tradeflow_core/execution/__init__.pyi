@@ -60,6 +60,7 @@ from .send import (
 )
 from .session import (
     LEASE as LEASE,
+    LOCK_FILE as LOCK_FILE,
     TradingSession as TradingSession,
     session_if_free as session_if_free,
     trading_session as trading_session,

@@ -148,6 +148,8 @@ def _record(poll: _Poll, order: BrokerOrder, state: OrderState | None, *, told: 
                 problems.append(str(error))  # the good fills of the same answer are booked
                 continue
             booked += bool(booking)
+            if booking is Booking.REPRICED:
+                desk.alerts.send(f"price changed {fill.instrument}", f"{_change_in_words(fill)}; it is booked", desk.now())
             problems += [_problem(fill, booking)] if booking in _PROBLEMS else []
         if state and (told is None or _filled(state) <= told):
             status = _status(order, state)
@@ -181,6 +183,8 @@ def _book_other(poll: _Poll, fill: Fill) -> int:
                 "it is booked and belongs to no strategy: `tradeflow positions assign` gives it to one"
             )
             desk.alerts.send(f"trade made elsewhere {fill.instrument}", text, desk.now())
+        elif booking is Booking.REPRICED:
+            desk.alerts.send(f"price changed {fill.instrument}", f"{_change_in_words(fill)}; it is booked", desk.now())
         elif booking:
             text = f"{fill.client_ref} was filled with {fill.quantity} after it had ended; the fill is booked"
             desk.alerts.send(f"late fill {fill.instrument}", text, desk.now())
@@ -191,16 +195,20 @@ _PROBLEMS: dict[Booking, Callable[[Fill], str]] = {
     Booking.OVERFILL: lambda fill: (
         f"order {fill.client_ref} was filled with more than was ordered (execution {fill.exec_id}); its fills are booked"
     ),
-    Booking.CORRECTION: lambda fill: (
-        f"the broker has {f'changed it to {fill.quantity} at {fill.price:g}' if fill.quantity else 'voided it'}: execution {fill.replaces}; "
-        "that is booked, also in the positions"
-    ),
+    Booking.CORRECTION: lambda fill: f"{_change_in_words(fill)}; the position was changed as well",
 }
 """Bookings after which a person has to look before more is traded, and what is said of them."""
 
 
 def _problem(fill: Fill, booking: Booking) -> str:
     return _PROBLEMS[booking](fill)
+
+
+def _change_in_words(fill: Fill) -> str:
+    """What the broker has done with an earlier execution."""
+    if not fill.quantity:
+        return f"the broker has voided execution {fill.replaces}"
+    return f"the broker has changed execution {fill.replaces} to {fill.quantity} at {fill.price:g}"
 
 
 def _hold_revived(desk: Desk, states: dict[str, OrderState], *, at_work: set[str]) -> None:

@@ -151,8 +151,7 @@ def _open_orders(view: Connection, desk: Desk, instrument: str, *, owners: Seque
         if order.instrument == instrument and order.strategy in owners
     ]
     return [
-        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; "
-        f"`tradeflow orders cancel {order.id}` ends it"
+        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; it ends with its day"
         for order in orders
     ]
 
@@ -262,7 +261,7 @@ def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None
         end = (
             "settle it with `tradeflow orders settle`"
             if unknown
-            else "cancel it with `tradeflow orders cancel`, or wait for its end"
+            else "wait for its end, or cancel all that is at work with `tradeflow stop`"
         )
         raise StateError(f"orders are at work that may still fill: {named}; {end}, then adopt")
     if not force:

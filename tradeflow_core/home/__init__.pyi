@@ -31,10 +31,13 @@ from .settings import (
     ReplaySettings as ReplaySettings,
     Settings as Settings,
     environment_home as environment_home,
+    load_settings as load_settings,
 )
 from .sqlite_files import (
+    PARTS as PARTS,
     as_one_file as as_one_file,
     copy_sqlite as copy_sqlite,
     is_sqlite as is_sqlite,
     sqlite_problems as sqlite_problems,
 )
+from .upgrades import change_settings as change_settings

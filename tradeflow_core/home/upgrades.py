@@ -111,3 +111,18 @@ def write_settings(settings_file: Path, values: Mapping[str, Any]) -> None:
     import tomlkit
 
     replace_text(settings_file, tomlkit.dumps(values))
+
+
+def change_settings(settings_file: Path, changes: Mapping[str, str | None]) -> None:
+    """Set values of a settings file, or remove those that are None; its comments are kept."""
+    import tomlkit
+
+    document = tomlkit.parse(settings_file.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        if value is None:
+            document.pop(name, None)
+        elif name in document:
+            document[name] = value
+        else:
+            document = tomlkit.parse(f"{name} = {tomlkit.string(value).as_string()}\n{tomlkit.dumps(document)}")
+    write_settings(settings_file, document)

@@ -87,10 +87,14 @@ from .leases import (
     Lease as Lease,
     Superseded as Superseded,
     find_lease as find_lease,
+    free_lease as free_lease,
     release_lease as release_lease,
     take_lease as take_lease,
 )
-from .ledger import Ledger as Ledger
+from .ledger import (
+    HEAD as HEAD,
+    Ledger as Ledger,
+)
 from .orders import (
     SYSTEM as SYSTEM,
     add_broker_order as add_broker_order,
@@ -102,6 +106,7 @@ from .orders import (
     retry_contract_order as retry_contract_order,
     set_broker_status as set_broker_status,
 )
+from .recognise import word_about as word_about
 from .schema import (
     allocations as allocations,
     commissions as commissions,

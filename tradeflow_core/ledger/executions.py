@@ -52,9 +52,11 @@ class Booking(IntEnum):
     OVERFILL = 2
     """It was booked, and its order is now filled with more than was ordered."""
     CORRECTION = 3
-    """It was booked in the place of another one."""
+    """It was booked in the place of another one, with another quantity."""
     OUTSIDE = 4
     """It was booked, and is not of an order of ours."""
+    REPRICED = 5
+    """It was booked in the place of another one, with the same quantity."""
 
 
 def book_fill(
@@ -105,7 +107,7 @@ def book_fill(
         owner = _owner_of(tx, replaced) or (BY_BROKER if fill.is_liquidation else OUTSIDE)
         _allocate(tx, fill, number, contract_order=order.contract_order_id if order else None, owner=owner, said=said)
     if fill.replaces:
-        return Booking.CORRECTION
+        return Booking.CORRECTION if change else Booking.REPRICED
     if order is None:
         return Booking.OUTSIDE
     return Booking.OVERFILL if overfilled else Booking.DONE

@@ -85,6 +85,16 @@ def require_lease(tx: Connection, name: str, generation: int) -> None:
         )
 
 
+def free_lease(tx: Connection, name: str, *, generation: int, now: datetime) -> None:
+    """Take the lease from whoever has it; its generation becomes at least `generation`. `now` is the machine's time (UTC)."""
+    lease = find_lease(tx, name, keep=True)
+    if lease is None:
+        tx.execute(insert(leases).values(name=name, owner="", generation=generation, acquired_at=now, expires_at=now))
+    else:
+        values = {"owner": "", "about": "", "generation": max(generation, lease.generation + 1)}
+        tx.execute(update(leases).where(leases.c.name == name).values(**values))
+
+
 def release_lease(tx: Connection, name: str, owner: str) -> None:
     """Give the lease back, if it is this owner's. Its generation stays, so that the next one is higher."""
     tx.execute(update(leases).where(leases.c.name == name, leases.c.owner == owner).values(owner="", about=""))

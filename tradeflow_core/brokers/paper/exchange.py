@@ -142,11 +142,12 @@ class Exchange:
             return read_fills(connection, since and as_utc(since))
 
     def positions(self, account: str, now: datetime) -> dict[tuple[str, int], int]:
-        """Contracts held at `now` by (instrument, contract), without zeros. What had expired was settled at its last price."""
+        """Contracts held at `now` by (instrument, contract), without zeros and without expired contracts."""
         self._check_account(account)
         with self._at(now) as connection:
             holdings = read_holdings(connection)
-        return {(holding.instrument, holding.contract): holding.quantity for holding in holdings if holding.quantity}
+        held = {(holding.instrument, holding.contract): holding.quantity for holding in holdings if holding.quantity}
+        return {key: quantity for key, quantity in held.items() if not has_expired(self._market.contract(*key, now), now)}
 
     def quote(self, instrument: str, contract: int, now: datetime) -> Quote:
         """The market's quote with the sizes that are left of it; raises NoQuote, UnknownContract."""
@@ -246,6 +247,8 @@ class Exchange:
 
     def _settle_expired(self, connection: Connection, now: datetime) -> None:
         """Close what is held of contracts that have expired, at their last price: an execution of the broker, as of a liquidation."""
+        if self._market.closes_at_last_price:
+            return  # the desk does it itself, after the tape has rolled
         for holding in read_holdings(connection):
             if holding.quantity and has_expired(self._market.contract(holding.instrument, holding.contract, now), now):
                 reference = f"{FOREIGN}{LIQUIDATION}expiry/{holding.instrument}/{holding.contract}/{now.isoformat()}"

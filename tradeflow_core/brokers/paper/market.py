@@ -25,6 +25,10 @@ class Market(Protocol):
     """Prices, quotes and contracts as they were known at the time `now`."""
 
     @property
+    def closes_at_last_price(self) -> bool:
+        """Whether the desk closes positions in contracts that have ended itself, at their last price; else the exchange settles them."""
+
+    @property
     def instruments(self) -> Mapping[str, Instrument]:
         """The instruments that are traded, by code."""
 

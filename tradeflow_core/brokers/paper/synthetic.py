@@ -63,6 +63,8 @@ class SyntheticMarket:
     An instrument without parameters or roll rule raises ConfigError when it is first used, not before.
     """
 
+    closes_at_last_price = False
+
     def __init__(
         self,
         seed: int,

@@ -56,6 +56,8 @@ class _Bars:
 class TapeMarket:
     """A `Market` that shows the part of a tape that had happened by `now`."""
 
+    closes_at_last_price = True
+
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self.instruments = dict(tape.instruments)

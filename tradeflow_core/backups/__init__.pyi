@@ -1,0 +1,15 @@
+from .archive import (
+    Manifest as Manifest,
+    problems_of as problems_of,
+    read_manifest as read_manifest,
+)
+from .make import (
+    Content as Content,
+    content_of as content_of,
+    make_backup as make_backup,
+)
+from .restore import (
+    Restored as Restored,
+    begin_anew as begin_anew,
+    restore_backup as restore_backup,
+)
