@@ -100,7 +100,7 @@ def test_a_trade_that_the_broker_reports_is_not_booked_a_second_time(path: Path,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("trend_carri", "CORN", "202412", "1", "400"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
+        (("trend_cary", "CORN", "202412", "1", "400"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
         ((STRATEGY, "CORNE", "202412", "1", "400"), "unknown instrument 'CORNE'"),
         ((STRATEGY, "CORN", "202401", "1", "400"), "CORN"),
         ((STRATEGY, "CORN", "202412", "0", "400"), "0 contracts"),

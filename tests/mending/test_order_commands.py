@@ -285,7 +285,7 @@ def test_a_strategy_that_was_removed_from_the_settings_can_be_closed_by_hand(pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("trend_carri", "CORN", "2"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
+        (("trend_cary", "CORN", "2"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
         ((STRATEGY, "CORNE", "2"), "unknown instrument 'CORNE' (nearest: CORN)"),
         ((STRATEGY, "CORN", "0"), "an order of 0 contracts trades nothing"),
         ((STRATEGY, "CORN", "1", "--contract", "202413"), "202413"),

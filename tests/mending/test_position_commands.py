@@ -79,8 +79,8 @@ def test_a_short_position_is_moved_with_a_negative_quantity_at_the_price_that_is
     [
         (("100000", "--from", STRATEGY, "--to", STRATEGY), "holds"),
         (("0", "--from", STRATEGY, "--to", STRATEGY), "cannot give 0"),
-        (("1", "--from", "trend_carri", "--to", STRATEGY), "trend_cary (nearest: trend_carry) holds 0 CORN"),
-        (("1", "--from", STRATEGY, "--to", "trend_carri"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
+        (("1", "--from", "trend_cary", "--to", STRATEGY), "trend_cary (nearest: trend_carry) holds 0 CORN"),
+        (("1", "--from", STRATEGY, "--to", "trend_cary"), "no strategy 'trend_cary' in this home (nearest: trend_carry)"),
     ],
 )
 def test_a_transfer_that_cannot_be_is_refused_with_who_holds_what(

@@ -218,7 +218,7 @@ def _replace(
     )
 
     def book(tx: Connection) -> str:
-        if book_fill(tx, fill, desk.now(), who=who, why=why) is not Booking.CORRECTION:
+        if book_fill(tx, fill, desk.now(), who=who, why=why) is Booking.NONE:
             raise StateError(f"execution {fill.exec_id} was booked meanwhile; look again with `tradeflow orders show`")
         complete_orders(tx, desk.now())
         return fill.exec_id

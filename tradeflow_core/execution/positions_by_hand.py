@@ -151,7 +151,8 @@ def _open_orders(view: Connection, desk: Desk, instrument: str, *, owners: Seque
         if order.instrument == instrument and order.strategy in owners
     ]
     return [
-        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; it ends with its day"
+        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; "
+        f"`tradeflow orders cancel {order.id}` ends it"
         for order in orders
     ]
 
@@ -259,9 +260,9 @@ def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None
         named = ", ".join(f"{order.client_ref} ({order.instrument}, {order.status})" for order in at_work)
         unknown = any(order.status is BrokerOrderStatus.UNKNOWN for order in at_work)
         end = (
-            "settle it with `tradeflow orders settle`"
+            "settle it with `tradeflow orders settle`, or book its fill with `tradeflow orders fill`"
             if unknown
-            else "wait for its end, or cancel all that is at work with `tradeflow stop`"
+            else "cancel it with `tradeflow orders cancel`, or wait for its end"
         )
         raise StateError(f"orders are at work that may still fill: {named}; {end}, then adopt")
     if not force:
