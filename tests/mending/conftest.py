@@ -10,20 +10,8 @@ import pytest
 
 from tests.postgres import move_ledger
 from tradeflow_core.desk import Desk
-from tradeflow_core.execution import StackHandler
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import ledger_problems
-
-
-@pytest.fixture(scope="session")
-def day_done(seeded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small home that has traded its first Monday. To be copied, not changed."""
-    home = tmp_path_factory.mktemp("done") / "home"
-    shutil.copytree(seeded_home, home)
-    desk = Desk(Home.open(home))
-    StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
-    desk.close()
-    return home
 
 
 @pytest.fixture
