@@ -12,6 +12,7 @@ import pytest
 
 from tests.days import run_until
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution import StackHandler
 from tradeflow_core.home import Home
 
 pytest_plugins = ["tests.summary", "tests.postgres"]
@@ -79,3 +80,14 @@ def trading_desk(seeded_home: Path, tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(Home.open(tmp_path / "home"))
     yield desk
     desk.close()
+
+
+@pytest.fixture(scope="session")
+def day_done(seeded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small home that has traded its first Monday. To be copied, not changed."""
+    home = tmp_path_factory.mktemp("done") / "home"
+    shutil.copytree(seeded_home, home)
+    desk = Desk(Home.open(home))
+    StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
+    desk.close()
+    return home

@@ -19,7 +19,10 @@ from typing import Any
 
 import pytest
 
+from tradeflow_core.home import SETTINGS_FILE
 from tradeflow_core.ledger import Ledger
+from tradeflow_core.ledger.copies import fill_database
+from tradeflow_core.store import create_sql_engine
 
 USER = "tradeflow"
 
@@ -95,6 +98,16 @@ def new_postgres_database(postgres: str) -> Callable[[], str]:
         return f"{postgres}/{name}"
 
     return make
+
+
+def move_ledger(home: Path, url: str) -> None:
+    """Move the ledger of a home from SQLite to the empty PostgreSQL database `url`."""
+    engine = create_sql_engine(url)
+    fill_database(home / "ledger.sqlite", engine)
+    engine.dispose()
+    (home / "ledger.sqlite").unlink()
+    settings = home / SETTINGS_FILE
+    settings.write_text(f'database = "{url}"\n{settings.read_text(encoding="utf-8")}', encoding="utf-8")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

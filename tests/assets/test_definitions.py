@@ -78,6 +78,16 @@ def test_jobs_are_those_of_the_business_day_and_a_few_for_people(definitions: dg
         "record_flow",
         "correct_capital_event",
         "set_capital",
+        "cancel_order",
+        "retry_order",
+        "manual_order",
+        "balance_trade",
+        "book_fill",
+        "correct_execution",
+        "transfer_position",
+        "assign_position",
+        "adopt_positions",
+        "reconcile",
     }
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import move_ledger
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import SETTINGS_FILE, Home
-from tradeflow_core.ledger.copies import fill_database
-from tradeflow_core.store import create_sql_engine
+from tradeflow_core.home import Home
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -20,13 +19,7 @@ def trading_desk(request: pytest.FixtureRequest, seeded_home: Path, tmp_path: Pa
     home = tmp_path / "home"
     shutil.copytree(seeded_home, home)
     if request.param == "postgresql":
-        url = request.getfixturevalue("new_postgres_database")()
-        engine = create_sql_engine(url)
-        fill_database(home / "ledger.sqlite", engine)
-        engine.dispose()
-        (home / "ledger.sqlite").unlink()
-        settings = home / SETTINGS_FILE
-        settings.write_text(f'database = "{url}"\n{settings.read_text(encoding="utf-8")}', encoding="utf-8")
+        move_ledger(home, request.getfixturevalue("new_postgres_database")())
     desk = Desk(Home.open(home))
     yield desk
     desk.close()

@@ -24,6 +24,7 @@ from tradeflow_core.errors import StateError
 if TYPE_CHECKING:
     import pandas as pd
     from rich.progress import Progress, TaskID
+    from rich.table import Table
 
     from tradeflow_core.desk import Desk
 
@@ -96,21 +97,39 @@ def print_table(
     title: str, table: pd.DataFrame | Rows, empty: str = "none", *, decimals: int = 2, limit: int = 60, plain_names: bool = False
 ) -> None:
     """Show a table: numbers right, at most `limit` rows. `plain_names`: columns are named as they are, underscores too."""
-    from rich.table import Table
-
     rows: list[Any] = table.to_dict("records") if _is_frame(table) else list(table)  # type: ignore[union-attr]
     if not rows:
         console.print(f"[bold]{title}[/bold]: {empty}")
         return
+    numeric = {name for name in rows[0] if _is_numeric(table, name, rows)}
+    console.print(_drawn(title, rows[:limit], numeric, decimals=decimals, plain_names=plain_names))
+    if len(rows) > limit:
+        console.print(f"... and {len(rows) - limit} more")
+
+
+def print_beside(tables: Mapping[str, Rows], empty: str = "none") -> None:
+    """Show tables of plain rows by title: beside each other as far as the width allows, else below each other."""
+    from rich.columns import Columns
+
+    drawn = [
+        _drawn(title, rows, {name for name in rows[0] if _is_numeric(rows, name, rows)})
+        if rows
+        else f"[bold]{title}[/bold]: {empty}"
+        for title, rows in tables.items()
+    ]
+    console.print(Columns(drawn, padding=(0, 3)))
+
+
+def _drawn(title: str, rows: Rows, numeric: set[Any], *, decimals: int = 2, plain_names: bool = False) -> Table:
+    from rich.table import Table
+
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
     for name in rows[0]:
         heading = escape(str(name)) if plain_names else str(name).replace("_", " ")
-        shown.add_column(heading, justify="right" if _is_numeric(table, name, rows) else "left")
-    for row in rows[:limit]:
+        shown.add_column(heading, justify="right" if name in numeric else "left")
+    for row in rows:
         shown.add_row(*(escape(_cell(value, decimals)) for value in row.values()))
-    console.print(shown)
-    if len(rows) > limit:
-        console.print(f"... and {len(rows) - limit} more")
+    return shown
 
 
 def _is_frame(value: object) -> bool:

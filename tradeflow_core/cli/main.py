@@ -48,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "orders",
         "Make the instrument orders of the business day from its optimal positions, as the step of the day does.",
     ),
-    "positions": ("positions", "Show who holds what, by strategy and by contract; with a command, mend positions."),
+    "positions": ("positions", "Show who holds what, by strategy, by contract and by account; with a command, mend positions."),
     "reconcile": (
         "reconcile",
         "Compare positions at three levels, and name the command that mends each difference; exit code 1 for a break.",

@@ -1,18 +1,23 @@
-"""Instrument orders by hand: what every strategy would trade now and why, and making those orders."""
+"""Orders: what every strategy would trade now and why, making those orders, looking at them; `order_changes.py` has what changes them."""
 
 from __future__ import annotations
 
 import getpass
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tradeflow_core import business_day, execution, nightly
+from tradeflow_core import business_day, execution, nightly, reports
+from tradeflow_core.cli import order_changes
 from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
+from tradeflow_core.cli.order_story import print_story
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.model import SETTLED_STATUSES, BrokerOrder, BrokerOrderStatus, contract_label
+from tradeflow_core.ledger import SYSTEM
+from tradeflow_core.model import SETTLED_STATUSES, BrokerOrder, BrokerOrderStatus, OrderStatus
 from tradeflow_core.orders import preview_orders
 
 OPTIMISED = [
@@ -29,7 +34,16 @@ OPTIMISED = [
 def orders(context: click.Context, *, dry_run: bool, as_json: bool) -> None:
     """Make the instrument orders of the business day from its optimal positions, as the step of the day does.
 
-    Orders that are on the stack already are taken into account, so running it twice changes nothing.
+    Orders that are on the stack already are taken into account, so running it twice changes nothing. With a command, look at orders and mend
+    them:
+
+    \b
+    tradeflow orders --dry-run                      what every strategy would trade now, and why
+    tradeflow orders list                           the open orders, what is at work for them, what holds them back
+    tradeflow orders show 12                        one with its contract orders, broker orders, executions and events
+    tradeflow orders cancel 12 --why "news"         end it, here and at the broker
+    tradeflow orders manual trend_carry CORN 2 --why "hedge"          an order of your own
+    tradeflow orders balance trend_carry CORN 202403 2 412.5 --why "by telephone"   a trade made elsewhere
     """
     if context.invoked_subcommand is not None:
         return
@@ -51,6 +65,62 @@ def orders(context: click.Context, *, dry_run: bool, as_json: bool) -> None:
             f"{rows['outcome'].iloc[0]}"
         )
     print_table("Orders that would be made" if dry_run else "Orders", decisions, limit=1000)
+
+
+for each in order_changes.COMMANDS:
+    orders.add_command(each)
+
+
+@orders.command("list")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Those that were made for this business day.")
+@click.option("--all", "every", is_flag=True, help="Every one that there ever was.")
+@json_option
+@click.pass_obj
+def list_(home: Path | None, day: datetime | None, *, every: bool, as_json: bool) -> None:
+    """List the open instrument orders: what is at work for them at the broker, and what holds them back.
+
+    \b
+    tradeflow orders list                     those that are open
+    tradeflow orders list --day 2024-01-08    those of a day
+    """
+    if day and every:
+        raise ConfigError("give --day or --all, not both")
+    desk = open_desk(home, quiet=as_json)
+    rows = reports.order_list(desk, day=day and day.date(), every=every)
+    if as_json:
+        print_json({"orders": rows})
+        return
+    title = f"Orders of {day:%Y-%m-%d}" if day else "All orders" if every else "Open orders"
+    empty = "none" if day or every else "none; `tradeflow orders list --all` has those that are closed"
+    print_table(title, [_shown(row) for row in rows], empty, limit=1000)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of an order as people read it: in few columns."""
+    waits = f"held back: {row['held_back']}" if row["held_back"] else "waits for the next pass of the stack handler"
+    state = row["at_work"] or (waits if row["status"] == OrderStatus.OPEN else row["status"])
+    kind = row["type"] if row["limit"] is None else f"{row['type']} {row['limit']:g}"
+    by_whom = row["why"] if row["who"] == SYSTEM else f"{row['who']}: {row['why']}"
+    names = ("id", "day", "strategy", "instrument", "quantity", "filled")
+    return {**{name: row[name] for name in names}, "type": kind, "state": state, "why": by_whom}
+
+
+@orders.command()
+@click.argument("order", type=int)
+@json_option
+@click.pass_obj
+def show(home: Path | None, order: int, *, as_json: bool) -> None:
+    """Show an instrument order with everything below it: contract orders, broker orders, executions, and all that happened.
+
+    \b
+    tradeflow orders show 12      ORDER is its id, as `tradeflow orders list` shows it
+    """
+    desk = open_desk(home, quiet=as_json)
+    story = reports.order_story(desk, order)
+    if as_json:
+        print_json({**story.plain(), "timeline": story.timeline()})
+    else:
+        print_story(story)
 
 
 @orders.command()
@@ -89,13 +159,12 @@ def settle(
 
 
 def _order_fields(order: BrokerOrder) -> dict[str, object]:
-    legs = ", ".join(f"{leg.quantity} of {contract_label(leg.contract)}" for leg in order.legs)
     filled = sum(abs(leg.filled) for leg in order.legs)
     return {
         "reference": order.client_ref,
         "strategy": ", ".join(order.strategies),
         "instrument": order.instrument,
-        "legs": legs,
+        "legs": reports.legs_words(order.legs),
         "filled": filled,
         "sent_at": order.sent_at,
         "missing_since": order.missing_at,

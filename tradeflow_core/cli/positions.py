@@ -11,7 +11,7 @@ import click
 
 from tradeflow_core import execution, reports
 from tradeflow_core.cli.changes import of_instrument_option
-from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_beside, print_json, print_table, yes_option
 from tradeflow_core.cli.mending import NEGATIVE, force_option, mending, print_mended
 from tradeflow_core.model import contract_label
 
@@ -23,7 +23,7 @@ price_option = click.option("--price", type=float, help="The price of it.  [defa
 @json_option
 @click.pass_context
 def positions(ctx: click.Context, instrument: str | None, *, as_json: bool) -> None:
-    """Show who holds what, by strategy and by contract; with a command, mend positions.
+    """Show who holds what, by strategy, by contract and by account; with a command, mend positions.
 
     \b
     tradeflow positions transfer CORN 3 --from old --to trend_carry --why "old is gone"
@@ -35,11 +35,17 @@ def positions(ctx: click.Context, instrument: str | None, *, as_json: bool) -> N
         return
     desk = open_desk(ctx.obj, quiet=as_json)
     owners, contracts = reports.owner_rows(desk, instrument), reports.contract_rows(desk, instrument)
+    accounts = reports.account_rows(desk, instrument)
     if as_json:
-        print_json({"owners": owners, "contracts": contracts})
+        print_json({"owners": owners, "contracts": contracts, "accounts": accounts})
         return
-    print_table("Positions by strategy", owners, limit=1000)
-    print_table("Positions by contract", [{**row, "contract": contract_label(row["contract"])} for row in contracts], limit=1000)
+    print_beside(
+        {
+            "By strategy": owners,
+            "By contract": [{**row, "contract": contract_label(row["contract"])} for row in contracts],
+            "By account": accounts,
+        }
+    )
 
 
 @positions.command(context_settings=NEGATIVE)

@@ -2,6 +2,13 @@ from .fills import (
     poll_orders as poll_orders,
     unbooked_executions as unbooked_executions,
 )
+from .fills_by_hand import (
+    balance_by_hand as balance_by_hand,
+    correct_by_hand as correct_by_hand,
+    fill_by_hand as fill_by_hand,
+    parse_time as parse_time,
+    void_by_hand as void_by_hand,
+)
 from .handler import (
     Pass as Pass,
     StackHandler as StackHandler,
@@ -15,6 +22,12 @@ from .levels import (
 from .mending import (
     Mended as Mended,
     PositionChange as PositionChange,
+)
+from .orders_by_hand import (
+    cancel_by_hand as cancel_by_hand,
+    order_by_hand as order_by_hand,
+    parse_spread as parse_spread,
+    retry_by_hand as retry_by_hand,
 )
 from .outside import release_assigned as release_assigned
 from .positions_by_hand import (
@@ -58,5 +71,6 @@ from .settle import (
 )
 from .spawn import (
     contract_trades as contract_trades,
+    legs_now as legs_now,
     spawn_contract_orders as spawn_contract_orders,
 )

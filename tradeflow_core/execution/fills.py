@@ -186,14 +186,18 @@ def _book_other(poll: _Poll, fill: Fill) -> int:
         elif booking is Booking.REPRICED:
             desk.alerts.send(f"price changed {fill.instrument}", f"{_change_in_words(fill)}; it is booked", desk.now())
         elif booking:
-            text = f"{fill.client_ref} was filled with {fill.quantity} after it had ended; the fill is booked"
+            text = (
+                f"{fill.client_ref} was filled with {fill.quantity} after it had ended; the fill is booked, and the next orders of its "
+                "strategy reckon with it"
+            )
             desk.alerts.send(f"late fill {fill.instrument}", text, desk.now())
     return int(bool(booking))
 
 
 _PROBLEMS: dict[Booking, Callable[[Fill], str]] = {
     Booking.OVERFILL: lambda fill: (
-        f"order {fill.client_ref} was filled with more than was ordered (execution {fill.exec_id}); its fills are booked"
+        f"order {fill.client_ref} was filled with more than was ordered (execution {fill.exec_id}); its fills are booked, and the next "
+        "orders of its strategy trade back what is too much"
     ),
     Booking.CORRECTION: lambda fill: f"{_change_in_words(fill)}; the position was changed as well",
 }

@@ -178,7 +178,7 @@ class StackHandler:
         if left := self._at_work():
             message = (
                 f"{', '.join(left)} could not be cancelled within {CANCEL_SECONDS} s; check the broker, then run the stack handler again "
-                "(an order that the broker does not know: `tradeflow orders settle`)"
+                "(an order that the broker does not know: `tradeflow orders settle`; a fill that it never reports: `tradeflow orders fill`)"
             )
             desk.alerts.send("orders at work after the end of day", message, desk.now())
             raise StateError(message)
@@ -186,7 +186,7 @@ class StackHandler:
             close_all_orders(tx, desk.account, desk.now())
             rests = unfinished_rolls(tx, desk.account)
         for instrument, rest in rests.items():
-            text = f"{instrument}: {rest} contracts are left of a roll that is half done; the next session trades them first"
+            text = f"{instrument}: {rest} contracts are left of a roll that is half done (`tradeflow positions`); the next session trades them first"
             desk.alerts.send(f"unfinished roll {instrument}", text, desk.now())
         self._reconcile()
         return fills

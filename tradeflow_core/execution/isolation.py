@@ -63,5 +63,5 @@ def lock_for_execution(desk: Desk, instrument: str, why: str) -> None:
         if is_new:
             lock_instrument(tx, instrument, LockOwner.EXECUTION, now=desk.now(), why=why)
     if is_new:
-        text = f"{instrument}: {why}; look at it, then lift the lock"
+        text = f"{instrument}: {why}; look at it, then `tradeflow locks unlock {instrument} --owner {LockOwner.EXECUTION}`"
         desk.alerts.send(f"locked {instrument}", text, desk.now(), is_new=True)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from tradeflow_core import prices
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
+from tradeflow_core.execution.fills import unbooked_executions
 from tradeflow_core.execution.outside import release_assigned
 from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.ledger import find_roll, locked_instruments, positions_by_contract, positions_by_strategy
-from tradeflow_core.model import contract_label, nearest
+from tradeflow_core.model import ROLLS, UNASSIGNED, contract_label, nearest
 from tradeflow_core.orders import require_reason, trial
-from tradeflow_core.prices import contract_prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,13 @@ def mend(
         with desk.ledger.read() as view:
             still_locked = locked_instruments(view)
     verb = "would be" if dry_run else "is"
-    notes = [f"the lock of {name} {verb} lifted ({why})" for name, why in locked.items() if name not in still_locked]
-    notes += [f"{name} stays locked: {still_locked[name]}" for name in instruments if name in still_locked]
+    notes = [f"booked as {number}"] if number and not dry_run else []
+    notes += [f"the lock of {name} {verb} lifted ({why})" for name, why in locked.items() if name not in still_locked]
+    notes += [
+        f"{name} {'stays' if name in locked else 'is now'} locked: {still_locked[name]}"
+        for name in instruments
+        if name in still_locked
+    ]
     return Mended(about, changes, number, tuple(notes), tuple(warnings), done=not dry_run)
 
 
@@ -87,6 +93,34 @@ def known_strategy(desk: Desk, strategy: str) -> str:
         names = desk.settings.strategies
         raise ConfigError(f"no strategy {strategy!r} in this home{nearest(strategy, names)}; it has {', '.join(names)}")
     return strategy
+
+
+def trader(desk: Desk, strategy: str) -> str:
+    """The strategy, which has to be in the settings, or to hold something since it was. Raises ConfigError."""
+    with desk.ledger.read() as view:
+        holders = {owner for owner, _ in positions_by_strategy(view, desk.account)} - {ROLLS, *UNASSIGNED}
+    return strategy if strategy in holders else known_strategy(desk, strategy)
+
+
+def listed(desk: Desk, instrument: str, contract: int) -> int:
+    """The contract, which the broker has to list. Raises UnknownContract, StateError for an expired one."""
+    expiry = desk.broker.contract(instrument, contract).expiry
+    if expiry < desk.today():
+        raise StateError(f"{instrument} {contract_label(contract)} expired on {expiry}; name another contract")
+    return contract
+
+
+def refuse_unbooked(desk: Desk, instruments: Collection[str]) -> None:
+    """Raise StateError where the broker reports executions of these instruments that are not booked: by hand they would count twice."""
+    unbooked = [fill for fill in unbooked_executions(desk) if fill.instrument in instruments] if instruments else []
+    if unbooked:
+        named = ", ".join(
+            f"{fill.exec_id} ({fill.quantity} {fill.instrument} {contract_label(fill.contract)})" for fill in unbooked
+        )
+        raise StateError(
+            f"the broker reports executions that are not booked: {named}; booked by hand they would count twice. "
+            "`tradeflow reconcile` books them; --force only if it cannot"
+        )
 
 
 def price_or_last(desk: Desk, instrument: str, price: float | None, *, contract: int | None = None) -> float:
@@ -106,10 +140,10 @@ def price_or_last(desk: Desk, instrument: str, price: float | None, *, contract:
 
 def _last_price(desk: Desk, instrument: str, contract: int) -> float | None:
     if desk.store.exists("contract_prices", instrument):
-        table = contract_prices(desk, instrument)
-        prices = table.loc[table["contract"] == contract, "price"].dropna()
-        if len(prices):
-            return float(prices.iloc[-1])
+        table = prices.contract_prices(desk, instrument)
+        of_contract = table.loc[table["contract"] == contract, "price"].dropna()
+        if len(of_contract):
+            return float(of_contract.iloc[-1])
     try:
         return desk.broker.quote(instrument, contract).mid
     except (NoQuote, UnknownContract, BrokerUnavailable):

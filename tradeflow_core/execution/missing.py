@@ -54,7 +54,10 @@ def _hold_unknown(desk: Desk, order: BrokerOrder) -> None:
     if order.status is BrokerOrderStatus.UNKNOWN:
         return
     now: datetime = desk.now()
-    why = f"the broker's answer does not have order {order.client_ref}; it is neither sent again nor given up until the broker knows it"
+    why = (
+        f"the broker's answer does not have order {order.client_ref}; it is neither sent again nor given up until the broker knows it, or a "
+        "person has looked there: `tradeflow orders settle`"
+    )
     with desk.ledger.begin() as tx:
         set_broker_status(tx, order.id, BrokerOrderStatus.UNKNOWN, now=now, reason=why, missing_at=now)
         is_new = lock_instrument(tx, order.instrument, LockOwner.UNKNOWN_ORDER, now=now, why=why)

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution.fills import unbooked_executions
-from tradeflow_core.execution.mending import Mended, known_strategy, mend, price_or_last
+from tradeflow_core.execution.mending import Mended, known_strategy, mend, price_or_last, refuse_unbooked
 from tradeflow_core.execution.reconciliation import position_breaks
 from tradeflow_core.ledger import (
     book_by_hand,
@@ -21,7 +20,7 @@ from tradeflow_core.ledger import (
     positions_by_strategy,
     transfer,
 )
-from tradeflow_core.model import OUTSIDE, UNASSIGNED, BrokerOrderStatus, contract_label, nearest
+from tradeflow_core.model import OUTSIDE, UNASSIGNED, BrokerOrderStatus, nearest
 
 PROOF = timedelta(seconds=30)
 """How far apart the two answers are that prove the broker's positions, where time is real."""
@@ -152,7 +151,8 @@ def _open_orders(view: Connection, desk: Desk, instrument: str, *, owners: Seque
         if order.instrument == instrument and order.strategy in owners
     ]
     return [
-        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; it ends with its day"
+        f"order {order.id} of {order.strategy} ({order.quantity} {instrument}) is open and was made before this; "
+        f"`tradeflow orders cancel {order.id}` ends it"
         for order in orders
     ]
 
@@ -260,19 +260,10 @@ def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None
         named = ", ".join(f"{order.client_ref} ({order.instrument}, {order.status})" for order in at_work)
         unknown = any(order.status is BrokerOrderStatus.UNKNOWN for order in at_work)
         end = (
-            "settle it with `tradeflow orders settle`"
+            "settle it with `tradeflow orders settle`, or book its fill with `tradeflow orders fill`"
             if unknown
-            else "wait for its end, or cancel all that is at work with `tradeflow stop`"
+            else "cancel it with `tradeflow orders cancel`, or wait for its end"
         )
         raise StateError(f"orders are at work that may still fill: {named}; {end}, then adopt")
-    if force or not instruments:
-        return
-    unbooked = [fill for fill in unbooked_executions(desk) if fill.instrument in instruments]
-    if unbooked:
-        named = ", ".join(
-            f"{fill.exec_id} ({fill.quantity} {fill.instrument} {contract_label(fill.contract)})" for fill in unbooked
-        )
-        raise StateError(
-            f"the broker reports executions that are not booked: {named}; booked by hand they would count twice. "
-            "`tradeflow reconcile` books them; --force only if it cannot"
-        )
+    if not force:
+        refuse_unbooked(desk, instruments)

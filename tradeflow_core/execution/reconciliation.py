@@ -48,6 +48,6 @@ def reconcile(desk: Desk) -> list[PositionBreak]:
             if instrument not in broken:
                 unlock_instrument(tx, instrument, LockOwner.RECONCILIATION, now=desk.now(), why="ledger and broker agree again")
     if new:
-        text = f"{'; '.join(new)}. Trading in it is locked until the two agree"
+        text = f"{'; '.join(new)}. Trading in it is locked until the two agree; `tradeflow reconcile` says what mends it"
         desk.alerts.send("position break", text, desk.now(), is_new=True)
     return breaks

@@ -186,7 +186,8 @@ def after_rejection(desk: Desk, contract_order: int, instrument: str, *, problem
     if rejected and rejected.count >= MAX_REJECTIONS:
         lock_for_execution(desk, instrument, f"the broker has rejected the order {rejected.count} times, last: {problem}")
     else:
-        desk.alerts.send(f"order rejected {instrument}", problem, desk.now())
+        text = f"{problem}; it is tried again in {rejection_delay(rejected.count if rejected else 1)}, or at once with `tradeflow orders retry`"
+        desk.alerts.send(f"order rejected {instrument}", text, desk.now())
 
 
 def rejection_delay(count: int) -> timedelta:

@@ -44,6 +44,11 @@ def contract_trades(state: RollState, roll: RollEvent, position: int, *, trade: 
     return [Leg(priced, -position), Leg(forward, trade + position)]
 
 
+def legs_now(view: Connection, desk: Desk, instrument: str, *, trade: int) -> list[Leg]:
+    """The contracts that a trade of an instrument would use now: a leg for each contract order; none while its roll forbids it."""
+    return _Spawning.read(view, desk).legs(view, instrument, trade=trade)
+
+
 def spawn_contract_orders(desk: Desk) -> int:
     """Make the contract orders of every new instrument order whose instrument is not locked, in one transaction; returns how many."""
     with desk.ledger.read() as view:
@@ -80,10 +85,13 @@ class _Spawning:
                 open_legs.setdefault((order.instrument, leg.contract), []).append(leg.remaining)
         return cls(desk, locked_instruments(view), roll_states_now(view), positions_by_contract(view, desk.account), open_legs)
 
+    def legs(self, view: Connection, instrument: str, *, trade: int) -> list[Leg]:
+        roll = current_roll(view, instrument)
+        state = self.states.get(instrument, RollState.NO_ROLL)
+        return contract_trades(state, roll, self.left_to_trade(instrument, roll.price_contract), trade=trade)
+
     def spawn(self, tx: Connection, order: InstrumentOrder) -> int:
-        roll = current_roll(tx, order.instrument)
-        state = self.states.get(order.instrument, RollState.NO_ROLL)
-        legs = contract_trades(state, roll, self.left_to_trade(order.instrument, roll.price_contract), trade=order.quantity)
+        legs = self.legs(tx, order.instrument, trade=order.quantity)
         for leg in legs:
             add_contract_order(
                 tx,

@@ -96,6 +96,7 @@ from .ledger import (
     Ledger as Ledger,
 )
 from .orders import (
+    SYSTEM as SYSTEM,
     add_broker_order as add_broker_order,
     add_contract_order as add_contract_order,
     add_instrument_order as add_instrument_order,
@@ -133,6 +134,15 @@ from .stack import (
     rejections as rejections,
     unfinished_rolls as unfinished_rolls,
     unwanted_broker_orders as unwanted_broker_orders,
+)
+from .stories import (
+    BookedFill as BookedFill,
+    OrderEvent as OrderEvent,
+    all_instrument_orders as all_instrument_orders,
+    booked_fill as booked_fill,
+    events_of_orders as events_of_orders,
+    fills_below as fills_below,
+    instrument_order as instrument_order,
 )
 from .trouble import (
     LedgerBusy as LedgerBusy,

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any
 
@@ -64,13 +65,13 @@ def book_fill(
     """Book an execution once: a second report of it changes nothing, but for a commission that was not known before.
 
     It is booked whatever the status of its order, and also beyond what was ordered: it has happened, and our positions have to be the
-    broker's. `quoted`: the quote of its contract now. Raises ImpossibleFill, with nothing booked, where it is in a contract or on a
-    side that its order does not have.
+    broker's. What replaces an execution that is not of an order belongs to whom that one was allocated. `quoted`: the quote of its contract
+    now. Raises ImpossibleFill, with nothing booked, where it is in a contract or on a side that its order does not have.
     """
     if _is_booked(tx, fill.exec_id):
         _book_late_commission(tx, fill, now)
         return Booking.NONE
-    replaced = tx.execute(_FILL, {"exec_id": fill.replaces}).first() if fill.replaces else None
+    replaced = _newest_in_place(tx, fill.replaces) if fill.replaces else None
     order = tx.execute(_ORDER_OF, {"client_ref": fill.client_ref}).first() if fill.client_ref else None
     if order is None and replaced is not None and replaced.broker_order_id:
         order = tx.execute(_ORDER_BY_ID, {"id": replaced.broker_order_id}).first()
@@ -81,7 +82,7 @@ def book_fill(
         tx,
         fills,
         exec_id=fill.exec_id,
-        replaces=fill.replaces,
+        replaces=fill.replaces if replaced is None else replaced.exec_id,
         broker_order_id=None if order is None else order.id,
         leg=leg,
         account=fill.account,
@@ -103,7 +104,7 @@ def book_fill(
     if replaced is not None:
         _take_back(tx, replaced.id, time=fill.time, said=said)
     if fill.quantity:
-        owner = BY_BROKER if fill.is_liquidation else OUTSIDE
+        owner = _owner_of(tx, replaced) or (BY_BROKER if fill.is_liquidation else OUTSIDE)
         _allocate(tx, fill, number, contract_order=order.contract_order_id if order else None, owner=owner, said=said)
     if fill.replaces:
         return Booking.CORRECTION if change else Booking.REPRICED
@@ -126,10 +127,11 @@ def book_by_hand(
     now: datetime,
     who: str,
     why: str,
+    commission: Decimal | None = None,
 ) -> str:
     """Book a trade that was made elsewhere for a strategy (a balance trade); returns the number that it was given. Nothing is sent."""
     said = {"who": who, "why": why, "recorded_at": now}
-    fill = Fill(hand_number(), "", account, instrument, contract, quantity, price, time, None, currency)
+    fill = Fill(hand_number(), "", account, instrument, contract, quantity, price, time, commission, currency)
     number = append(
         tx,
         fills,
@@ -141,6 +143,7 @@ def book_by_hand(
         change=quantity,
         price=price,
         time=time,
+        commission=commission,
         currency=currency,
         **said,
     )
@@ -204,12 +207,14 @@ def booked_executions(view: Connection, since: datetime) -> dict[str, Booked]:
 # --- the parts of a booking ----------------------------------------------------------------------------------------------
 
 _FILL = select(fills).where(fills.c.exec_id == bindparam("exec_id"))
+_REPLACING = select(fills).where(fills.c.replaces == bindparam("exec_id"))
 _BOOKED = select(fills.c.id).where(or_(fills.c.exec_id == bindparam("exec_id"), fills.c.replaces == bindparam("exec_id")))
 _BOOKED_SINCE = (
     select(fills.c.exec_id, fills.c.replaces, fills.c.commission, commissions.c.id.label("later"))
     .outerjoin(commissions, commissions.c.exec_id == fills.c.exec_id)
     .where(fills.c.time >= bindparam("since"))
 )
+_ALLOCATED = select(allocations.c.strategy).where(allocations.c.fill_id == bindparam("fill")).order_by(allocations.c.id).limit(1)
 _ORDER = select(broker_orders.c.id, broker_orders.c.account, broker_orders.c.contract_order_id, broker_orders.c.client_ref)
 _ORDER_OF = _ORDER.where(broker_orders.c.client_ref == bindparam("client_ref"))
 _ORDER_BY_ID = _ORDER.where(broker_orders.c.id == bindparam("id"))
@@ -223,6 +228,24 @@ _SHARES_OF = (
 
 def _is_booked(tx: Connection, exec_id: str) -> bool:
     return tx.execute(_BOOKED, {"exec_id": exec_id}).first() is not None
+
+
+def _newest_in_place(tx: Connection, exec_id: str) -> Any:
+    """The booked execution of that number, or the newest that has taken its place: a person may have corrected it before the broker does."""
+    newest = tx.execute(_FILL, {"exec_id": exec_id}).first()
+    while newest is not None and (later := tx.execute(_REPLACING, {"exec_id": newest.exec_id}).first()):
+        newest = later
+    return newest
+
+
+def _owner_of(tx: Connection, replaced: Any) -> str | None:
+    """To whom an execution was allocated, or, where it is voided, the one in whose place it stands; None where neither is booked."""
+    while replaced is not None:
+        owner: str | None = tx.execute(_ALLOCATED, {"fill": replaced.id}).scalar()
+        if owner is not None:
+            return owner
+        replaced = tx.execute(_FILL, {"exec_id": replaced.replaces}).first() if replaced.replaces else None
+    return None
 
 
 def _book_late_commission(tx: Connection, fill: Fill, now: datetime) -> None:
@@ -253,9 +276,8 @@ def _fill_leg(tx: Connection, table: Table, key: str, *, order: int, fill: Fill,
     row = tx.execute(find, {"order": order, "instrument": fill.instrument, "contract": fill.contract}).first()
     if row is None or fill.quantity * row.quantity < 0 or not (fill.quantity or fill.replaces):
         what = f"{fill.instrument} {fill.contract}" if row is None else f"a trade of {fill.quantity}"
-        raise ImpossibleFill(
-            f"fill {fill.exec_id} is {what}, which {key.removesuffix('_id')} {order} ({fill.client_ref}) did not ask for; check it at the broker"
-        )
+        whose = f"{key.removesuffix('_id')} {order}{f' ({fill.client_ref})' if fill.client_ref else ''}"
+        raise ImpossibleFill(f"fill {fill.exec_id} is {what}, which {whose} did not ask for; check it at the broker")
     tx.execute(add, {"order": order, "number": row.leg, "more": change})
     return int(row.leg), abs(row.filled + change) > abs(row.quantity)
 

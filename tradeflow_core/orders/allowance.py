@@ -46,8 +46,9 @@ def allowed_change(standing: Standing, trade: int) -> tuple[int, str]:
 def allowed_now(standing: Standing, strategy: str, legs: Sequence[Leg], *, sizes: Sequence[int]) -> Allowance:
     """The quantities of `legs` (what remains of them) that may be sent now. `sizes`: contracts on offer for each leg.
 
-    A spread, or the roll of a position, leaves the position in the instrument as it is: only stop, lock, an override that forbids all
-    trading and trade limits hold it back. Trade limits count every leg.
+    A spread whose legs add up to nothing, or the roll of a position, leaves the position in the instrument as it is: only stop, lock, an
+    override that forbids all trading and trade limits hold it back. Another spread must be within all limits in full. Trade limits count
+    every leg.
     """
     wanted = tuple(leg.remaining for leg in legs)
     nothing = (0,) * len(wanted)
@@ -61,6 +62,11 @@ def allowed_now(standing: Standing, strategy: str, legs: Sequence[Leg], *, sizes
     if len(wanted) == 1:
         change, why = _change_now(standing, strategy, wanted[0])
         quantities = (change,)
+    elif strategy != ROLLS and sum(leg.quantity for leg in legs) != 0:
+        net = sum(wanted)
+        change, why = _change_now(standing, strategy, net)
+        if change != net:
+            return Allowance(nothing, why)
     if standing.tradeable is not None and sum(map(abs, quantities)) > standing.tradeable:
         quantities, why = cut_to_total(quantities, standing.tradeable), "trade limit"
     if any(quantities) and (offered := cut_to_caps(quantities, tuple(sizes))) != quantities:

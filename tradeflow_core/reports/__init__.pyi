@@ -10,7 +10,17 @@ from .controls import (
     trade_limit_rows as trade_limit_rows,
 )
 from .daily import daily_report as daily_report
+from .orders import (
+    BrokerStory as BrokerStory,
+    ContractStory as ContractStory,
+    OrderStory as OrderStory,
+    fill_words as fill_words,
+    legs_words as legs_words,
+    order_list as order_list,
+    order_story as order_story,
+)
 from .positions import (
+    account_rows as account_rows,
     contract_rows as contract_rows,
     owner_rows as owner_rows,
 )

@@ -1,9 +1,11 @@
-"""Positions of a desk as plain rows: by owner, and by contract."""
+"""Positions of a desk as plain rows: by owner, by contract, and by account."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from tradeflow_core.brokers import BrokerUnavailable
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import current_rolls, positions_by_contract, positions_by_strategy
 from tradeflow_core.model import BY_BROKER, OUTSIDE, ROLLS
@@ -42,6 +44,34 @@ def contract_rows(desk: Desk, instrument: str | None = None) -> list[Row]:
             )
             rows.append({"instrument": code, "contract": contract, "position": size, "role": roles.get(contract, "")})
     return rows
+
+
+def account_rows(desk: Desk, instrument: str | None = None) -> list[Row]:
+    """What the account holds by instrument: account, instrument, position (by the ledger), at_the_broker (None where the broker does not
+    answer)."""
+    with desk.ledger.read() as view:
+        here = _by_instrument(positions_by_contract(view, desk.account))
+    try:
+        there = _by_instrument(desk.broker.positions(desk.account))
+    except BrokerUnavailable:
+        there = None
+    return [
+        {
+            "account": desk.account,
+            "instrument": code,
+            "position": here.get(code, 0),
+            "at_the_broker": None if there is None else there.get(code, 0),
+        }
+        for code in sorted({*here, *(there or {})})
+        if instrument in (None, code)
+    ]
+
+
+def _by_instrument(held: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for (code, _), size in held.items():
+        totals[code] = totals.get(code, 0) + size
+    return totals
 
 
 def _note(desk: Desk, owner: str) -> str:

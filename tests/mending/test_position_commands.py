@@ -4,106 +4,23 @@ from __future__ import annotations
 
 import getpass
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from tests.commands import answer, run, said
+from tests.mending.books import STRATEGY, WHY, contract_of, give_to, owners, trade_unseen
 from tradeflow_core import ledger as books
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import StackHandler, adopt_positions, plan_adoption, trading_session
-from tradeflow_core.home import Home
+from tradeflow_core.execution import adopt_positions, plan_adoption, trading_session
 from tradeflow_core.ledger import (
     allocations,
     instruments_locked_by,
-    ledger_problems,
-    positions_by_contract,
     positions_by_strategy,
 )
 from tradeflow_core.model import OUTSIDE, BrokerOrderStatus, Leg, LockOwner, OrderIntent, OrderType
-
-WHY = ("--why", "put right")
-STRATEGY = "trend_carry"
-
-
-@pytest.fixture(scope="module")
-def day_done(seeded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small home that has traded its first Monday."""
-    home = tmp_path_factory.mktemp("done") / "home"
-    shutil.copytree(seeded_home, home)
-    desk = Desk(Home.open(home))
-    StackHandler(desk).run(desk.home.at(desk.today(), desk.settings.day.session_end))
-    desk.close()
-    return home
-
-
-@pytest.fixture
-def path(day_done: Path, tmp_path: Path) -> Iterator[Path]:
-    """That home; whatever a test does to it, its ledger is sound in the end."""
-    shutil.copytree(day_done, tmp_path / "home")
-    yield tmp_path / "home"
-    desk = Desk(Home.open(tmp_path / "home"))
-    with desk.ledger.read() as view:
-        assert ledger_problems(view) == []
-    desk.close()
-
-
-@pytest.fixture
-def desk(path: Path) -> Iterator[Desk]:
-    desk = Desk(Home.open(path))
-    yield desk
-    desk.close()
-
-
-def owners(desk: Desk, instrument: str = "CORN") -> dict[str, int]:
-    with desk.ledger.read() as view:
-        return {owner: size for (owner, code), size in positions_by_strategy(view, desk.account).items() if code == instrument}
-
-
-def contract_of(desk: Desk, instrument: str = "CORN") -> int:
-    with desk.ledger.read() as view:
-        return next(contract for code, contract in positions_by_contract(view, desk.account) if code == instrument)
-
-
-def give_to(desk: Desk, taker: str, quantity: int, *, giver: str = STRATEGY) -> None:
-    """Contracts of CORN belong to somebody else."""
-    with desk.ledger.begin() as tx:
-        books.transfer(
-            tx,
-            account=desk.account,
-            instrument="CORN",
-            giver=giver,
-            taker=taker,
-            quantity=quantity,
-            price=400.0,
-            time=desk.now(),
-            now=desk.now(),
-            who="x",
-            why="x",
-        )
-
-
-def trade_unseen(desk: Desk, quantity: int) -> None:
-    """Book contracts of CORN that the broker does not have, so that the two differ."""
-    with desk.ledger.begin() as tx:
-        books.book_by_hand(
-            tx,
-            account=desk.account,
-            strategy=STRATEGY,
-            instrument="CORN",
-            contract=contract_of(desk),
-            quantity=quantity,
-            price=400.0,
-            currency="USD",
-            time=desk.now(),
-            now=desk.now(),
-            who="x",
-            why="x",
-        )
 
 
 def test_positions_are_shown_by_owner_and_by_contract_and_owners_that_are_no_strategies_are_marked(
