@@ -154,26 +154,33 @@ def rejections(view: Connection, orders: Sequence[int]) -> dict[int, Rejections]
     """The rejections of contract orders, by order, since a person had one tried again, if ever; only those that have any."""
     if not orders:
         return {}
-    retried = {row.order_id: row.time for row in view.execute(_RETRIED, {"orders": orders})}
+    retried = {row.order_id: row.event for row in view.execute(_RETRIED, {"orders": orders})}
     found: dict[int, Rejections] = {}
     for row in view.execute(_REJECTED, {"orders": orders}):
-        last_retry = retried.get(row.contract_order_id)
-        if last_retry is None or row.closed_at > last_retry:
+        if row.event > retried.get(row.contract_order_id, 0):
             before = found.get(row.contract_order_id)
             found[row.contract_order_id] = Rejections((before.count if before else 0) + 1, row.closed_at, row.reason)
     return found
 
 
 _REJECTED = (
-    select(broker_orders.c.contract_order_id, broker_orders.c.closed_at, broker_orders.c.reason)
+    select(
+        broker_orders.c.contract_order_id,
+        broker_orders.c.closed_at,
+        broker_orders.c.reason,
+        func.max(order_events.c.id).label("event"),
+    )
+    .join(order_events, order_events.c.order_id == broker_orders.c.id)
     .where(
         broker_orders.c.contract_order_id.in_(bindparam("orders", expanding=True)),
         broker_orders.c.status == BrokerOrderStatus.REJECTED,
+        order_events.c.level == OrderLevel.BROKER,
     )
+    .group_by(broker_orders.c.id)
     .order_by(broker_orders.c.id)
 )
 _RETRIED = (
-    select(order_events.c.order_id, func.max(order_events.c.recorded_at).label("time"))
+    select(order_events.c.order_id, func.max(order_events.c.id).label("event"))
     .where(
         order_events.c.level == OrderLevel.CONTRACT,
         order_events.c.order_id.in_(bindparam("orders", expanding=True)),
