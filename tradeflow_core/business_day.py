@@ -183,7 +183,10 @@ def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
             plans[name] = orders.generate_orders(desk, name, nightly.optimal_rows(desk, name), day=day)
             orders.store_decisions(desk, name, plans[name].decisions, day=day)
         decisions = [decision for plan in plans.values() for decision in plan.decisions]
-        note.summary = f"{sum(decision.quantity != 0 for decision in decisions)} orders out of {len(decisions)} instruments"
+        made = sum(decision.quantity != 0 for decision in decisions)
+        held_back = sum(decision.wanted != 0 and decision.quantity == decision.unfilled == 0 for decision in decisions)
+        more = f", {held_back} held back: `tradeflow status` says why" if held_back else ""
+        note.summary = f"{made} orders out of {len(decisions)} instruments{more}"
     return plans
 
 

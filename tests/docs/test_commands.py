@@ -10,13 +10,13 @@ import pytest
 
 from tests.commands import run as run_command
 from tests.conftest import REPO
-from tests.docs.blocks import PAGES, Block, blocks_of, run
+from tests.docs.blocks import PAGES, Block, Reader, blocks_of
 from tests.replay.folders import write_folder
 from tests.strategy.markets import market, write_csv_folder
 from tradeflow_core.cli.main import COMMANDS
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-TO_RUN = [block for block in BLOCKS if (block.is_commands or block.language == "python") and not block.reason]
+TO_RUN = [block for block in BLOCKS if (block.is_commands or block.is_output or block.language == "python") and not block.reason]
 
 NOT_RUN = {
     "CONTRIBUTING.md": ["make dev", ".venv-3.11/bin/pre-commit install", "make test-fast"],
@@ -48,15 +48,16 @@ def desk_of_a_reader(tmp_path: Path, traded_home: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("TRADEFLOW_HOME", raising=False)
+    monkeypatch.setenv("COLUMNS", "150")
     return tmp_path
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in TO_RUN}), ids=lambda page: str(page.relative_to(REPO)))
 def test_every_block_of_a_page_runs(page: Path, desk_of_a_reader: Path) -> None:
-    names: dict[str, object] = {}
+    reader = Reader()
     for block in blocks_of(page):
-        if block in TO_RUN:
-            run(block, names)
+        if block in TO_RUN or block.file:
+            reader.do(block)
 
 
 def test_what_is_not_run_is_marked_on_its_page_with_the_reason() -> None:

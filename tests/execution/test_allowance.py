@@ -209,7 +209,10 @@ def test_a_renamed_strategy_opens_nothing_on_top_of_what_its_old_name_holds(trad
     with desk.ledger.read() as view:
         assert {key: size for key, size in positions_by_strategy(view, desk.account).items() if key[1] in held} == before
     (alert,) = [each for each in desk.alerts.read() if each["subject"] == "positions of a removed strategy"]
-    assert "strategy trend_carry, which is not in the settings, holds" in alert["message"] and "weight = 0" in alert["message"]
+    assert (
+        "strategy trend_carry, which is not in the settings, holds" in alert["message"]
+        and "`tradeflow reconcile` says" in alert["message"]
+    )
     desk = renamed(desk, '[strategies.trend_carry]\nconfig = "static_trend_carry"\nweight = 0\n')
     for today in business_day.days_to_run(desk, 3):
         business_day.run_day(desk, today)

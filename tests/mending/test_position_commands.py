@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from tests.commands import answer, run, said
-from tests.mending.books import STRATEGY, WHY, contract_of, give_to, owners, trade_unseen
+from tests.mending.books import STRATEGY, WHY, contract_of, give_to, owners, trade_unseen, with_settings
 from tradeflow_core import ledger as books
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import adopt_positions, plan_adoption, trading_session
+from tradeflow_core.execution import StackHandler, adopt_positions, plan_adoption, trading_session
+from tradeflow_core.home import Home
 from tradeflow_core.ledger import (
     allocations,
     instruments_locked_by,
@@ -242,3 +243,18 @@ def test_looking_only_writes_nothing(path: Path, desk: Desk) -> None:
 def test_positions_are_not_mended_without_a_reason(path: Path, words: tuple[str, ...]) -> None:
     missing = run(path, "positions", *words)
     assert missing.exit_code == 2 and "Missing option '--why'" in missing.output
+
+
+def test_an_execution_that_the_broker_has_not_told_is_named_and_not_taken_over_twice(open_desk: Desk) -> None:
+    path = open_desk.home.path
+    desk = Desk(Home.open(with_settings(path, "[simulated.faults]\ndelay_minutes = 1200\nlate_executions = 1")))
+    StackHandler(desk).run(desk.home.at(desk.business_day(), desk.settings.day.session_end))
+    report = json.loads(run(path, "reconcile", "--json").stdout)
+    (untold,) = [each for each in report["broker"] if each["instrument"] == "CORN"]
+    assert "has not told" in untold["what"] and untold["command"].startswith("tradeflow orders fill tf-")
+    refused = run(path, "positions", "adopt", "CORN", "--yes", *WHY)
+    assert refused.exit_code == 1 and "would count twice" in said(refused)
+    desk.clock.wait(20 * 3600)
+    assert "executions that the broker reports were booked" in said(run(path, "reconcile"))
+    assert answer(path, "reconcile")["breaks"] == 0
+    desk.close()

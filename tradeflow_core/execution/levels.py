@@ -12,7 +12,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.execution.fills import poll_orders, unbooked_executions
 from tradeflow_core.execution.reconciliation import PositionBreak, position_breaks, reconcile
 from tradeflow_core.execution.session import session_if_free
-from tradeflow_core.ledger import live_broker_orders, positions_by_contract, positions_by_strategy
+from tradeflow_core.ledger import live_broker_orders, positions_by_contract, positions_by_strategy, untold_broker_orders
 from tradeflow_core.model import ROLLS, UNASSIGNED, BrokerOrder, BrokerOrderStatus, Fill, contract_label
 from tradeflow_core.nightly import optimal_rows
 
@@ -59,8 +59,9 @@ def compare_levels(desk: Desk, *, dry_run: bool = False) -> Comparison:
         at_work = live_broker_orders(view, desk.account)
         contracts = positions_by_contract(view, desk.account)
         owners = positions_by_strategy(view, desk.account)
+        untold = untold_broker_orders(view, desk.account, {each.instrument for each in breaks})
     return Comparison(
-        tuple(_of_broker(each, at_work, unbooked) for each in breaks),
+        tuple(_of_broker(each, (*at_work, *untold), unbooked) for each in breaks),
         tuple(_of_owners(desk, contracts, owners)),
         tuple(_of_optimal(desk, owners)),
         tuple(notes),
@@ -77,17 +78,29 @@ def _bring_up_to_date(desk: Desk) -> list[str]:
 
 
 def _of_broker(each: PositionBreak, at_work: Sequence[BrokerOrder], unbooked: Sequence[Fill]) -> Difference:
+    """`at_work`: orders of which executions may still come."""
     what = f"{contract_label(each.contract)} is {each.ledger} here and {each.broker} at the broker"
     orders = [order for order in at_work if order.instrument == each.instrument]
     unknown = [order for order in orders if order.status is BrokerOrderStatus.UNKNOWN]
+    untold = {
+        order.client_ref: leg.remaining
+        for order in orders
+        for leg in order.legs
+        if leg.contract == each.contract and leg.remaining and not order.status.is_live
+    }
+    working = [order for order in orders if order.status.is_live]
     command = f"tradeflow positions adopt {each.instrument} {WHY}"
     if any(fill.instrument == each.instrument and fill.contract == each.contract for fill in unbooked):
         what, command = f"{what}; the broker reports executions that are not booked yet", "tradeflow reconcile"
     elif unknown:
         what = f"{what}; the broker's answers do not have order {unknown[0].client_ref}: look there first whether it was filled"
         command = f"tradeflow orders fill {unknown[0].client_ref} {each.broker - each.ledger} PRICE {WHY}"
-    elif orders:
-        what, command = f"{what}; order {orders[0].client_ref} is at work, so its fills may follow", "tradeflow reconcile"
+    elif working:
+        what, command = f"{what}; order {working[0].client_ref} is at work, so its fills may follow", "tradeflow reconcile"
+    elif untold:
+        reference, lack = next(iter(untold.items()))
+        what = f"{what}; the broker calls order {reference} filled and has not told {lack} of it yet; if it never does:"
+        command = f"tradeflow orders fill {reference} {lack} PRICE {WHY}"
     return Difference("broker", each.instrument, what, command, is_break=True)
 
 
@@ -120,7 +133,11 @@ def _of_owner(desk: Desk, owner: str, instrument: str, *, size: int) -> list[tup
         return [(f"holds {size}, left of a roll that is half done; the next session trades them first", "")]
     if owner not in desk.settings.strategies:
         move = f"tradeflow positions transfer {instrument} {size} --from {owner} --to {strategy} {WHY}"
-        return [(f"is not in the settings and holds {size}", move)]
+        what = (
+            f"is not in the settings and holds {size}, so nothing is traded in it; name it again with weight = 0 to have it closed, or give "
+            "it away:"
+        )
+        return [(what, move)]
     return []
 
 

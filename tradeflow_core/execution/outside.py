@@ -6,13 +6,16 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import instruments_locked_by, lock_instrument, positions_by_strategy, unlock_instrument
-from tradeflow_core.model import BY_BROKER, UNASSIGNED, Fill, LockOwner
+from tradeflow_core.model import BY_BROKER, UNASSIGNED, Fill, LockOwner, contract_label
 
 
 def hold_outside_trade(tx: Connection, desk: Desk, fill: Fill) -> None:
     """Lock the instrument of a trade that is not of an order of ours, until everything in it belongs to a strategy."""
     what = "the broker has liquidated" if fill.is_liquidation else "somebody has traded"
-    why = f"{what} {fill.quantity} of {fill.contract} at {fill.price:g} ({fill.exec_id}); `tradeflow positions assign` gives it to a strategy"
+    why = (
+        f"{what} {fill.quantity} of {contract_label(fill.contract)} at {fill.price:g} ({fill.exec_id}); `tradeflow positions assign` gives it "
+        "to a strategy"
+    )
     lock_instrument(
         tx, fill.instrument, LockOwner.OUTSIDE_TRADE, now=desk.now(), why=why, who=BY_BROKER if fill.is_liquidation else "broker"
     )

@@ -19,6 +19,7 @@ from tradeflow_core.ledger import (
     positions_by_contract,
     positions_by_strategy,
     transfer,
+    untold_broker_orders,
 )
 from tradeflow_core.model import OUTSIDE, UNASSIGNED, BrokerOrderStatus, nearest
 
@@ -256,6 +257,7 @@ def adopt_positions(desk: Desk, plan: Adoption, *, who: str, why: str, dry_run: 
 def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None:
     with desk.ledger.read() as view:
         at_work = [order for order in live_broker_orders(view, desk.account) if order.instrument in instruments]
+        untold = untold_broker_orders(view, desk.account, instruments)
     if at_work:
         named = ", ".join(f"{order.client_ref} ({order.instrument}, {order.status})" for order in at_work)
         unknown = any(order.status is BrokerOrderStatus.UNKNOWN for order in at_work)
@@ -265,5 +267,11 @@ def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None
             else "cancel it with `tradeflow orders cancel`, or wait for its end"
         )
         raise StateError(f"orders are at work that may still fill: {named}; {end}, then adopt")
+    if untold and not force:
+        named = ", ".join(f"{order.client_ref} ({order.instrument})" for order in untold)
+        raise StateError(
+            f"the broker calls orders filled of which it has not told all executions: {named}; adopted now, they would count twice once it "
+            "does. Wait for them, or book them with `tradeflow orders fill`; --force if that is not what differs"
+        )
     if not force:
         refuse_unbooked(desk, instruments)

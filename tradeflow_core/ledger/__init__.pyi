@@ -133,6 +133,7 @@ from .stack import (
     positions_by_strategy as positions_by_strategy,
     rejections as rejections,
     unfinished_rolls as unfinished_rolls,
+    untold_broker_orders as untold_broker_orders,
     unwanted_broker_orders as unwanted_broker_orders,
 )
 from .stories import (

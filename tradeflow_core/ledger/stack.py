@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -121,6 +121,14 @@ def unwanted_broker_orders(view: Connection, account: str) -> list[BrokerOrder]:
     is_closed = exists().where(contract_orders.c.id == of.contract_order_id, contract_orders.c.status != OrderStatus.OPEN)
     wanted = or_(of.status == BrokerOrderStatus.CANCELLING, is_closed)
     return _broker_orders(view, of.account == account, of.status.in_(LIVE_STATUSES), wanted)
+
+
+def untold_broker_orders(view: Connection, account: str, instruments: Collection[str]) -> list[BrokerOrder]:
+    """Broker orders in these instruments that the broker calls filled, of which executions are missing here."""
+    of, leg = broker_orders.c, broker_order_legs.c
+    is_short = exists().where(leg.broker_order_id == of.id, func.abs(leg.filled) < func.abs(leg.quantity))
+    wanted = [of.account == account, of.instrument.in_(instruments), of.status == BrokerOrderStatus.FILLED, is_short]
+    return _broker_orders(view, *wanted)
 
 
 def broker_order_named(view: Connection, client_ref: str) -> BrokerOrder | None:

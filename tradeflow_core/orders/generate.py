@@ -137,7 +137,8 @@ def generate_orders(desk: Desk, strategy: str, optimal: Rows | pd.DataFrame, *, 
                     **_reference(plan.optimal.get(decision.instrument)),
                 )
     if stranded:
-        desk.alerts.send("positions of a removed strategy", "; ".join(f"{name}: {why}" for name, why in stranded.items()), now)
+        named = "; ".join(f"{name}: {why}" for name, why in stranded.items())
+        desk.alerts.send("positions of a removed strategy", f"nothing is traded in {named}", now)
     if plan.decided:
         from tradeflow_core.strategy.positions import Outcome
 

@@ -204,7 +204,6 @@ def _left_behind(desk: Desk, positions: Mapping[tuple[str, str], int]) -> dict[s
             )
         elif holder not in desk.settings.strategies and holder != ROLLS:
             held[instrument] = (
-                f"strategy {holder}, which is not in the settings, holds {quantity}; name it again with weight = 0 to have its positions "
-                "closed, or rename it back; `tradeflow positions transfer` gives them to another, `tradeflow orders manual` closes them at once"
+                f"strategy {holder}, which is not in the settings, holds {quantity}; `tradeflow reconcile` says what to do about it"
             )
     return held
