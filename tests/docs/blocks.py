@@ -69,8 +69,11 @@ class Reader:
         self._said = ""
         self._references: list[str] = []
 
-    def do(self, block: Block) -> None:
-        """Run the commands of a block, or its Python with the names of the blocks before, write its file, or look for what it shows."""
+    def do(self, block: Block, *, is_shown: bool) -> None:
+        """Run the commands of a block, or its Python with the names of the blocks before, write its file, or look for what it shows.
+
+        `is_shown`: what its commands say stands below it, so that a refusal is no surprise.
+        """
         if block.file:
             Path(block.file).write_text(block.code, encoding="utf-8")
         elif block.language == "python":
@@ -78,16 +81,16 @@ class Reader:
         elif block.is_output:
             self._look_for(block)
         else:
-            self._said = "".join(self._run(block, command) for command in block.commands)
+            self._said = "".join(self._run(block, command, is_shown=is_shown) for command in block.commands)
 
-    def _run(self, block: Block, command: str) -> str:
+    def _run(self, block: Block, command: str, *, is_shown: bool) -> str:
         if self._references:
             command = command.replace(REFERENCE, self._references[-1])
         program, *words = shlex.split(command, comments=True)
         assert program == "tradeflow", f"{block}: this test runs `tradeflow` only, not: {command}"
         result = CliRunner().invoke(root, words, input="y\n" * 3)
-        finds = result.exit_code == 1 and "reconcile" in words  # it has found a break, which is why the page asks it
-        assert result.exit_code == 0 or finds, f"{block}: {command}\n{result.output}\n{result.exception!r}"
+        refused = result.exit_code == 1 and is_shown
+        assert result.exit_code == 0 or refused, f"{block}: {command}\n{result.output}\n{result.exception!r}"
         self._references += _REFERENCES.findall(result.output)
         return result.output
 
@@ -107,5 +110,5 @@ _REFERENCES = re.compile(r"tf-[0-9a-f]{16}")
 
 
 def _plain(line: str) -> str:
-    """A line of output without what differs from run to run: references, the folder, spaces at its end."""
+    """A line without what differs from run to run: references, the folder, spaces at its end."""
     return _REFERENCES.sub(REFERENCE, line).replace(f"{Path.cwd()}/", "").rstrip()

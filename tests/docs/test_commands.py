@@ -54,10 +54,9 @@ def desk_of_a_reader(tmp_path: Path, traded_home: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("page", sorted({block.page for block in TO_RUN}), ids=lambda page: str(page.relative_to(REPO)))
 def test_every_block_of_a_page_runs(page: Path, desk_of_a_reader: Path) -> None:
-    reader = Reader()
-    for block in blocks_of(page):
-        if block in TO_RUN or block.file:
-            reader.do(block)
+    reader, blocks = Reader(), [block for block in blocks_of(page) if block in TO_RUN or block.file]
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        reader.do(block, is_shown=following is not None and following.is_output)
 
 
 def test_what_is_not_run_is_marked_on_its_page_with_the_reason() -> None:
