@@ -191,6 +191,7 @@ def test_any_sequence_of_bookings_keeps_both_sums_equal(actions: list[tuple[str,
     sides: list[int] = []
     booked: list[Fill] = []
     in_force: dict[str, int] = {}
+    side_of: dict[str, int] = {}
     with ledger.begin() as tx:
         for number, (what, one, two) in enumerate(actions):
             name = f"e{number}"
@@ -202,8 +203,8 @@ def test_any_sequence_of_bookings_keeps_both_sums_equal(actions: list[tuple[str,
                 booked.append(fill(name, sides[order] * two, f"ref{order}"))  # type: ignore[operator]
             elif what == "replace" and in_force:
                 former = next(f for f in booked if f.exec_id == sorted(in_force)[one % len(in_force)])  # type: ignore[operator]
-                side = 1 if former.quantity >= 0 else -1
-                booked.append(replace(former, exec_id=name, quantity=side * two, replaces=former.exec_id))  # type: ignore[operator]
+                side_of[name] = side_of[former.exec_id]
+                booked.append(replace(former, exec_id=name, quantity=side_of[name] * two, replaces=former.exec_id))  # type: ignore[operator]
                 in_force.pop(former.exec_id)
             elif what == "outside":
                 booked.append(replace(fill(name, one, ""), is_liquidation=two))  # type: ignore[arg-type]
@@ -227,6 +228,7 @@ def test_any_sequence_of_bookings_keeps_both_sums_equal(actions: list[tuple[str,
             if booked and booked[-1].exec_id == name:
                 assert books.book_fill(tx, booked[-1], NOW)
                 in_force[name] = booked[-1].quantity
+                side_of.setdefault(name, 1 if booked[-1].quantity > 0 else -1)
         assert books.ledger_problems(tx) == []
         held = books.positions_by_contract(tx, "A")
         assert held.get(("GOLD", MARCH), 0) == sum(in_force.values())

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from tradeflow_core import execution
-from tradeflow_core.capital import parse_amount
+from tradeflow_core import capital, execution
 from tradeflow_core.cli.common import open_desk
 from tradeflow_core.cli.mending import NEGATIVE, force_option, mending, print_mended
 from tradeflow_core.model import parse_contract
@@ -145,7 +144,7 @@ def balance(
         quantity=quantity,
         price=price,
         time=None if time is None else execution.parse_time(desk, time),
-        commission=None if commission is None else parse_amount(commission, "--commission"),
+        commission=None if commission is None else capital.parse_amount(commission, "--commission"),
         who=getpass.getuser(),
         why=why,
         dry_run=dry_run,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from tradeflow_core.capital import parse_when
+from tradeflow_core import capital
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.execution.mending import Mended, mend, refuse_unbooked, trader
@@ -244,7 +244,7 @@ def _only_contract(order: BrokerOrder) -> int:
 def parse_time(desk: Desk, word: str) -> datetime:
     """A time such as `2024-01-31T14:30`, in the zone of the desk unless it names another (UTC). Raises ConfigError for anything else, and for
     one that has not come yet."""
-    instant = parse_when(desk, word)
+    instant = capital.parse_when(desk, word)
     if not isinstance(instant, datetime):
         raise ConfigError(f"{word} is a day; give the time of the trade too, such as {word}T14:30")
     if instant > desk.now():
