@@ -76,7 +76,13 @@ moved_prices = 0.2
 def make_morning(folder: Path) -> Path:
     """The home that every run starts from: the second day, after its orders were made, with every roll state and some limits."""
     strategies = {name: {"config": "static_trend_carry"} for name in ("one", "two", "three")}
-    values = {"market": "simulated", "capital": "40000000", "simulated": {"history_years": 2}, "strategies": strategies}
+    values = {
+        "market": "simulated",
+        "capital": "40000000",
+        "simulated": {"history_years": 2},
+        "strategies": strategies,
+        "day": {"tick_minutes": 60},
+    }
     desk = Desk(Home.create(folder / "home", values, datetime(2024, 1, 8, 5, tzinfo=UTC)))
     first, second = business_day.days_to_run(desk, 2)[:2]
     business_day.run_day(desk, first)
@@ -377,13 +383,8 @@ def _limit_problems(desk: Desk, view: Any) -> list[str]:
         position, before = 0, 0
         for fill in of_it.itertuples():
             before, position = position, position + fill.change
-            is_roll = abs(position) == abs(before) + abs(fill.change) and False
-            if (
-                abs(position) > limit
-                and abs(position) > abs(before)
-                and fill.time > desk.now() - timedelta(days=2)
-                and not is_roll
-            ):
+            is_recent = fill.time > desk.now() - timedelta(days=2)
+            if is_recent and abs(position) > max(limit, abs(before)):
                 problems.append(f"{instrument}: {position} of {limit} at {fill.time}")
     return problems
 
@@ -404,26 +405,40 @@ def undisturbed_session(morning: Path) -> dict[str, Any]:
     return {**calm, "boundaries": boundaries, "seconds": seconds}
 
 
-def run_campaign(runs: int, results: Path, *, show: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Run the seeds 0 to `runs` - 1 that are not in the file `results` yet, appending to it; returns the runs with problems."""
+def run_campaign(runs: int, results: Path, *, workers: int = 1, show: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Run the seeds 0 to `runs` - 1 that are not in the file `results` yet, appending to it; returns the runs with problems.
+
+    `workers`: how many runs are worked at the same time.
+    """
     session.LEASE_SECONDS = 1  # a paused handler is superseded while it sleeps, not two minutes later
-    done = {}
-    if results.exists():
-        done = {run["seed"]: run for run in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
     results.parent.mkdir(parents=True, exist_ok=True)
+    left = sorted(set(range(runs)) - set(_done(results)))
     with tempfile.TemporaryDirectory(prefix="tradeflow-campaign-") as folder:
-        (Path(folder) / "morning").mkdir()
-        morning = Path(call(lambda: str(make_morning(Path(folder) / "morning"))))
-        undisturbed = undisturbed_session(morning)
-        for seed in range(runs):
-            if seed in done:
-                continue
-            done[seed] = one_run(seed, morning, undisturbed)
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[seed]) + "\n")
-            if is_bad(done[seed]) or seed % 20 == 0:
-                show(json.dumps(done[seed])[:600])
-    return [run for seed, run in sorted(done.items()) if seed < runs and is_bad(run)]
+        if left:
+            (Path(folder) / "morning").mkdir()
+            morning = Path(call(lambda: str(make_morning(Path(folder) / "morning"))))
+            undisturbed = undisturbed_session(morning)
+
+        def work(seeds: list[int]) -> None:
+            for seed in seeds:
+                done = one_run(seed, morning, undisturbed)
+                with results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(done) + "\n")
+                if is_bad(done) or seed % 20 == 0:
+                    show(json.dumps(done)[:600])
+
+        # Seeds in a row are of different kinds; each worker gets all kinds.
+        shares = [[seed for seed in left if seed // len(KINDS) % workers == worker] for worker in range(workers)]
+        at_work = [fork(lambda seeds=seeds: work(seeds)) for seeds in shares if seeds]  # type: ignore[misc]
+        if any(code for code, _ in [wait(*each) for each in at_work]):
+            raise AssertionError("a worker of the campaign ended with an error")
+    return [run for seed, run in sorted(_done(results).items()) if seed < runs and is_bad(run)]
+
+
+def _done(results: Path) -> dict[int, dict[str, Any]]:
+    if not results.exists():
+        return {}
+    return {run["seed"]: run for run in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
 
 
 def is_bad(run: dict[str, Any]) -> bool:
@@ -436,8 +451,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--results", type=Path, default=Path("soak/campaign.jsonl"))
+    parser.add_argument("--workers", type=int, default=1, help="runs that are worked at the same time")
     given = parser.parse_args()
-    bad = run_campaign(given.runs, given.results, show=lambda line: print(line, flush=True))
+    bad = run_campaign(given.runs, given.results, workers=given.workers, show=lambda line: print(line, flush=True))
     print(f"{given.runs} runs, {len(bad)} with problems")
     sys.exit(bool(bad))
 

@@ -25,6 +25,7 @@ def test_no_disturbance_of_a_session_leaves_a_trace(tmp_path: Path) -> None:
     results = RESULTS.absolute() if IS_LONG else tmp_path / "campaign.jsonl"
     # A process of its own, since it makes copies of itself.
     command = [sys.executable, "-m", "tests.faults.campaign", "--runs", str(RUNS), "--results", str(results)]
+    command += ["--workers", str(os.cpu_count() if IS_LONG else 1)]
     done = subprocess.run(command, capture_output=not IS_LONG, text=True, check=False)
     runs = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
     assert done.returncode == 0, [run for run in runs if run["problems"]] or done.stderr
