@@ -12,18 +12,25 @@ from pathlib import Path
 from tradeflow_core.errors import StateError
 from tradeflow_core.home.files import finished_file
 
-HEADER = b"SQLite format 3\0"
 PARTS = ("", "-wal", "-shm")
 """The files of one database, by what is added to its name."""
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether the file begins as an SQLite database does. A missing or empty one does not."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(HEADER)) == HEADER
-    except OSError:
+    """Whether the file begins as an SQLite database does. A missing or empty one does not.
+
+    SQLite looks, not we: whoever opens and closes the file of a database by other means takes away the locks that connections of the same
+    process have on it (POSIX). Another process that closes it then takes itself for the last, and removes the write-ahead log in which this
+    one goes on to write.
+    """
+    if not (path.is_file() and path.stat().st_size):
         return False
+    try:
+        with closing(_connect(path)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        return error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN)
+    return True
 
 
 def sqlite_problems(path: Path, *, quick: bool = False) -> list[str]:
