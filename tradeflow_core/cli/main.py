@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from tradeflow_core import __version__
 from tradeflow_core.errors import TradeflowError
+from tradeflow_core.home.files import keep_private
 from tradeflow_core.model import nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -108,6 +109,7 @@ def root(ctx: click.Context, home: Path | None) -> None:
                tradeflow day           run the business day: prices, positions, orders, trades
                tradeflow status        capital, positions, orders, freshness, locks
     """
+    keep_private()
     ctx.obj = home
 
 
