@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from tradeflow_core import business_day as business
 from tradeflow_core.cli.common import console, open_desk, print_json, print_table
+from tradeflow_core.cli.ending import obey
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
@@ -35,7 +36,13 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
         raise StateError(
             f"Dagster is not installed here ({error}); leave out --through-dagster, or install the package with its dependencies"
         ) from error
-    execute: Callable[[Desk, str], None] = runner.execute_job
+
+    def execute(desk: Desk, job: str) -> None:
+        try:
+            runner.execute_job(desk, job)
+        finally:
+            obey()  # Dagster swallows a signal that comes between two of its steps
+
     return execute
 
 
@@ -218,6 +225,7 @@ def backfill(
     first, last = (midnight.replace(tzinfo=zone) if midnight else None for midnight in (start, end))
     started = time.perf_counter()
     outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), first, end=last, full_refresh=True)
+    obey()
     frame = pd.DataFrame({"instrument": list(outcome), "outcome": list(outcome.values())})
     if as_json:
         print_json({"outcome": outcome, "seconds": time.perf_counter() - started})
