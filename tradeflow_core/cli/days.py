@@ -233,14 +233,3 @@ def backfill(
         print_table("Backfill", frame)
     if any(text != "ok" for text in outcome.values()):
         raise StateError("some instruments failed; they keep their last good prices and are locked, see `tradeflow status`")
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The port on 127.0.0.1.")
-@click.pass_obj
-def ui(home: Path | None, port: int) -> None:
-    """Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."""
-    desk, dagster = open_desk(home), importlib.import_module("tradeflow_assets.serve")
-    dagster.require_free(port)
-    console.print(f"Dagster will be at [bold]http://127.0.0.1:{port}[/bold] in a few seconds; Ctrl-C ends it")
-    dagster.serve(desk.home, port)

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("days", "Make a home: the folder that holds everything of one desk."),
     "day": ("days", "Run the business day of a simulated home: prices, positions, orders, trades."),
     "backfill": ("days", "Fetch the price history of instruments again and rebuild their prices, through Dagster."),
-    "ui": ("days", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
+    "ui": ("ui", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
     "status": ("status", "Show capital, positions against optimal ones, orders, freshness and locks."),
     "check": ("status", "Check every invariant of ledger and store; exit code 1 if one is broken."),
     "backup": (

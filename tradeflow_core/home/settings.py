@@ -31,8 +31,10 @@ SIMULATED_MARKETS = ("simulated", "replay")
 PREFIX = "TRADEFLOW_"
 SECRETS = {"smtp_password", "database"}
 """Settings that are, or hold, a password: no error shows them."""
-NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
-"""Variables with the prefix that are not settings of a home: its folder, its layout version, and the reference data of the tests."""
+UI_PASSWORD = "TRADEFLOW_UI_PASSWORD"
+NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED", UI_PASSWORD}
+"""Variables with the prefix that are not settings of a home: its folder, its layout version, the reference data of the tests, and the password
+of the UI."""
 
 
 class _Model(BaseModel):
@@ -406,3 +408,13 @@ def _keys_of(section: Sequence[Any]) -> list[str]:
 def environment_home() -> Path:
     """The home that TRADEFLOW_HOME names, default `./var`."""
     return Path(os.environ.get("TRADEFLOW_HOME", "var")).absolute()
+
+
+def ui_password() -> str | None:
+    """The password that visitors of the UI have to give, where the environment has one."""
+    return os.environ.get(UI_PASSWORD)
+
+
+def take_ui_password() -> str | None:
+    """The same, removed from the environment, so that no process which is started later gets it."""
+    return os.environ.pop(UI_PASSWORD, None)
