@@ -15,7 +15,7 @@ import os
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -209,10 +209,15 @@ class Store:
         folder, file_name = os.path.split(path)
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f".{file_name}.{os.getpid()}")
-        _encode(table, temporary)
-        if dataset not in DERIVED:
-            _sync(temporary)
-        os.replace(temporary, path)
+        try:
+            _encode(table, temporary)
+            if dataset not in DERIVED:
+                _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
     def write_rows(self, dataset: str, name: str, rows: Iterable[Mapping[str, Any]], *, schema: pa.Schema) -> None:
         """Replace (dataset, name) by rows of plain values. Needs no pandas, which Arrow loads for every other way to make a table."""
