@@ -83,7 +83,7 @@ class DataFolder:
     def tables(self) -> tuple[dict[str, Instrument], dict[str, list[str]]]:
         """Instruments by code, and by code what is wrong with the lines of the others."""
         instruments, problems, notes = read_instruments(self.root / CONFIG)
-        self.notes.extend(Note(code, "table", text) for code, text in notes)
+        self.notes.extend(Note(*note) for note in notes)
         return instruments, problems
 
     def instrument(self, code: str) -> Instrument:

@@ -49,13 +49,18 @@ class SeriesFile:
     is_date: np.ndarray
     notes: tuple[Note, ...] = ()
 
+    @property
+    def closes(self) -> pd.DatetimeIndex:
+        """The local times, with dates as closes of their days."""
+        local = pd.DatetimeIndex(self.frame.index)
+        return pd.DatetimeIndex(at_close(local).where(self.is_date, local), name=local.name)
+
     def at_closes(self) -> pd.DataFrame:
         """The frame with dates as closes of their days; a date gives way to a line that has the time of that close.
 
         Raises ConfigError where a date stands before hours of its day, so that nobody knows what it is.
         """
-        local = pd.DatetimeIndex(self.frame.index)
-        closes = pd.DatetimeIndex(at_close(local).where(self.is_date, local), name=local.name)
+        closes = self.closes
         frame = self.frame.set_axis(closes, axis=0)
         if self.is_date.any() and not closes.is_unique:
             frame = frame[~(self.is_date & closes.isin(closes[~self.is_date]))]

@@ -246,7 +246,7 @@ def _compare_calendar(calendar: SeriesFile | None, events: pd.DataFrame, zone: s
         return 0, 0
     from_prices = calendar_from_events(events)
     names = ["current_contract", "next_contract"]
-    stamps = to_instants(pd.DatetimeIndex(calendar.frame.index), zone, what).utc.rename("date")
+    stamps = to_instants(calendar.closes, zone, what).utc.rename("date")
     theirs = calendar.frame[names].set_index(stamps).reset_index()
     ours = from_prices[names].rename_axis("date").reset_index().astype(dict.fromkeys(names, "int64"))
     return len(theirs), len(theirs.merge(ours.assign(date=ours["date"].astype(theirs["date"].dtype)), on=["date", *names]))

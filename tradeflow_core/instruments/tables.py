@@ -231,9 +231,9 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
     return {code: _with_rule_and_spread(instruments[code], rules, spreads) for code in sorted(instruments)}
 
 
-def read_instruments(folder: Path) -> tuple[dict[str, Instrument], dict[str, list[str]], list[tuple[str, str]]]:
-    """The instruments of a folder's own tables alone: by code; of the others, by code, what is wrong with their lines; and notes (code, text)
-    about what is missing or was replaced.
+def read_instruments(folder: Path) -> tuple[dict[str, Instrument], dict[str, list[str]], list[tuple[str, str, str]]]:
+    """The instruments of a folder's own tables alone: by code; of the others, by code, what is wrong with their lines; and notes (code, kind,
+    text) about what is missing or was replaced.
 
     Raises ConfigError only where a table as a whole cannot be read.
     """
@@ -246,13 +246,17 @@ def read_instruments(folder: Path) -> tuple[dict[str, Instrument], dict[str, lis
     spreads = _rows_of(spread_rows, wrong, lambda row: row.cost("SpreadCost"))
     blank = {row.cells["Instrument"] for row in spread_rows if row.cells["SpreadCost"].lower() in ("", "nan")}
     notes = [
-        (row.cells["Instrument"], f"region {row.cells['Region']!r} is unknown here; its prices are updated with {LATEST_REGION}")
+        (
+            row.cells["Instrument"],
+            "other region",
+            f"region {row.cells['Region']!r} is unknown here; its prices are updated with {LATEST_REGION}",
+        )
         for row in instrument_rows
         if row.cells["Region"] not in REGIONS
     ]
     for code in sorted(found):
         if code not in spreads or code in blank:
-            notes.append((code, f"{spread_file} has no spread for it; its spread costs nothing"))
+            notes.append((code, "no spread", f"{spread_file} has no spread for it; its spread costs nothing"))
     instruments = {code: _with_rule_and_spread(found[code], rules, spreads) for code in sorted(found) if code not in wrong}
     return instruments, wrong, notes
 

@@ -51,9 +51,13 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
 
 
 def _of_files(backtest: Backtest, instrument: str) -> list[tuple[str, str]]:
-    """What the reader of its files noted, those of its rates included."""
+    """What the reader of its files noted, those of its rates included; costs have their own sentences."""
     pairs = {f"{currency}USD" for currency in (backtest.data.instrument(instrument).currency, backtest.config.base_currency)}
-    return [(note.kind, note.detail) for note in backtest.data.notes if note.about in {instrument, *pairs}]
+    return [
+        (note.kind, note.detail)
+        for note in backtest.data.notes
+        if note.about in {instrument, *pairs} and note.kind != "no spread"
+    ]
 
 
 def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
