@@ -207,7 +207,7 @@ def one_run(seed: int, morning: Path, undisturbed: dict[str, Any], database: str
 
 
 def _differences(here: dict[str, Any], undisturbed: dict[str, Any]) -> list[str]:
-    """What happened otherwise than in the undisturbed session, but for instruments in which a spread was contested."""
+    """What happened otherwise than in the undisturbed session, but for instruments of which there was not enough for all."""
     contested, problems = {*here["contested"], *undisturbed["contested"]}, []
     for name in ("fills", "positions"):
         this, other = ([row for row in each[name] if not contested & set(row)] for each in (here, undisturbed))
@@ -332,15 +332,17 @@ def what_happened(home: Path) -> dict[str, Any]:
         held = sorted((*key, size) for key, size in books.positions_by_contract(view, desk.account).items())
         problems += _journal_problems(desk, view)
     # Who gets the few contracts that are quoted at an instant depends on who asks first, which a kill may change: what is traded is the
-    # same, but for spreads, which trade only when both their legs can.
-    owned = owned[owned["instrument_order_id"].isin(orders.loc[orders["day"] == orders["day"].max(), "id"])].copy()
+    # same, but for spreads, which trade only when both their legs can, and but for the last contracts that the day's liquidity left over.
+    orders = orders[orders["day"] == orders["day"].max()]
+    owned = owned[owned["instrument_order_id"].isin(orders["id"])].copy()
     holders = owned.groupby("contract")["strategy"].transform("nunique")
     owned["holder"] = owned["strategy"].where(holders == 1, "any")
     spreads = {
         name for name, legs in owned.groupby(["instrument", "contract_order_id"])["contract"].nunique().items() if legs > 1
     }
     rivals = owned.groupby("instrument")["strategy"].nunique()
-    contested = sorted({name for name, _ in spreads if rivals[name] > 1})
+    unfilled = set(orders.loc[orders["filled"] != orders["quantity"], "instrument"])
+    contested = sorted(name for name in {*(name for name, _ in spreads), *unfilled} if rivals.get(name, 0) > 1)
     keys = ["time", "holder", "instrument", "contract", "price"]
     sums = owned.groupby(keys, as_index=False)["quantity"].sum()
     fills = [[str(value) for value in row] for row in sums.itertuples(index=False)]
