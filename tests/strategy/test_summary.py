@@ -126,7 +126,11 @@ def test_missing_and_high_costs_are_told() -> None:
     data = market(days=900)
     costs = {"A": Costs(spread_cost=0.0), "B": Costs(spread_cost=5.0)}
     facts = {code: replace(one, costs=costs.get(code, one.costs)) for code, one in data.instruments.items()}
-    assert caveats(backtest(replace(data, instruments=facts))) == {"A": {"no costs"}, "B": {"high costs"}, "C": set()}
+    assert caveats(backtest(replace(data, instruments=facts))) == {
+        "A": {"no costs"},
+        "B": {"high costs", "no commission"},
+        "C": set(),
+    }
 
 
 def test_an_account_too_small_for_an_instrument_is_told() -> None:

@@ -94,18 +94,19 @@ def _of_costs(backtest: Backtest, instrument: str, per_trade: float) -> list[tup
     has_commission = costs.per_block or costs.per_trade or costs.percentage
     if not (costs.spread_cost or has_commission):
         return [("no costs", "Neither spread nor commission is known: its net figures are gross.")]
+    notes = []
     if not costs.spread_cost:
-        return [("no spread", "Its spread is not known: its costs are too low.")]
+        notes.append(("no spread", "Its spread is not known: its costs are too low."))
     if not has_commission:
-        return [("no commission", "Its commission is not known: its costs are too low.")]
-    if per_trade <= HIGH_COST or np.isnan(per_trade):
-        return []
-    return [
-        (
-            "high costs",
-            f"A trade costs {per_trade:.2g} of its annual risk, more than {HIGH_COST}: check its spread, or leave it out.",
+        notes.append(("no commission", "Its commission is not known: its costs are too low."))
+    if per_trade > HIGH_COST:
+        notes.append(
+            (
+                "high costs",
+                f"A trade costs {per_trade:.2g} of its annual risk, more than {HIGH_COST}: check its spread, or leave it out.",
+            )
         )
-    ]
+    return notes
 
 
 def _of_trading(backtest: Backtest, place: int) -> list[tuple[str, str]]:
