@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from tradeflow_assets.by_hand import Said
 from tradeflow_assets.failures import errors_as_failures
 from tradeflow_assets.metadata import bullets
 from tradeflow_core.capital import (
@@ -20,15 +21,7 @@ from tradeflow_core.capital import (
 from tradeflow_core.desk import Desk
 
 
-class _Said(dg.Config):
-    """Who says it, and why."""
-
-    why: str = Field(description="the reason, for the record")
-    who: str = Field(default="dagster", description="your name, for the record")
-    dry_run: bool = Field(default=False, description="only say what it would do to the capital")
-
-
-class Verdict(_Said):
+class Verdict(Said):
     """An account value that jumped, and whether it is right."""
 
     account_value: str = Field(
@@ -37,7 +30,7 @@ class Verdict(_Said):
     right: bool = Field(description="true: the change counts as profit or loss; false: this account value never counts")
 
 
-class Flow(_Said):
+class Flow(Said):
     """Money that was paid in or out."""
 
     amount: str = Field(description="in base currency: 25000 was paid in, -10000.50 was paid out")
@@ -49,7 +42,7 @@ class Flow(_Said):
     force: bool = Field(default=False, description="although the account value does not show it")
 
 
-class Event(_Said):
+class Event(Said):
     """An earlier event that was wrong."""
 
     event: int = Field(description="its id, as `tradeflow capital` and the table capital_events show it")
@@ -57,7 +50,7 @@ class Event(_Said):
     force: bool = Field(default=False, description="although the account value speaks against it")
 
 
-class Figures(_Said):
+class Figures(Said):
     """What the capital is from the newest account value on."""
 
     total: str = Field(default="", description="total capital; empty: the account value")
@@ -103,7 +96,7 @@ def say_capital(context: dg.OpExecutionContext, config: Figures, desk: dg.Resour
         _record(context, config, desk, change=set_capital(desk, **figures, force=config.force))
 
 
-def _record(context: dg.OpExecutionContext, config: _Said, desk: Desk, *, change: CapitalChange) -> None:
+def _record(context: dg.OpExecutionContext, config: Said, desk: Desk, *, change: CapitalChange) -> None:
     """Record it, log what it did, and keep that with the run."""
     for warning in change.warnings:
         context.log.warning(warning)

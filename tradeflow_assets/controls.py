@@ -6,6 +6,7 @@ They are facts of the ledger and no assets: each job changes one of them and sho
 import dagster as dg
 from pydantic import Field
 
+from tradeflow_assets.by_hand import Said
 from tradeflow_assets.failures import errors_as_failures
 from tradeflow_assets.metadata import bullets
 from tradeflow_core.desk import Desk
@@ -24,15 +25,7 @@ from tradeflow_core.orders import (
 NONE = "none"
 
 
-class _Change(dg.Config):
-    """Who changes a control, and why."""
-
-    why: str = Field(description="the reason, for the record")
-    who: str = Field(default="dagster", description="your name, for the record")
-    dry_run: bool = Field(default=False, description="only say what would be done")
-
-
-class LockChange(_Change):
+class LockChange(Said):
     """An instrument that is locked or unlocked."""
 
     instrument: str = Field(description="instrument code, such as GOLD_micro")
@@ -43,7 +36,7 @@ class LockChange(_Change):
     )
 
 
-class OverrideChange(_Change):
+class OverrideChange(Said):
     """An override that is set or cleared."""
 
     override: str = Field(description="a fraction from 0 to 1, reduce_only, no_trading, or none to end the override")
@@ -51,7 +44,7 @@ class OverrideChange(_Change):
     instrument: str = Field(default="", description="instrument code; empty: every instrument")
 
 
-class LimitChange(_Change):
+class LimitChange(Said):
     """A limit that is set or ended."""
 
     instrument: str = Field(description="instrument code, such as GOLD_micro")
@@ -110,7 +103,7 @@ def change_limit(context: dg.OpExecutionContext, config: LimitChange, desk: dg.R
     _show(context, config, change)
 
 
-def _show(context: dg.OpExecutionContext, config: _Change, change: ControlChange) -> None:
+def _show(context: dg.OpExecutionContext, config: Said, change: ControlChange) -> None:
     """Log what was changed, or would be, and keep it with the run."""
     for warning in change.warnings:
         context.log.warning(warning)

@@ -3,11 +3,11 @@
 import dagster as dg
 from pydantic import Field
 
-from tradeflow_assets.failures import errors_as_failures
-from tradeflow_assets.mended import Said, show_mended
+from tradeflow_assets.by_hand import ByForce, Said, mend
 from tradeflow_core.capital import parse_amount
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import (
+    Mended,
     balance_by_hand,
     cancel_by_hand,
     correct_by_hand,
@@ -20,8 +20,6 @@ from tradeflow_core.execution import (
 )
 from tradeflow_core.model import parse_contract
 
-FORCE = "although something speaks against it"
-
 
 class Ordered(Said):
     """An instrument order."""
@@ -29,7 +27,7 @@ class Ordered(Said):
     order: int = Field(description="its id, as `tradeflow orders list` and the table instrument_orders show it")
 
 
-class Manual(Said):
+class Manual(ByForce):
     """An order by hand."""
 
     strategy: str = Field(description="the strategy for which it is")
@@ -43,7 +41,7 @@ class Manual(Said):
     force: bool = Field(default=False, description="although nothing of it may be traded now: it waits until it may")
 
 
-class Trade(Said):
+class Trade(ByForce):
     """A trade that was made elsewhere."""
 
     strategy: str = Field(description="the strategy for which it is booked")
@@ -53,10 +51,9 @@ class Trade(Said):
     price: float = Field(description="the price of it")
     time: str = Field(default="", description="when: 2024-01-31T14:30, in the zone of the desk; empty: now")
     commission: str = Field(default="", description="what it cost, in the currency of the instrument")
-    force: bool = Field(default=False, description=FORCE)
 
 
-class Unreported(Said):
+class Unreported(ByForce):
     """A fill of one of our broker orders that the broker never reports."""
 
     reference: str = Field(description="our reference of the broker order, such as tf-0123456789abcdef")
@@ -64,37 +61,31 @@ class Unreported(Said):
     price: float = Field(description="the price of it")
     contract: str = Field(default="", description="which leg of a spread, such as 202403")
     exec_id: str = Field(default="", description="the broker's own number of it, so that it does not count again")
-    force: bool = Field(default=False, description=FORCE)
 
 
-class Correction(Said):
+class Correction(ByForce):
     """An execution that is wrong."""
 
     exec_id: str = Field(description="its number, as `tradeflow orders show` and the table fills show it")
     quantity: int | None = Field(default=None, description="what was traded, signed; 0: it is voided; empty: as it is booked")
     price: float | None = Field(default=None, description="at which price; empty: as it is booked")
     number: str = Field(default="", description="the broker's own number of the correction")
-    force: bool = Field(default=False, description=FORCE)
 
 
 @dg.op(description="Cancel an instrument order: closed at once, and what works for it at the broker is cancelled there.")
 def cancel_one_order(context: dg.OpExecutionContext, config: Ordered, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = cancel_by_hand(desk, config.order, who=config.who, why=config.why, dry_run=config.dry_run)
-    show_mended(context, config, mended)
+    mend(context, config, lambda: cancel_by_hand(desk, config.order, config.by))
 
 
 @dg.op(description="Have a rejected order tried again at once.")
 def retry_one_order(context: dg.OpExecutionContext, config: Ordered, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = retry_by_hand(desk, config.order, who=config.who, why=config.why, dry_run=config.dry_run)
-    show_mended(context, config, mended)
+    mend(context, config, lambda: retry_by_hand(desk, config.order, config.by))
 
 
 @dg.op(description="Put an order on the stack, for today or for the next session.")
 def make_order(context: dg.OpExecutionContext, config: Manual, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = order_by_hand(
+    def make() -> Mended:
+        return order_by_hand(
             desk,
             config.strategy,
             config.instrument,
@@ -102,18 +93,16 @@ def make_order(context: dg.OpExecutionContext, config: Manual, desk: dg.Resource
             contract=parse_contract(config.contract) if config.contract else None,
             spread=parse_spread(config.spread) if config.spread else (),
             limit=config.limit,
-            who=config.who,
-            why=config.why,
-            dry_run=config.dry_run,
-            force=config.force,
+            by=config.by,
         )
-    show_mended(context, config, mended)
+
+    mend(context, config, make)
 
 
 @dg.op(description="Book a trade that was made elsewhere for a strategy; nothing is sent.")
 def book_trade(context: dg.OpExecutionContext, config: Trade, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = balance_by_hand(
+    def book() -> Mended:
+        return balance_by_hand(
             desk,
             config.strategy,
             config.instrument,
@@ -122,51 +111,33 @@ def book_trade(context: dg.OpExecutionContext, config: Trade, desk: dg.ResourceP
             price=config.price,
             time=parse_time(desk, config.time) if config.time else None,
             commission=parse_amount(config.commission, "commission") if config.commission else None,
-            who=config.who,
-            why=config.why,
-            dry_run=config.dry_run,
-            force=config.force,
+            by=config.by,
         )
-    show_mended(context, config, mended)
+
+    mend(context, config, book)
 
 
 @dg.op(description="Book a fill that the broker will never report.")
 def book_unreported(context: dg.OpExecutionContext, config: Unreported, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = fill_by_hand(
-            desk,
-            config.reference,
-            quantity=config.quantity,
-            price=config.price,
-            contract=parse_contract(config.contract) if config.contract else None,
-            exec_id=config.exec_id or None,
-            who=config.who,
-            why=config.why,
-            dry_run=config.dry_run,
-            force=config.force,
+    def book() -> Mended:
+        contract = parse_contract(config.contract) if config.contract else None
+        exec_id = config.exec_id or None
+        return fill_by_hand(
+            desk, config.reference, quantity=config.quantity, price=config.price, contract=contract, exec_id=exec_id, by=config.by
         )
-    show_mended(context, config, mended)
+
+    mend(context, config, book)
 
 
 @dg.op(description="Take an execution back, or book it anew with another quantity or price.")
 def put_right(context: dg.OpExecutionContext, config: Correction, desk: dg.ResourceParam[Desk]) -> None:
-    by_whom = {"who": config.who, "why": config.why}
-    number = config.number or None
-    with errors_as_failures():
+    def put() -> Mended:
+        number = config.number or None
         if config.quantity == 0:
-            mended = void_by_hand(desk, config.exec_id, number=number, dry_run=config.dry_run, force=config.force, **by_whom)
-        else:
-            mended = correct_by_hand(
-                desk,
-                config.exec_id,
-                quantity=config.quantity,
-                price=config.price,
-                number=number,
-                dry_run=config.dry_run,
-                force=config.force,
-                **by_whom,
-            )
-    show_mended(context, config, mended)
+            return void_by_hand(desk, config.exec_id, number=number, by=config.by)
+        return correct_by_hand(desk, config.exec_id, quantity=config.quantity, price=config.price, number=number, by=config.by)
+
+    mend(context, config, put)
 
 
 @dg.job(name="cancel_order", description="End an instrument order by hand, here and at the broker; enter its id, who and why.")

@@ -6,11 +6,12 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from tradeflow_assets.by_hand import ByForce, Said, mend
 from tradeflow_assets.failures import errors_as_failures
-from tradeflow_assets.mended import Said, show_mended
 from tradeflow_assets.metadata import bullets, table
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import (
+    Mended,
     adopt_positions,
     assign_by_hand,
     compare_levels,
@@ -38,7 +39,7 @@ class Assignment(Said):
     price: float | None = Field(default=None, description="the price of it; empty: the last of the priced contract")
 
 
-class Adopting(Said):
+class Adopting(ByForce):
     """Positions of the broker that the ledger takes over. It looks first: run it, read what would be booked, then run it with dry_run false."""
 
     instrument: str = Field(default="", description="instrument code; empty: every one in which positions differ")
@@ -55,43 +56,37 @@ class Comparing(dg.Config):
 
 @dg.op(description="Move a position from one strategy to another; nothing is traded.")
 def move_position(context: dg.OpExecutionContext, config: Transfer, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = transfer_by_hand(
+    def move() -> Mended:
+        return transfer_by_hand(
             desk,
             config.instrument,
             config.quantity,
             giver=config.giver,
             taker=config.taker,
             price=config.price,
-            who=config.who,
-            why=config.why,
-            dry_run=config.dry_run,
+            by=config.by,
         )
-    show_mended(context, config, mended)
+
+    mend(context, config, move)
 
 
 @dg.op(description="Give a strategy what was traded elsewhere; lifts the lock when all of it is assigned.")
 def assign_outside(context: dg.OpExecutionContext, config: Assignment, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
-        mended = assign_by_hand(
-            desk,
-            config.instrument,
-            taker=config.strategy,
-            quantity=config.quantity,
-            price=config.price,
-            who=config.who,
-            why=config.why,
-            dry_run=config.dry_run,
+    def assign() -> Mended:
+        return assign_by_hand(
+            desk, config.instrument, taker=config.strategy, quantity=config.quantity, price=config.price, by=config.by
         )
-    show_mended(context, config, mended)
+
+    mend(context, config, assign)
 
 
 @dg.op(description="Take over the broker's positions where they differ from the ledger's.")
 def take_over(context: dg.OpExecutionContext, config: Adopting, desk: dg.ResourceParam[Desk]) -> None:
-    with errors_as_failures():
+    def adopt() -> Mended:
         plan = plan_adoption(desk, config.instrument or None, owner=config.strategy or None, force=config.force)
-        mended = adopt_positions(desk, plan, who=config.who, why=config.why, dry_run=config.dry_run)
-    show_mended(context, config, mended)
+        return adopt_positions(desk, plan, config.by)
+
+    mend(context, config, adopt)
 
 
 @dg.op(description="Compare broker, contracts, owners and optimal positions; a break fails the run.")

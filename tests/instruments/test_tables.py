@@ -18,6 +18,7 @@ from tradeflow_core.instruments import (
     load_sessions,
     load_simulated_fx,
     load_simulated_market,
+    read_instruments,
 )
 
 INSTRUMENTS = "Instrument,Description,Pointsize,Currency,AssetClass,PerBlock,Percentage,PerTrade,Region,Session,Tick"
@@ -122,13 +123,13 @@ def test_an_imported_table_without_hours_keeps_those_that_we_know(tmp_path: Path
     assert (loaded["US10"].costs.per_block, loaded["US10"].costs.percentage) == (0.0, 0.0)
     assert (loaded["NEW"].session, loaded["NEW"].roll_rule, loaded["NEW"].costs.spread_cost) == (None, None, 0.0)
     assert "NOT_DESCRIBED" not in loaded
-    assert list(load_instruments(tmp_path, packaged=False)) == ["NEW", "US10"]
+    assert list(read_instruments(tmp_path)[0]) == ["NEW", "US10"]
 
 
 @needs_shared("data", "pysystemtrade_csv", "csvconfig")
 def test_a_whole_imported_folder_is_read_and_wins_over_the_packaged_figures(shared: Path) -> None:
     folder = shared / "data" / "pysystemtrade_csv" / "csvconfig"
-    loaded, alone = load_instruments(folder), load_instruments(folder, packaged=False)
+    loaded, alone = load_instruments(folder), read_instruments(folder)[0]
     lines = (folder / "instrumentconfig.csv").read_text(encoding="utf-8").splitlines()
     assert len(alone) == len(lines) - 1
     assert set(default_universe()) <= set(alone) and loaded.keys() == alone.keys()

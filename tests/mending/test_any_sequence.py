@@ -17,6 +17,7 @@ from tests.mending.books import STRATEGY, owners, rows, with_settings
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.execution import (
+    ByHand,
     StackHandler,
     adopt_positions,
     assign_by_hand,
@@ -43,7 +44,8 @@ from tradeflow_core.ledger.schema import broker_order_legs, broker_orders
 from tradeflow_core.model import OUTSIDE, Leg, OrderIntent
 
 CONTRACT = 20240300
-SAID = {"who": "me", "why": "to see"}
+BY = ByHand("me", "to see")
+FORCED = ByHand("me", "to see", force=True)
 sizes = st.integers(-6, 6).filter(bool)
 ACTIONS = st.fixed_dictionaries(
     {
@@ -82,39 +84,39 @@ def act(desk: Desk, what: str, *, whose: str, other: str, size: int, number: int
     Sizes up to 4 are fitted to what is there, so that most actions can be; greater ones are taken as they are.
     """
     if what in ("trade", "limit"):
-        order_by_hand(desk, whose, "CORN", quantity=size, contract=CONTRACT, limit=1.0 if what == "limit" else None, **SAID)
+        order_by_hand(desk, whose, "CORN", quantity=size, contract=CONTRACT, limit=1.0 if what == "limit" else None, by=BY)
         StackHandler(desk).step()
     elif what == "cancel":
         with desk.ledger.read() as view:
             numbers = [order.id for order in open_instrument_orders(view, desk.account)]
-        cancel_by_hand(desk, numbers[number % len(numbers)] if numbers else number, **SAID)
+        cancel_by_hand(desk, numbers[number % len(numbers)] if numbers else number, BY)
     elif what == "outside":
         intent = OrderIntent(f"theirs{desk.now()}", desk.account, "CORN", (Leg(CONTRACT, size),))
         desk.broker.exchange.trade_elsewhere(intent, desk.now())  # type: ignore[attr-defined]
         desk.clock.wait(60)
         StackHandler(desk).step()
     elif what == "transfer":
-        transfer_by_hand(desk, "CORN", fitted(size, owners(desk).get(other, 0)), giver=other, taker=whose, **SAID)
+        transfer_by_hand(desk, "CORN", fitted(size, owners(desk).get(other, 0)), giver=other, taker=whose, by=BY)
     elif what == "assign":
         part = fitted(size, owners(desk).get(OUTSIDE, 0)) if number % 2 else None
-        assign_by_hand(desk, "CORN", taker=whose, quantity=part, **SAID)
+        assign_by_hand(desk, "CORN", taker=whose, quantity=part, by=BY)
     elif what == "balance":
-        balance_by_hand(desk, whose, "CORN", contract=CONTRACT, quantity=size, price=550.0, force=True, **SAID)
+        balance_by_hand(desk, whose, "CORN", contract=CONTRACT, quantity=size, price=550.0, by=FORCED)
     elif what == "fill":
         sent = [row for row in rows(desk, broker_order_legs) if row["instrument"] == "CORN"]
         leg = sent[number % len(sent)]
         reference = next(row["client_ref"] for row in rows(desk, broker_orders) if row["id"] == leg["broker_order_id"])
         side = leg["quantity"] if abs(size) <= 4 else size * leg["quantity"]
-        fill_by_hand(desk, reference, quantity=fitted(size, 9 * side), price=551.0, force=True, **SAID)
+        fill_by_hand(desk, reference, quantity=fitted(size, 9 * side), price=551.0, by=FORCED)
     elif what in ("void", "correct"):
         booked = [row for row in rows(desk, fills) if row["instrument"] == "CORN"]
         fill = booked[number % len(booked)]
         if what == "void":
-            void_by_hand(desk, fill["exec_id"], force=True, **SAID)
+            void_by_hand(desk, fill["exec_id"], by=FORCED)
         else:
-            correct_by_hand(desk, fill["exec_id"], quantity=fitted(size, 9 * fill["quantity"]), price=549.0, force=True, **SAID)
+            correct_by_hand(desk, fill["exec_id"], quantity=fitted(size, 9 * fill["quantity"]), price=549.0, by=FORCED)
     else:
-        adopt_positions(desk, plan_adoption(desk, "CORN", owner=whose), **SAID)
+        adopt_positions(desk, plan_adoption(desk, "CORN", owner=whose), BY)
         assert [each for each in position_breaks(desk) if each.instrument == "CORN"] == []
 
 
@@ -147,7 +149,7 @@ def test_any_sequence_of_mending_keeps_both_sums_equal(seeded_home: Path, action
         with desk.ledger.read() as view:
             at_work = live_broker_orders(view, desk.account)
         for order in at_work:
-            cancel_by_hand(desk, order.shares[0].instrument_order_id, **SAID)
+            cancel_by_hand(desk, order.shares[0].instrument_order_id, BY)
         with desk.ledger.read() as view:
             assert live_broker_orders(view, desk.account) == [] and ledger_problems(view) == []
 

@@ -26,7 +26,7 @@ from tests.mending.books import (
 from tradeflow_core.brokers import FaultyBroker
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import StackHandler, correct_by_hand, poll_orders, position_breaks
+from tradeflow_core.execution import ByHand, StackHandler, correct_by_hand, poll_orders, position_breaks
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import Booking, book_fill, commissions, fills, instrument_orders, instruments_locked_by
 from tradeflow_core.model import OUTSIDE, Fill, Leg, LockOwner, OrderIntent
@@ -286,4 +286,4 @@ def test_an_execution_that_was_booked_meanwhile_is_not_booked_over(path: Path, d
 
     desk.__dict__["now"] = first_somebody_else
     with pytest.raises(StateError, match="was booked meanwhile"):
-        correct_by_hand(desk, number, price=403.0, number="x2", who="me", why="x", force=True)
+        correct_by_hand(desk, number, price=403.0, number="x2", by=ByHand("me", "x", force=True))

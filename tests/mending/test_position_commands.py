@@ -14,7 +14,7 @@ from tests.mending.books import STRATEGY, WHY, contract_of, give_to, owners, tra
 from tradeflow_core import ledger as books
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import StackHandler, adopt_positions, plan_adoption, trading_session
+from tradeflow_core.execution import ByHand, StackHandler, adopt_positions, plan_adoption, trading_session
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import (
     allocations,
@@ -170,7 +170,7 @@ def test_nothing_is_adopted_on_an_answer_that_the_broker_does_not_give_again(pat
     real = desk.broker.positions
     desk.broker.__dict__["positions"] = lambda account: {**real(account), ("CORN", contract_of(desk)): 99}
     with pytest.raises(StateError, match="two answers differ"):
-        adopt_positions(desk, plan, who="me", why="x")
+        adopt_positions(desk, plan, ByHand("me", "x"))
     assert OUTSIDE not in owners(desk)
 
 

@@ -140,7 +140,7 @@ def _extract(archive: zipfile.ZipFile, name: str, target: Path | None, *, sha256
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("wb") as taken:
                     _copy(given, taken, digest.update)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         return f"{name} cannot be read ({error})"
     except OSError as error:
         raise StateError(f"{target} cannot be written ({error}); make room, or choose another folder") from error

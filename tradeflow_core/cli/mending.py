@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import getpass
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
+from tradeflow_core import execution
 from tradeflow_core.cli.changes import reason_option
-from tradeflow_core.cli.common import console, dry_run_option, json_option, print_json, print_table
+from tradeflow_core.cli.common import console, dry_run_option, json_option, open_desk, print_json, print_table
 
 if TYPE_CHECKING:
     from tradeflow_core.execution import Mended
@@ -20,11 +24,27 @@ NEGATIVE = {"ignore_unknown_options": True}
 force_option = click.option("--force", is_flag=True, help="Although something speaks against it.")
 
 
-def mending(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that mends something."""
+def by_hand(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of all that mend something: it gets who does it and why, `by`, and `as_json`."""
+
+    @functools.wraps(command)
+    def run(home: Path | None, *, why: str, dry_run: bool, force: bool = False, **given: Any) -> None:
+        command(home, by=execution.ByHand(getpass.getuser(), why, dry_run=dry_run, force=force), **given)
+
     for option in (json_option, dry_run_option, reason_option):
-        command = option(command)
-    return click.pass_obj(command)
+        run = option(run)
+    return click.pass_obj(run)
+
+
+def mending(command: Callable[..., Mended]) -> Callable[..., None]:
+    """A command that mends something at once: it gets the desk and `by`, and what it did is shown."""
+
+    @by_hand
+    @functools.wraps(command)
+    def run(home: Path | None, *, as_json: bool, **given: Any) -> None:
+        print_mended(command(open_desk(home, quiet=as_json), **given), as_json=as_json)
+
+    return run
 
 
 def print_mended(mended: Mended, *, as_json: bool) -> None:

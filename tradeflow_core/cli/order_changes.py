@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tradeflow_core import capital, execution
-from tradeflow_core.cli.common import open_desk
-from tradeflow_core.cli.mending import NEGATIVE, force_option, mending, print_mended
+from tradeflow_core.cli.mending import NEGATIVE, force_option, mending
 from tradeflow_core.model import parse_contract
+
+if TYPE_CHECKING:
+    from tradeflow_core.desk import Desk
+    from tradeflow_core.execution import ByHand, Mended
 
 exec_id_option = click.option(
     "--exec-id", help="The broker's own number of it, so that it does not count again when it is reported."
@@ -20,7 +22,7 @@ exec_id_option = click.option(
 @click.command()
 @click.argument("order", type=int)
 @mending
-def cancel(home: Path | None, order: int, *, why: str, dry_run: bool, as_json: bool) -> None:
+def cancel(desk: Desk, order: int, *, by: ByHand) -> Mended:
     """Cancel the instrument order ORDER: it is closed at once, and what works for it at the broker is cancelled there.
 
     A running stack handler cancels it at the broker with its next pass; where none runs, this command does, and says so. What is filled
@@ -30,23 +32,19 @@ def cancel(home: Path | None, order: int, *, why: str, dry_run: bool, as_json: b
     tradeflow orders list
     tradeflow orders cancel 12 --why "the news of this morning"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.cancel_by_hand(desk, order, who=getpass.getuser(), why=why, dry_run=dry_run)
-    print_mended(mended, as_json=as_json)
+    return execution.cancel_by_hand(desk, order, by)
 
 
 @click.command()
 @click.argument("order", type=int)
 @mending
-def retry(home: Path | None, order: int, *, why: str, dry_run: bool, as_json: bool) -> None:
+def retry(desk: Desk, order: int, *, by: ByHand) -> Mended:
     """Have ORDER, which the broker has rejected, tried again at once instead of after its waiting time.
 
     \b
     tradeflow orders retry 12 --why "the broker has lifted its margin rule"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.retry_by_hand(desk, order, who=getpass.getuser(), why=why, dry_run=dry_run)
-    print_mended(mended, as_json=as_json)
+    return execution.retry_by_hand(desk, order, by)
 
 
 @click.command(context_settings=NEGATIVE)
@@ -61,7 +59,7 @@ def retry(home: Path | None, order: int, *, why: str, dry_run: bool, as_json: bo
 @force_option
 @mending
 def manual(
-    home: Path | None,
+    desk: Desk,
     strategy: str,
     instrument: str,
     *,
@@ -69,11 +67,8 @@ def manual(
     contract: str | None,
     spread: str | None,
     limit: float | None,
-    force: bool,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Order QUANTITY contracts (negative: sell) of INSTRUMENT for STRATEGY by hand; the stack handler works it within all limits.
 
     It ends with the day. An order of which locks, overrides and limits let nothing through now is refused, or with --force waits for them.
@@ -84,8 +79,7 @@ def manual(
     tradeflow orders manual trend_carry CORN -1 --contract 202407 --limit 420 --why "out of the far one"
     tradeflow orders manual trend_carry CORN 0 --spread 202403:-2,202405:2 --why "roll early"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.order_by_hand(
+    return execution.order_by_hand(
         desk,
         strategy,
         instrument,
@@ -93,12 +87,8 @@ def manual(
         contract=None if contract is None else parse_contract(contract),
         spread=() if spread is None else execution.parse_spread(spread),
         limit=limit,
-        who=getpass.getuser(),
-        why=why,
-        dry_run=dry_run,
-        force=force,
+        by=by,
     )
-    print_mended(mended, as_json=as_json)
 
 
 @click.command(context_settings=NEGATIVE)
@@ -112,7 +102,7 @@ def manual(
 @force_option
 @mending
 def balance(
-    home: Path | None,
+    desk: Desk,
     strategy: str,
     instrument: str,
     *,
@@ -121,11 +111,8 @@ def balance(
     price: float,
     time: str | None,
     commission: str | None,
-    force: bool,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Book a trade that was made elsewhere: QUANTITY (negative: sold) of CONTRACT at PRICE, for STRATEGY. Nothing is sent.
 
     Shows positions here before and after beside the broker's, and is refused where they agree now and would not then. What the broker
@@ -135,8 +122,7 @@ def balance(
     tradeflow orders balance trend_carry CORN 202403 2 412.5 --why "traded by telephone"
     tradeflow orders balance trend_carry CORN 202403 -2 412.5 --time 2024-01-08T11:05 --commission 5.60 --why "the same back"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.balance_by_hand(
+    return execution.balance_by_hand(
         desk,
         strategy,
         instrument,
@@ -145,12 +131,8 @@ def balance(
         price=price,
         time=None if time is None else execution.parse_time(desk, time),
         commission=None if commission is None else capital.parse_amount(commission, "--commission"),
-        who=getpass.getuser(),
-        why=why,
-        dry_run=dry_run,
-        force=force,
+        by=by,
     )
-    print_mended(mended, as_json=as_json)
 
 
 @click.command(context_settings=NEGATIVE)
@@ -162,18 +144,15 @@ def balance(
 @force_option
 @mending
 def fill(
-    home: Path | None,
+    desk: Desk,
     reference: str,
     *,
     quantity: int,
     price: float,
     contract: str | None,
     exec_id: str | None,
-    force: bool,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Book a fill of the broker order REFERENCE that the broker will never report: QUANTITY (negative: sold) at PRICE.
 
     Brokers report executions of the last day or so; look there first. Refused where positions agree with the broker's already, and where the
@@ -183,20 +162,15 @@ def fill(
     tradeflow orders show 12         has the references of its broker orders
     tradeflow orders fill tf-0123456789abcdef -2 412.5 --exec-id 0000e1a7.01 --why "seen in the broker's statement"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.fill_by_hand(
+    return execution.fill_by_hand(
         desk,
         reference,
         quantity=quantity,
         price=price,
         contract=None if contract is None else parse_contract(contract),
         exec_id=exec_id,
-        who=getpass.getuser(),
-        why=why,
-        dry_run=dry_run,
-        force=force,
+        by=by,
     )
-    print_mended(mended, as_json=as_json)
 
 
 @click.command()
@@ -204,19 +178,13 @@ def fill(
 @exec_id_option
 @force_option
 @mending
-def void(
-    home: Path | None, execution_number: str, *, exec_id: str | None, force: bool, why: str, dry_run: bool, as_json: bool
-) -> None:
+def void(desk: Desk, execution_number: str, *, exec_id: str | None, by: ByHand) -> Mended:
     """Take the execution EXEC_ID back, from its orders and from positions: a bust, or something booked by mistake.
 
     \b
     tradeflow orders void hand-0123456789abcdef --why "booked twice"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.void_by_hand(
-        desk, execution_number, number=exec_id, who=getpass.getuser(), why=why, dry_run=dry_run, force=force
-    )
-    print_mended(mended, as_json=as_json)
+    return execution.void_by_hand(desk, execution_number, number=exec_id, by=by)
 
 
 @click.command()
@@ -227,35 +195,27 @@ def void(
 @force_option
 @mending
 def correct(
-    home: Path | None,
+    desk: Desk,
     execution_number: str,
     *,
     quantity: int | None,
     price: float | None,
     exec_id: str | None,
-    force: bool,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Book the execution EXEC_ID anew with another quantity or price; both stay to be seen.
 
     \b
     tradeflow orders correct 0000e1a7.01 --price 412.25 --why "the broker's statement says so"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.correct_by_hand(
+    return execution.correct_by_hand(
         desk,
         execution_number,
         quantity=quantity,
         price=price,
         number=exec_id,
-        who=getpass.getuser(),
-        why=why,
-        dry_run=dry_run,
-        force=force,
+        by=by,
     )
-    print_mended(mended, as_json=as_json)
 
 
 COMMANDS: tuple[click.Command, ...] = (cancel, manual, balance, fill, void, correct, retry)

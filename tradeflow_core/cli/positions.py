@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tradeflow_core import execution, reports
 from tradeflow_core.cli.changes import of_instrument_option
 from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_beside, print_json, print_table, yes_option
-from tradeflow_core.cli.mending import NEGATIVE, force_option, mending, print_mended
+from tradeflow_core.cli.mending import NEGATIVE, by_hand, force_option, mending, print_mended
 from tradeflow_core.model import contract_label
+
+if TYPE_CHECKING:
+    from tradeflow_core.desk import Desk
+    from tradeflow_core.execution import ByHand, Mended
 
 price_option = click.option("--price", type=float, help="The price of it.  [default: the last of the priced contract]")
 
@@ -56,36 +59,30 @@ def positions(ctx: click.Context, instrument: str | None, *, as_json: bool) -> N
 @price_option
 @mending
 def transfer(
-    home: Path | None,
+    desk: Desk,
     instrument: str,
     quantity: int,
     *,
     giver: str,
     taker: str,
     price: float | None,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Move QUANTITY contracts of INSTRUMENT (negative: of a short position) from one strategy to another. Nothing is traded.
 
     \b
     tradeflow positions transfer CORN 3 --from old --to trend_carry --why "old is gone"
     tradeflow positions transfer US10 -2 --from _outside --to trend_carry --price 110.5 --why "mine"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.transfer_by_hand(
+    return execution.transfer_by_hand(
         desk,
         instrument,
         quantity,
         giver=giver,
         taker=taker,
         price=price,
-        who=getpass.getuser(),
-        why=why,
-        dry_run=dry_run,
+        by=by,
     )
-    print_mended(mended, as_json=as_json)
 
 
 @positions.command()
@@ -95,16 +92,14 @@ def transfer(
 @price_option
 @mending
 def assign(
-    home: Path | None,
+    desk: Desk,
     instrument: str,
     *,
     taker: str,
     quantity: int | None,
     price: float | None,
-    why: str,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+    by: ByHand,
+) -> Mended:
     """Give a strategy what was traded elsewhere in INSTRUMENT: at the broker's terminal, or by the broker.
 
     Once all of it is assigned, the lock of such trades is lifted. A strategy that does not want the position trades it away with its next orders.
@@ -112,11 +107,7 @@ def assign(
     \b
     tradeflow positions assign CORN --to trend_carry --why "I bought it at the terminal"
     """
-    desk = open_desk(home, quiet=as_json)
-    mended = execution.assign_by_hand(
-        desk, instrument, taker=taker, quantity=quantity, price=price, who=getpass.getuser(), why=why, dry_run=dry_run
-    )
-    print_mended(mended, as_json=as_json)
+    return execution.assign_by_hand(desk, instrument, taker=taker, quantity=quantity, price=price, by=by)
 
 
 @positions.command()
@@ -124,16 +115,14 @@ def assign(
 @click.option("--to", "owner", help="The strategy that gets the differences.  [default: _outside, to be assigned later]")
 @yes_option
 @force_option
-@mending
+@by_hand
 def adopt(
     home: Path | None,
     instrument: str | None,
     *,
     owner: str | None,
     yes: bool,
-    force: bool,
-    why: str,
-    dry_run: bool,
+    by: ByHand,
     as_json: bool,
 ) -> None:
     """Take over the broker's positions where they differ from the ledger's, of INSTRUMENT or of all.
@@ -146,15 +135,15 @@ def adopt(
     tradeflow positions adopt CORN --to trend_carry --why "fills of Friday that were never reported"
     """
     desk = open_desk(home, quiet=as_json)
-    plan = execution.plan_adoption(desk, instrument, owner=owner, force=force)
+    plan = execution.plan_adoption(desk, instrument, owner=owner, force=by.force)
     rows: list[dict[str, Any]] = [{**asdict(row), "booked": row.quantity} for row in plan.rows]
     if not as_json:
         shown = [{**row, "contract": contract_label(row["contract"])} for row in rows]
         print_table(f"What would be booked for {plan.owner}", shown, "nothing: positions agree with the broker's", limit=1000)
-    if not dry_run and rows and not ask("Book it?", yes=yes, as_json=as_json):
+    if not by.dry_run and rows and not ask("Book it?", yes=yes, as_json=as_json):
         console.print("nothing was changed")
         return
-    mended = execution.adopt_positions(desk, plan, who=getpass.getuser(), why=why, dry_run=dry_run)
+    mended = execution.adopt_positions(desk, plan, by)
     if as_json:
         print_json({**asdict(mended), "rows": rows, "owner": plan.owner})
     else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,20 +83,22 @@ def read_series(
     """
     about = about or path.stem
     data = _bytes_of(path)
-    lines = [line for line in data.splitlines()[1:] if line.strip(b", \t")]
-    header = _header(path, data, columns)
-    if not lines:
-        raise ConfigError(f"{path}: has no line below the header; restore the file, or leave it out")
-    kept = b"\n".join([",".join(header).encode(), *lines])
-    if kept.count(b",") != (len(header) - 1) * (len(lines) + 1):  # pandas would fill a short line with missing values
-        raise _wrong_cells(path, data, header, columns=columns)
+    lines = data.splitlines()
+    header = _header(path, lines, columns)
+    numbers: Sequence[int] = range(2, len(lines) + 1)
     try:
-        frame, is_date = _typed(kept, columns)
+        frame, is_date = _typed(data, header, columns, lines=len(lines))
     except (ValueError, DataError) as error:
-        raise _wrong_cells(path, data, header, columns=columns, otherwise=str(error)) from error
+        numbers = [number for number in numbers if lines[number - 1].strip(b", \t")]  # a line without any value is no line
+        if not numbers:
+            raise ConfigError(f"{path}: has no line below the header; restore the file, or leave it out") from error
+        kept = b"\n".join([lines[0], *(lines[number - 1] for number in numbers)])
+        try:
+            frame, is_date = _typed(kept, header, columns, lines=len(numbers) + 1)
+        except (ValueError, DataError) as wrong:
+            raise _wrong_cells(path, data, header, columns=columns, otherwise=str(wrong)) from wrong
     is_midnight = np.asarray(frame.index == pd.DatetimeIndex(frame.index).normalize())
     frame[_DATE] = is_midnight if dates_are_usual or is_midnight.all() else is_date
-    numbers = np.array(_line_numbers(data))
     notes = [] if dates_are_usual else list(_of_dates(about, path, frame[_DATE].to_numpy(), numbers=numbers))
     if in_order:
         frame, more = _ordered(about, path, frame, numbers=numbers)
@@ -111,29 +113,30 @@ def _bytes_of(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); restore the file") from error
 
 
-def _line_numbers(data: bytes) -> list[int]:
-    """The number in the file of each line that is read."""
-    return [number for number, line in enumerate(data.splitlines()[1:], start=2) if line.strip(b", \t")]
-
-
-def _header(path: Path, data: bytes, columns: Mapping[str, str]) -> list[str]:
-    first = data.splitlines()[0] if data.strip() else b""
-    header = [name.strip() for name in first.decode("utf-8", errors="replace").split(",")]
+def _header(path: Path, lines: Sequence[bytes], columns: Mapping[str, str]) -> list[str]:
+    first = (lines[0] if lines else b"").decode("utf-8", errors="replace")
+    header = [name.strip() for name in next(csv.reader([first]), [])]
     if missing := [name for name in columns if name not in header]:
         raise ConfigError(f"{path}, line 1: no column {', '.join(missing)}; the header needs {','.join(columns)}")
     return header
 
 
-def _typed(data: bytes, columns: Mapping[str, str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The columns with their types, and which lines have a date alone. Raises ValueError or DataError where a cell is wrong."""
-    try:
-        table = _parsed(data, columns, contracts="float64")
-    except ValueError:
-        table = _parsed(data, columns, contracts="str")  # month letters
+def _typed(data: bytes, header: Sequence[str], columns: Mapping[str, str], *, lines: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """The columns of so many lines, the header's included, with their types, and which lines have a date alone.
+
+    Raises ValueError or DataError where a line or cell is wrong, or there is none.
+    """
+    if lines < 2 or data.count(b",") != (len(header) - 1) * lines:  # pandas would fill a short line with missing values
+        raise DataError("its commas do not fit the header")
+    # Without types: pandas reads twice as fast when it finds them itself, and what it finds tells whether every cell is a number.
+    table = pd.read_csv(
+        io.BytesIO(data), header=0, names=list(header), usecols=list(columns), skipinitialspace=True, low_memory=False
+    )
     series = {}
     for name, kind in columns.items():
         values = table[name]
         if kind == STAMP:
+            values = values.astype("str")
             index = pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601"), name=name)
             if index.hasnans or index.tz is not None:
                 raise DataError("a time is missing or has a time zone")
@@ -144,6 +147,8 @@ def _typed(data: bytes, columns: Mapping[str, str]) -> tuple[pd.DataFrame, np.nd
             if (positions < 0).any():
                 raise DataError("a contract is missing")
             series[name] = np.array([parse_contract(value) for value in unique], dtype=np.int64)[positions]
+        elif values.dtype.kind not in "fi":
+            raise DataError("a price is not a number")
         else:
             series[name] = values.to_numpy(dtype=float)
             if np.isinf(series[name]).any():
@@ -151,20 +156,10 @@ def _typed(data: bytes, columns: Mapping[str, str]) -> tuple[pd.DataFrame, np.nd
     return pd.DataFrame(series, index=index.as_unit("us")), is_date
 
 
-def _parsed(data: bytes, columns: Mapping[str, str], *, contracts: str) -> pd.DataFrame:
-    types = {STAMP: "str", PRICE: "float64", CONTRACT: contracts}
-    return pd.read_csv(
-        io.BytesIO(data),
-        usecols=list(columns),
-        dtype={name: types[kind] for name, kind in columns.items()},
-        skipinitialspace=True,
-    )
-
-
 # --- order and dates -----------------------------------------------------------------------------------------------------
 
 
-def _of_dates(about: str, path: Path, is_date: np.ndarray, *, numbers: np.ndarray) -> Iterator[Note]:
+def _of_dates(about: str, path: Path, is_date: np.ndarray, *, numbers: Sequence[int]) -> Iterator[Note]:
     if not is_date.any() or is_date.all():
         return
     change = int(np.flatnonzero(is_date[1:] != is_date[:-1])[0]) + 1
@@ -176,13 +171,15 @@ def _of_dates(about: str, path: Path, is_date: np.ndarray, *, numbers: np.ndarra
     )
 
 
-def _ordered(about: str, path: Path, frame: pd.DataFrame, *, numbers: np.ndarray) -> tuple[pd.DataFrame, list[Note]]:
-    """The lines in order of time, each once. Raises ConfigError for two lines of one time that differ, and for an order that is none."""
+def _ordered(about: str, path: Path, frame: pd.DataFrame, *, numbers: Sequence[int]) -> tuple[pd.DataFrame, list[Note]]:
+    """The rows in order of time, each once; `numbers`: of their lines in the file.
+
+    Raises ConfigError for two lines of one time that differ, and for an order that is none.
+    """
     index = pd.DatetimeIndex(frame.index)
     if index.is_monotonic_increasing and index.is_unique:
         return frame, []
-    notes = []
-    lines = numbers
+    notes, lines = [], np.array(numbers)
     if not index.is_monotonic_increasing and index.is_monotonic_decreasing:
         frame, lines = frame.iloc[::-1], lines[::-1]
         notes.append(Note(about, "lines turned round", f"{path.name} has its newest lines first; they were turned round."))
@@ -205,13 +202,13 @@ def _each_once(path: Path, frame: pd.DataFrame, lines: np.ndarray) -> tuple[pd.D
     twice = frame.index.duplicated(keep="first")
     if not twice.any():
         return frame, lines, 0
-    whole = frame.reset_index()
-    same = whole.duplicated(keep="first").to_numpy()
+    same = frame.reset_index().duplicated(keep="first").to_numpy()
+    first_of = dict(zip(frame.index[~twice], lines[~twice], strict=True))
     problems = Problems()
     for place in np.flatnonzero(twice & ~same).tolist():
-        first = int(np.flatnonzero(frame.index == frame.index[place])[0])
+        first = first_of[frame.index[place]]
         problems.add(
-            f"{path}, line {lines[place]}, column {frame.index.name}: {frame.index[place]} has other values than on line {lines[first]}; keep "
+            f"{path}, line {lines[place]}, column {frame.index.name}: {frame.index[place]} has other values than on line {first}; keep "
             "the right one of the two"
         )
     problems.raise_if_any()
@@ -221,7 +218,7 @@ def _each_once(path: Path, frame: pd.DataFrame, lines: np.ndarray) -> tuple[pd.D
 # --- what is wrong -------------------------------------------------------------------------------------------------------
 
 
-def _wrong_cells(path: Path, data: bytes, header: list[str], *, columns: Mapping[str, str], otherwise: str = "") -> ConfigError:
+def _wrong_cells(path: Path, data: bytes, header: list[str], *, columns: Mapping[str, str], otherwise: str) -> ConfigError:
     """The error about every wrong line and cell; `otherwise`: what to say where none is found. Only called for an invalid file."""
     problems = Problems(shown=SHOWN)
     reader = csv.reader(io.StringIO(data.decode("utf-8", errors="replace"), newline=""))
@@ -238,7 +235,7 @@ def _wrong_cells(path: Path, data: bytes, header: list[str], *, columns: Mapping
             if problem := _problem(cell, kind):
                 problems.add(f"{where}, column {name}: {cell!r} is {problem}")
     if not problems:
-        problems.add(f"{path} is not a readable CSV file ({otherwise or 'its commas do not fit the header'}); restore the file")
+        problems.add(f"{path} is not a readable CSV file ({otherwise}); restore the file")
     return problems.error()
 
 

@@ -20,6 +20,7 @@ from .levels import (
     compare_levels as compare_levels,
 )
 from .mending import (
+    ByHand as ByHand,
     Mended as Mended,
     PositionChange as PositionChange,
 )

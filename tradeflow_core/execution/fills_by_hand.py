@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tradeflow_core import capital
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
-from tradeflow_core.execution.mending import Mended, mend, refuse_unbooked, trader
+from tradeflow_core.execution.mending import ByHand, Mended, mend, refuse_unbooked, trader
 from tradeflow_core.ledger import (
     Booking,
     book_by_hand,
@@ -37,21 +37,18 @@ def balance_by_hand(
     price: float,
     time: datetime | None = None,
     commission: Decimal | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
-    force: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Book a trade that was made elsewhere for a strategy. `time` (UTC): of the trade, default now.
 
-    Raises StateError, unless `force`, where positions agree with the broker's now and would not then, or where the broker reports
+    Raises StateError, unless it is by force, where positions agree with the broker's now and would not then, or where the broker reports
     executions of the instrument that are not booked.
     """
     name, traded = trader(desk, strategy), desk.instrument(instrument)
     desk.broker.contract(traded.code, contract)
     if not quantity:
         raise ConfigError("a trade of 0 contracts changes nothing")
-    if not force:
+    if not by.force:
         refuse_unbooked(desk, [traded.code])
 
     def book(tx: Connection) -> str:
@@ -66,14 +63,13 @@ def balance_by_hand(
             currency=traded.currency,
             time=time or desk.now(),
             now=desk.now(),
-            who=who,
-            why=why,
             commission=commission,
+            who=by.who,
+            why=by.why,
         )
 
     about = f"book a trade of {name}: {quantity:+d} {traded.code} {contract_label(contract)} at {price:g}"
-    held = desk.broker.positions(desk.account)
-    return mend(desk, [traded.code], about=about, act=book, why=why, dry_run=dry_run, broker=held, force=force)
+    return mend(desk, [traded.code], by, about=about, act=book, broker=desk.broker.positions(desk.account))
 
 
 def fill_by_hand(
@@ -84,14 +80,11 @@ def fill_by_hand(
     price: float,
     contract: int | None = None,
     exec_id: str | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
-    force: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Book an execution of a broker order that the broker does not report. `exec_id`: the broker's number of it.
 
-    Raises StateError, unless `force`, where positions agree with the broker's, or where it reports executions that are not booked; and
+    Raises StateError, unless it is by force, where positions agree with the broker's, or where it reports executions that are not booked; and
     ImpossibleFill where the order does not have such a trade.
     """
     with desk.ledger.read() as view:
@@ -103,7 +96,7 @@ def fill_by_hand(
     leg = _only_contract(order) if contract is None else contract
     if not quantity:
         raise ConfigError("a fill of 0 contracts changes nothing; `tradeflow orders void` takes an execution back")
-    if not force:
+    if not by.force:
         refuse_unbooked(desk, [order.instrument])
     warnings = [] if exec_id else [TWICE]
 
@@ -122,41 +115,22 @@ def fill_by_hand(
             currency,
             broker_id=order.broker_id or "",
         )
-        if book_fill(tx, fill, desk.now(), who=who, why=why) is Booking.OVERFILL:
+        if book_fill(tx, fill, desk.now(), who=by.who, why=by.why) is Booking.OVERFILL:
             warnings.append(f"the order {reference} is now filled with more than was ordered")
         complete_orders(tx, desk.now())
         return fill.exec_id
 
     about = f"book a fill of {reference}: {quantity:+d} {order.instrument} {contract_label(leg)} at {price:g}"
     held = desk.broker.positions(desk.account)
-    return mend(
-        desk,
-        [order.instrument],
-        about=about,
-        act=book,
-        why=why,
-        dry_run=dry_run,
-        broker=held,
-        warnings=warnings,
-        force=force,
-    )
+    return mend(desk, [order.instrument], by, about=about, act=book, broker=held, warnings=warnings)
 
 
-def void_by_hand(
-    desk: Desk,
-    exec_id: str,
-    *,
-    number: str | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
-    force: bool = False,
-) -> Mended:
+def void_by_hand(desk: Desk, exec_id: str, *, number: str | None = None, by: ByHand) -> Mended:
     """Take an execution back, from its orders and positions. `number`: the broker's own of that.
 
-    Raises StateError where it is not booked or was taken back already, and, unless `force`, where positions agree with the broker's now.
+    Raises StateError where it is not booked or was taken back already, and, unless it is by force, where positions agree with the broker's now.
     """
-    return _replace(desk, exec_id, quantity=0, price=None, number=number, who=who, why=why, dry_run=dry_run, force=force)
+    return _replace(desk, exec_id, quantity=0, price=None, number=number, by=by)
 
 
 def correct_by_hand(
@@ -166,10 +140,7 @@ def correct_by_hand(
     quantity: int | None = None,
     price: float | None = None,
     number: str | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
-    force: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Book an execution anew with another quantity or price, in the place of the former. `number`: the broker's own of the correction.
 
@@ -179,21 +150,10 @@ def correct_by_hand(
         raise ConfigError("say what is right: --quantity, --price, or both")
     if quantity == 0:
         raise ConfigError("`tradeflow orders void` takes an execution back")
-    return _replace(desk, exec_id, quantity=quantity, price=price, number=number, who=who, why=why, dry_run=dry_run, force=force)
+    return _replace(desk, exec_id, quantity=quantity, price=price, number=number, by=by)
 
 
-def _replace(
-    desk: Desk,
-    exec_id: str,
-    *,
-    quantity: int | None,
-    price: float | None,
-    number: str | None,
-    who: str,
-    why: str,
-    dry_run: bool,
-    force: bool,
-) -> Mended:
+def _replace(desk: Desk, exec_id: str, *, quantity: int | None, price: float | None, number: str | None, by: ByHand) -> Mended:
     with desk.ledger.read() as view:
         former = booked_fill(view, desk.account, exec_id)
         if number is not None:
@@ -218,15 +178,14 @@ def _replace(
     )
 
     def book(tx: Connection) -> str:
-        if book_fill(tx, fill, desk.now(), who=who, why=why) is Booking.NONE:
+        if book_fill(tx, fill, desk.now(), who=by.who, why=by.why) is Booking.NONE:
             raise StateError(f"execution {fill.exec_id} was booked meanwhile; look again with `tradeflow orders show`")
         complete_orders(tx, desk.now())
         return fill.exec_id
 
     was = f"{former.quantity:+d} {former.instrument} {contract_label(former.contract)} at {former.price:g}"
     about = f"{'correct' if size else 'void'} execution {exec_id}, {was}{f', to {size:+d} at {fill.price:g}' if size else ''}"
-    held = desk.broker.positions(desk.account)
-    return mend(desk, [former.instrument], about=about, act=book, why=why, dry_run=dry_run, broker=held, force=force)
+    return mend(desk, [former.instrument], by, about=about, act=book, broker=desk.broker.positions(desk.account))
 
 
 def _refuse_booked(view: Connection, desk: Desk, exec_id: str) -> None:

@@ -20,6 +20,16 @@ from tradeflow_core.orders import require_reason, trial
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """Who makes a change and why, as the ledger keeps it. `dry_run`: it is only tried; `force`: although something speaks against it."""
+
+    who: str
+    why: str
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PositionChange:
     """What a change does to one position of `instrument`: that of an owner, or of a contract (`whose`). `broker`: what the broker holds,
     None where it was not asked."""
@@ -46,45 +56,43 @@ class Mended:
 def mend(
     desk: Desk,
     instruments: Sequence[str],
+    by: ByHand,
     *,
     about: str,
     act: Callable[[Connection], str],
-    why: str,
-    dry_run: bool,
     broker: Mapping[tuple[str, int], int] | None = None,
     warnings: Sequence[str] = (),
-    force: bool = False,
 ) -> Mended:
     """Do `act`, which returns the number of what it booked, in one transaction, and tell what it does to positions.
 
     `broker`: the broker's positions, where contracts change; positions are then compared once more. Raises ConfigError without a reason, and
-    StateError, unless `force`, where a contract would differ from the broker's that agrees now.
+    StateError, unless it is by force, where a contract would differ from the broker's that agrees now.
     """
-    require_reason(why)
+    require_reason(by.why)
     with desk.ledger.read() as view:
         locked = locked_instruments(view)
-    with trial(desk, dry_run=dry_run) as tx:
+    with trial(desk, dry_run=by.dry_run) as tx:
         before = _positions(tx, desk, instruments)
         number = act(tx)
         after = _positions(tx, desk, instruments)
         changes = tuple(_changes(before, after, broker))
-        if broker is not None and not force:
+        if broker is not None and not by.force:
             _refuse_breaks(changes)
         release_assigned(tx, desk)
         still_locked = locked_instruments(tx)
-    if broker is not None and not dry_run:
+    if broker is not None and not by.dry_run:
         warnings = [*warnings, *_compared(desk)]
         with desk.ledger.read() as view:
             still_locked = locked_instruments(view)
-    verb = "would be" if dry_run else "is"
-    notes = [f"booked as {number}"] if number and not dry_run else []
+    verb = "would be" if by.dry_run else "is"
+    notes = [f"booked as {number}"] if number and not by.dry_run else []
     notes += [f"the lock of {name} {verb} lifted ({why})" for name, why in locked.items() if name not in still_locked]
     notes += [
         f"{name} {'stays' if name in locked else 'is now'} locked: {still_locked[name]}"
         for name in instruments
         if name in still_locked
     ]
-    return Mended(about, changes, number, tuple(notes), tuple(warnings), done=not dry_run)
+    return Mended(about, changes, number, tuple(notes), tuple(warnings), done=not by.dry_run)
 
 
 def known_strategy(desk: Desk, strategy: str) -> str:

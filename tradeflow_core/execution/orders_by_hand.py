@@ -12,7 +12,7 @@ from tradeflow_core.brokers import BrokerUnavailable, NoQuote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.execution.fills import poll_orders, request_cancel
-from tradeflow_core.execution.mending import Mended, listed, mend, trader
+from tradeflow_core.execution.mending import ByHand, Mended, listed, mend, trader
 from tradeflow_core.execution.session import session_if_free
 from tradeflow_core.execution.spawn import legs_now
 from tradeflow_core.home import next_business_day
@@ -42,7 +42,7 @@ from tradeflow_core.model import (
 from tradeflow_core.orders import Allowance, allowed_now, standing_at_work
 
 
-def cancel_by_hand(desk: Desk, order: int, *, who: str, why: str, dry_run: bool = False) -> Mended:
+def cancel_by_hand(desk: Desk, order: int, by: ByHand) -> Mended:
     """Cancel an instrument order: it is closed at once, and what works for it at the broker is cancelled there.
 
     The running stack handler does the latter, or, where none runs, this does. Raises StateError where the order is not open.
@@ -52,21 +52,21 @@ def cancel_by_hand(desk: Desk, order: int, *, who: str, why: str, dry_run: bool 
         at_work = _at_work(view, order)
 
     def cancel(tx: Connection) -> str:
-        cancel_instrument_order(tx, order, now=desk.now(), who=who, why=why)
+        cancel_instrument_order(tx, order, now=desk.now(), who=by.who, why=by.why)
         return str(order)
 
-    mended = mend(desk, (), about=f"cancel {_words(found)}", act=cancel, why=why, dry_run=dry_run)
+    mended = mend(desk, (), by, about=f"cancel {_words(found)}", act=cancel)
     references = ", ".join(each.client_ref for each in at_work)
     if not at_work:
         notes = ("nothing of it is at work at the broker",)
-    elif dry_run:
+    elif by.dry_run:
         notes = (f"at work at the broker, and to be cancelled there: {references}",)
     else:
-        notes = (_cancel_at_broker(desk, order, who=who, why=why),)
+        notes = (_cancel_at_broker(desk, order, by),)
     return replace(mended, notes=notes)
 
 
-def _cancel_at_broker(desk: Desk, order: int, *, who: str, why: str) -> str:
+def _cancel_at_broker(desk: Desk, order: int, by: ByHand) -> str:
     with desk.ledger.read() as view:
         at_work = _at_work(view, order)
     references = ", ".join(each.client_ref for each in at_work)
@@ -75,7 +75,7 @@ def _cancel_at_broker(desk: Desk, order: int, *, who: str, why: str) -> str:
             if session is None:
                 return f"the stack handler that is at work cancels {references} at the broker with its next pass"
             for each in at_work:
-                request_cancel(desk, each, now=desk.now(), why=why, who=who)
+                request_cancel(desk, each, now=desk.now(), who=by.who, why=by.why)
             poll_orders(desk)
     except BrokerUnavailable as error:
         return f"the broker does not answer ({error}): {references} may still fill; the next stack handler cancels them"
@@ -86,7 +86,7 @@ def _cancel_at_broker(desk: Desk, order: int, *, who: str, why: str) -> str:
     return f"no stack handler is at work, so this command had {references} cancelled at the broker"
 
 
-def retry_by_hand(desk: Desk, order: int, *, who: str, why: str, dry_run: bool = False) -> Mended:
+def retry_by_hand(desk: Desk, order: int, by: ByHand) -> Mended:
     """Have the rejected contract orders of an instrument order tried again at once. Raises StateError where none was rejected."""
     with desk.ledger.read() as view:
         found = _require_order(view, desk, order)
@@ -100,11 +100,11 @@ def retry_by_hand(desk: Desk, order: int, *, who: str, why: str, dry_run: bool =
 
     def again(tx: Connection) -> str:
         for each in rejected:
-            retry_contract_order(tx, each, now=desk.now(), who=who, why=why)
+            retry_contract_order(tx, each, now=desk.now(), who=by.who, why=by.why)
         return ""
 
     reasons = "; ".join(f"rejected {each.count} times: {each.reason}" for each in rejected.values())
-    mended = mend(desk, [found.instrument], about=f"try {_words(found)} again ({reasons})", act=again, why=why, dry_run=dry_run)
+    mended = mend(desk, [found.instrument], by, about=f"try {_words(found)} again ({reasons})", act=again)
     unlock = f'its lock holds the order back; lift it: tradeflow locks unlock {found.instrument} --owner execution --why "..."'
     return replace(mended, notes=(*mended.notes, unlock) if locked else mended.notes)
 
@@ -132,14 +132,11 @@ def order_by_hand(
     contract: int | None = None,
     spread: Sequence[Leg] = (),
     limit: float | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
-    force: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Put an instrument order on the stack, and its contract order where `contract` or the legs of a `spread` are named.
 
-    The stack handler works it within all limits. Raises StateError, unless `force`, where these let nothing of it through now.
+    The stack handler works it within all limits. Raises StateError, unless it is by force, where these let nothing of it through now.
     """
     name, code = trader(desk, strategy), desk.instrument(instrument).code
     if contract is not None and spread:
@@ -157,7 +154,7 @@ def order_by_hand(
         planned = legs or [Leg(reference.contract, quantity)]
         allowed = _allowed(tx, desk, name, instrument=code, legs=planned, is_spawned=bool(legs))
         through = "/".join(f"{part:+d}" for part in allowed.quantities) if any(allowed.quantities) else ""
-        if not through and not force:
+        if not through and not by.force:
             raise StateError(f"nothing of it may be traded now: {allowed.why}. With --force the order waits until it may")
         if allowed.why:
             warnings.append(f"{f'only {through}' if through else 'nothing'} of it may be traded now: {allowed.why}")
@@ -174,16 +171,16 @@ def order_by_hand(
             reference_time=reference.time,
             day=day,
             now=desk.now(),
-            who=who,
-            why=why,
+            who=by.who,
+            why=by.why,
         )
         if legs:
-            add_contract_order(tx, order, legs=legs, order_type=kind, limit_price=limit, now=desk.now(), who=who, why=why)
+            add_contract_order(tx, order, legs=legs, order_type=kind, limit_price=limit, now=desk.now(), who=by.who, why=by.why)
         return str(order)
 
     what = " ".join(f"{leg.quantity:+d} of {contract_label(leg.contract)}" for leg in legs) or f"{quantity:+d}"
     about = f"order of {name} for {day}: {code} {what}{'' if limit is None else f' at {limit:g} or better'}"
-    mended = mend(desk, (), about=about, act=make, why=why, dry_run=dry_run, warnings=warnings)
+    mended = mend(desk, (), by, about=about, act=make, warnings=warnings)
     note = f"it is order {mended.number}: the stack handler works it with its next pass, or with the next session; it ends with the day"
     return replace(mended, notes=(note,)) if mended.done else mended
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution.mending import Mended, known_strategy, mend, price_or_last, refuse_unbooked
+from tradeflow_core.execution.mending import ByHand, Mended, known_strategy, mend, price_or_last, refuse_unbooked
 from tradeflow_core.execution.reconciliation import position_breaks
 from tradeflow_core.ledger import (
     book_by_hand,
@@ -38,9 +38,7 @@ def transfer_by_hand(
     giver: str,
     taker: str,
     price: float | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Move `quantity` (signed contracts) of an instrument from one owner to a strategy at `price` (None: the last of the priced contract).
 
@@ -55,10 +53,10 @@ def transfer_by_hand(
 
     def move(tx: Connection) -> str:
         _require_held(_held_by(tx, desk, instrument), giver, instrument, quantity=quantity)
-        _transfer(tx, desk, instrument=instrument, owners=(giver, taker), quantity=quantity, price=price, who=who, why=why)
+        _transfer(tx, desk, instrument=instrument, owners=(giver, taker), quantity=quantity, price=price, by=by)
         return ""
 
-    return mend(desk, [instrument], about=about, act=move, why=why, dry_run=dry_run, warnings=warnings)
+    return mend(desk, [instrument], by, about=about, act=move, warnings=warnings)
 
 
 def assign_by_hand(
@@ -68,9 +66,7 @@ def assign_by_hand(
     taker: str,
     quantity: int | None = None,
     price: float | None = None,
-    who: str,
-    why: str,
-    dry_run: bool = False,
+    by: ByHand,
 ) -> Mended:
     """Give a strategy what was traded elsewhere, or `quantity` (signed) of it. Once all is assigned, the lock of such trades is lifted.
 
@@ -84,16 +80,16 @@ def assign_by_hand(
 
     def give(tx: Connection) -> str:
         for owner, part in _parts(tx, desk, instrument, quantity=quantity).items():
-            _transfer(tx, desk, instrument=instrument, owners=(owner, taker), quantity=part, price=price, who=who, why=why)
+            _transfer(tx, desk, instrument=instrument, owners=(owner, taker), quantity=part, price=price, by=by)
         return ""
 
     what = "what was traded elsewhere" if quantity is None else f"{quantity} that were traded elsewhere"
     about = f"{instrument}: {what} to {taker} at {price:g}"
-    return mend(desk, [instrument], about=about, act=give, why=why, dry_run=dry_run, warnings=warnings)
+    return mend(desk, [instrument], by, about=about, act=give, warnings=warnings)
 
 
 def _transfer(
-    tx: Connection, desk: Desk, *, instrument: str, owners: tuple[str, str], quantity: int, price: float, who: str, why: str
+    tx: Connection, desk: Desk, *, instrument: str, owners: tuple[str, str], quantity: int, price: float, by: ByHand
 ) -> None:
     now = desk.now()
     giver, taker = owners
@@ -107,8 +103,8 @@ def _transfer(
         price=price,
         time=now,
         now=now,
-        who=who,
-        why=why,
+        who=by.who,
+        why=by.why,
     )
 
 
@@ -211,14 +207,14 @@ def plan_adoption(desk: Desk, instrument: str | None = None, *, owner: str | Non
     return Adoption(name, rows, answer, asked_at)
 
 
-def adopt_positions(desk: Desk, plan: Adoption, *, who: str, why: str, dry_run: bool = False) -> Mended:
+def adopt_positions(desk: Desk, plan: Adoption, by: ByHand) -> Mended:
     """Book what the plan says, if the broker gives the same answer once more. Then positions are compared, which lifts the locks of that.
 
     Where time is real, the two answers are `PROOF` apart. Raises StateError where the broker answers otherwise now, or where the ledger has
     changed meanwhile.
     """
     wait = (plan.asked_at + PROOF - desk.now()).total_seconds()
-    if desk.settings.time_is_real and not dry_run and wait > 0:
+    if desk.settings.time_is_real and not by.dry_run and wait > 0:
         desk.clock.wait(wait)
     answer = desk.broker.positions(desk.account)
     if answer != plan.answer:
@@ -243,15 +239,15 @@ def adopt_positions(desk: Desk, plan: Adoption, *, who: str, why: str, dry_run: 
                 currency=desk.instrument(row.instrument).currency,
                 time=now,
                 now=now,
-                who=who,
-                why=why,
+                who=by.who,
+                why=by.why,
             )
             for row in plan.rows
         ]
         return ", ".join(numbers)
 
     about = f"take over the broker's positions: {len(plan.rows)} differences, booked for {plan.owner}"
-    return mend(desk, instruments, about=about, act=book, why=why, dry_run=dry_run, broker=answer)
+    return mend(desk, instruments, by, about=about, act=book, broker=answer)
 
 
 def _refuse_unsettled(desk: Desk, instruments: set[str], *, force: bool) -> None:

@@ -199,30 +199,27 @@ class Row:
         return text
 
 
-def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, Instrument]:
+def load_instruments(*folders: str | Path) -> dict[str, Instrument]:
     """All instruments by code, sorted by code.
 
     The tables in each of `folders` in turn are merged into the packaged ones: a row replaces the row of the same code, table by
     table, so a folder with a `rolls.csv` of one line changes one roll rule. The columns Session and Tick may be missing: these
     values then stay as before, or unknown. An instrument without roll row has `roll_rule` None, one without spread row has a
-    spread cost of 0. `packaged=False` reads only `folders` (a backtest on other data alone).
-    Raises ConfigError for a missing folder and for a malformed line.
+    spread cost of 0. Raises ConfigError for a missing folder, and with all lines of a folder that are wrong.
     """
     instruments: dict[str, Instrument] = {}
     rules: dict[str, RollRule] = {}
     spreads: dict[str, float] = {}
     rows: list[Row] = []
-    for folder in table_folders(folders, packaged=packaged):
-        file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
-        for code, row in by_code(instrument_rows).items():
-            instruments[code] = _instrument(row, instruments.get(code), is_ours=file == INSTRUMENT_FILES[0])
-        roll_file, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
-        _, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
-        rules.update({code: _roll_rule(row) for code, row in by_code(roll_rows).items()})
-        spreads.update({code: row.cost("SpreadCost") for code, row in by_code(spread_rows).items()})
-        # The tables of pysystemtrade have roll rules and spreads of instruments that are missing in its instrumentconfig.csv.
-        if INSTRUMENT_FILES[1] != file and ROLL_FILES[1] != roll_file:
-            rows += [*roll_rows, *spread_rows]
+    for folder in table_folders(folders):
+        tables = _Tables.read(folder, instruments)
+        if tables.wrong:
+            raise ConfigError("\n".join(text for texts in tables.wrong.values() for text in texts))
+        instruments.update(tables.instruments)
+        rules.update(tables.rules)
+        spreads.update(tables.spreads)
+        if not tables.is_foreign:
+            rows += [*tables.roll_rows, *tables.spread_rows]
     for row in rows:
         if (code := row.cells["Instrument"]) not in instruments:
             raise row.error(
@@ -237,44 +234,69 @@ def read_instruments(folder: Path) -> tuple[dict[str, Instrument], dict[str, lis
 
     Raises ConfigError only where a table as a whole cannot be read.
     """
-    file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
-    _, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
-    spread_file, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
-    wrong: dict[str, list[str]] = {}
-    found = _rows_of(instrument_rows, wrong, lambda row: _instrument(row, None, is_ours=file == INSTRUMENT_FILES[0]))
-    rules = _rows_of(roll_rows, wrong, _roll_rule)
-    spreads = _rows_of(spread_rows, wrong, lambda row: row.cost("SpreadCost"))
-    blank = {row.cells["Instrument"] for row in spread_rows if row.cells["SpreadCost"].lower() in ("", "nan")}
+    tables = _Tables.read(folder, {})
+    blank = {row.cells["Instrument"] for row in tables.spread_rows if row.cells["SpreadCost"].lower() in ("", "nan")}
+    regions = {row.cells["Instrument"]: row.cells["Region"] for row in tables.instrument_rows}
     notes = [
-        (
-            row.cells["Instrument"],
-            "other region",
-            f"region {row.cells['Region']!r} is unknown here; its prices are updated with {LATEST_REGION}",
-        )
-        for row in instrument_rows
-        if row.cells["Region"] not in REGIONS
+        (code, "other region", f"region {region!r} is unknown here; its prices are updated with {LATEST_REGION}")
+        for code, region in regions.items()
+        if region not in REGIONS
     ]
-    for code in sorted(found):
-        if code not in spreads or code in blank:
-            notes.append((code, "no spread", f"{spread_file} has no spread for it; its spread costs nothing"))
-    instruments = {code: _with_rule_and_spread(found[code], rules, spreads) for code in sorted(found) if code not in wrong}
-    return instruments, wrong, notes
+    notes += [
+        (code, "no spread", f"{SPREAD_FILES[0]} has no spread for it; its spread costs nothing")
+        for code in sorted(tables.instruments)
+        if code not in tables.spreads or code in blank
+    ]
+    sound = sorted(tables.instruments.keys() - tables.wrong.keys())
+    instruments = {code: _with_rule_and_spread(tables.instruments[code], tables.rules, tables.spreads) for code in sound}
+    return instruments, tables.wrong, notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What the tables of one folder say by code, their lines, and by code what is wrong with lines.
+
+    `is_foreign`: they are those of pysystemtrade, which have roll rules and spreads of instruments that its instrumentconfig.csv lacks.
+    """
+
+    instruments: dict[str, Instrument]
+    rules: dict[str, RollRule]
+    spreads: dict[str, float]
+    instrument_rows: list[Row]
+    roll_rows: list[Row]
+    spread_rows: list[Row]
+    wrong: dict[str, list[str]]
+    is_foreign: bool
+
+    @classmethod
+    def read(cls, folder: Traversable, known: Mapping[str, Instrument]) -> _Tables:
+        """`known`: instruments whose lines are replaced, which keep what a table has no column for."""
+        file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
+        roll_file, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
+        _, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
+        is_ours, wrong = file == INSTRUMENT_FILES[0], dict[str, list[str]]()
+        return cls(
+            _rows_of(instrument_rows, wrong, lambda row: _instrument(row, known.get(row.cells["Instrument"]), is_ours=is_ours)),
+            _rows_of(roll_rows, wrong, _roll_rule),
+            _rows_of(spread_rows, wrong, lambda row: row.cost("SpreadCost")),
+            instrument_rows,
+            roll_rows,
+            spread_rows,
+            wrong,
+            file == INSTRUMENT_FILES[1] or roll_file == ROLL_FILES[1],
+        )
 
 
 def _rows_of(rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T]) -> dict[str, T]:
     """What the lines of a table give, by code; what is wrong with a line goes to `wrong`."""
     built: dict[str, T] = {}
-    lines: dict[str, int] = {}
+    rows_of: dict[str, Row] = {}
     for row in rows:
-        code = row.cells["Instrument"]
         try:
-            row.code("Instrument")
-            if code in lines:
-                raise row.error("Instrument", f"{code} is already on line {lines[code]}; keep one of the two lines")
-            lines[code] = row.line
-            built[code] = build(row)
+            _add(rows_of, row, "Instrument")
+            built[row.cells["Instrument"]] = build(row)
         except ConfigError as error:
-            wrong.setdefault(code, []).append(str(error))
+            wrong.setdefault(row.cells["Instrument"], []).append(str(error))
     return built
 
 
@@ -311,13 +333,12 @@ def unknown_name(name: str, names: Mapping[str, Any], kind: str = "instrument") 
     return f"unknown {kind} {name!r}{nearest(name, names)}"
 
 
-def table_folders(folders: Sequence[str | Path], *, packaged: bool = True) -> list[Traversable]:
+def table_folders(folders: Sequence[str | Path]) -> list[Traversable]:
     """The folders to read tables from: the package's, then `folders`; rows of later ones replace those of earlier ones."""
     for folder in folders:
         if not Path(folder).is_dir():
             raise ConfigError(f"{folder} is not a folder; create it or name the folder that holds the tables")
-    package_tables = [files(__package__) / "tables"] if packaged else []
-    return [*package_tables, *(Path(folder) for folder in folders)]
+    return [files(__package__) / "tables", *(Path(folder) for folder in folders)]
 
 
 def read_first(folder: Traversable, names: Sequence[str], columns: Sequence[str]) -> tuple[str | None, list[Row]]:
@@ -356,11 +377,15 @@ def by_code(rows: Sequence[Row], column: str = "Instrument") -> dict[str, Row]:
     """The lines of one table by code. Raises ConfigError for a code that occurs twice."""
     rows_of: dict[str, Row] = {}
     for row in rows:
-        code = row.code(column)
-        if code in rows_of:
-            raise row.error(column, f"{code} is already on line {rows_of[code].line}; keep one of the two lines")
-        rows_of[code] = row
+        _add(rows_of, row, column)
     return rows_of
+
+
+def _add(rows_of: dict[str, Row], row: Row, column: str) -> None:
+    code = row.code(column)
+    if code in rows_of:
+        raise row.error(column, f"{code} is already on line {rows_of[code].line}; keep one of the two lines")
+    rows_of[code] = row
 
 
 def _load(

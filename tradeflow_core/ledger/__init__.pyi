@@ -123,6 +123,7 @@ from .stack import (
     count_open_contract_orders as count_open_contract_orders,
     filled_of as filled_of,
     has_open_instrument_orders as has_open_instrument_orders,
+    instrument_order as instrument_order,
     instrument_orders_of as instrument_orders_of,
     live_broker_orders as live_broker_orders,
     newest_fill_time as newest_fill_time,
@@ -139,11 +140,9 @@ from .stack import (
 from .stories import (
     BookedFill as BookedFill,
     OrderEvent as OrderEvent,
-    all_instrument_orders as all_instrument_orders,
     booked_fill as booked_fill,
     events_of_orders as events_of_orders,
     fills_below as fills_below,
-    instrument_order as instrument_order,
 )
 from .trouble import (
     LedgerBusy as LedgerBusy,

@@ -47,11 +47,18 @@ def has_open_instrument_orders(view: Connection, account: str, *, unspawned: boo
     return view.execute(query.limit(1), {"of": account}).first() is not None
 
 
-def instrument_orders_of(view: Connection, account: str, day: date) -> list[InstrumentOrder]:
-    """The instrument orders that were made for a business day, in order."""
+def instrument_orders_of(view: Connection, account: str, day: date | None = None) -> list[InstrumentOrder]:
+    """The instrument orders that were made for a business day, in order; without a day, every one that there ever was."""
     of = instrument_orders.c
-    query = select(*_INSTRUMENT_ORDER).where(of.account == account, of.day == day).order_by(of.id)
-    return [InstrumentOrder(*row) for row in view.execute(query)]
+    query = select(*_INSTRUMENT_ORDER).where(of.account == account).order_by(of.id)
+    return [InstrumentOrder(*row) for row in view.execute(query if day is None else query.where(of.day == day))]
+
+
+def instrument_order(view: Connection, account: str, order: int) -> InstrumentOrder | None:
+    """The instrument order of that id, whatever its status; None where there is none."""
+    of = instrument_orders.c
+    row = view.execute(select(*_INSTRUMENT_ORDER).where(of.account == account, of.id == order)).first()
+    return None if row is None else InstrumentOrder(*row)
 
 
 # Columns in the order of the fields that they fill: a row becomes an order without looking each field up.

@@ -1,4 +1,4 @@
-"""What happened to orders and executions, to look it up: by number, whatever their status."""
+"""What happened to orders and executions, to look it up."""
 
 from __future__ import annotations
 
@@ -8,26 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, tuple_
 
-from tradeflow_core.ledger.schema import commissions, fills, instrument_orders, order_events
-from tradeflow_core.model import InstrumentOrder, OrderLevel
-
-
-def instrument_order(view: Connection, account: str, order: int) -> InstrumentOrder | None:
-    """The instrument order of that id; None where there is none."""
-    of = instrument_orders.c
-    row = view.execute(select(*_COLUMNS).where(of.account == account, of.id == order)).first()
-    return None if row is None else InstrumentOrder(*row)
-
-
-def all_instrument_orders(view: Connection, account: str) -> list[InstrumentOrder]:
-    """Every instrument order of the account that there ever was, in order."""
-    query = select(*_COLUMNS).where(instrument_orders.c.account == account).order_by(instrument_orders.c.id)
-    return [InstrumentOrder(*row) for row in view.execute(query)]
-
-
-_COLUMNS = [instrument_orders.c[name] for name in InstrumentOrder.__slots__]
+from tradeflow_core.ledger.schema import commissions, fills, order_events
+from tradeflow_core.model import OrderLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +86,6 @@ class OrderEvent:
 def events_of_orders(view: Connection, orders: Sequence[tuple[OrderLevel, int]]) -> list[OrderEvent]:
     """What happened to these orders, in the order in which it was recorded."""
     of = order_events.c
-    query = select(of.level, of.order_id, of.before, of.after, of.recorded_at, of.who, of.why).order_by(of.id)
-    query = query.where(of.order_id.in_({number for _, number in orders}))
-    wanted = set(orders)
-    return [OrderEvent(*row) for row in view.execute(query) if (row.level, row.order_id) in wanted]
+    wanted = tuple_(of.level, of.order_id).in_(orders)
+    query = select(of.level, of.order_id, of.before, of.after, of.recorded_at, of.who, of.why).where(wanted).order_by(of.id)
+    return [OrderEvent(*row) for row in view.execute(query)]

@@ -14,7 +14,6 @@ from tradeflow_core.ledger import (
     BookedFill,
     OrderEvent,
     active_stop,
-    all_instrument_orders,
     broker_orders_below,
     contract_orders_below,
     events_of_orders,
@@ -47,10 +46,8 @@ def order_list(desk: Desk, *, day: date | None = None, every: bool = False) -> l
     held_back (why nothing does; empty where the next pass of a stack handler works it), who and why it was made.
     """
     with desk.ledger.read() as view:
-        if day is not None:
+        if every or day is not None:
             orders = instrument_orders_of(view, desk.account, day)
-        elif every:
-            orders = all_instrument_orders(view, desk.account)
         else:
             orders = open_instrument_orders(view, desk.account)
         at_work = _at_work(live_broker_orders(view, desk.account))

@@ -147,6 +147,8 @@ class Exchange:
         with self._at(now) as connection:
             holdings = read_holdings(connection)
         held = {(holding.instrument, holding.contract): holding.quantity for holding in holdings if holding.quantity}
+        if not self._market.closes_at_last_price:
+            return held  # what had expired was settled
         return {key: quantity for key, quantity in held.items() if not has_expired(self._market.contract(*key, now), now)}
 
     def quote(self, instrument: str, contract: int, now: datetime) -> Quote:

@@ -13,11 +13,13 @@ others, or to none that trades where there are none at all. Events of orders tha
 
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 
 import sqlalchemy as sa
 from alembic import op
+
+from tradeflow_core.home import WallClock
 
 revision = "0005"
 down_revision = "0004"
@@ -39,7 +41,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(40), primary_key=True, comment="a random id of this ledger, given when it was made"),
         sa.Column("made_at", sa.DateTime(), nullable=False),
     )
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = WallClock().now().replace(tzinfo=None)
     op.get_bind().execute(sa.insert(reflected("identity")).values(id=uuid.uuid4().hex, made_at=now))
     with op.batch_alter_table("capital_events") as batch:
         batch.add_column(sa.Column("voids", sa.Integer(), nullable=True, comment="the event that this one takes back"))
