@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import marks_of
+from tradeflow_core.parquet import naming_damage
 from tradeflow_core.series import ContractTable, StampForm, at_close, daily_volume
 from tradeflow_core.store import APPENDED
 
@@ -98,24 +99,24 @@ def stored_bars(desk: Desk, instrument: str, columns: Sequence[str] = BAR_COLUMN
     """All stored bars of an instrument (only `columns`), sorted by contract, frequency and start; empty where there are none."""
     if not desk.store.exists(DATASET, instrument):
         return no_bars(columns)
-    bars = desk.store.read(DATASET, instrument, None if columns is BAR_COLUMNS else columns)
-    types = {name: BAR_TYPES[name] for name in columns}
-    return bars if bars.dtypes.to_dict() == types else bars.astype(types)
+    with naming_damage(DATASET, instrument, **desk.store.files.words(DATASET, instrument)):
+        bars = desk.store.read(DATASET, instrument, None if columns is BAR_COLUMNS else columns)
+        types = {name: BAR_TYPES[name] for name in columns}
+        return bars if bars.dtypes.to_dict() == types else bars.astype(types)
 
 
 def stored_closes(desk: Desk, instrument: str) -> list[Closes]:
     """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them and then counts once."""
-    return (
-        [Closes.of_table(part) for part in desk.store.tables(DATASET, instrument, CLOSES)]
-        if desk.store.exists(DATASET, instrument)
-        else []
-    )
+    if not desk.store.exists(DATASET, instrument):
+        return []
+    with naming_damage(DATASET, instrument, **desk.store.files.words(DATASET, instrument)):
+        return [Closes.of_table(part) for part in desk.store.tables(DATASET, instrument, CLOSES)]
 
 
 def bar_ends(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex:
     """When the stored bars of a contract end (UTC), in no order."""
-    parts = desk.store.tables(DATASET, instrument, ("contract", "end")) if desk.store.exists(DATASET, instrument) else []
-    ends = [part["end"].to_numpy()[part["contract"].to_numpy() == contract] for part in parts]
+    parts = stored_closes(desk, instrument)
+    ends = [part.end.view("M8[us]")[part.contract == contract] for part in parts]
     return pd.DatetimeIndex(np.concatenate([np.empty(0, "M8[us]"), *ends]), tz="UTC")
 
 
