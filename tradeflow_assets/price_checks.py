@@ -117,9 +117,10 @@ def missing_days(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex
     session = desk.instrument(instrument).session
     zone = desk.home.sessions.session_of(session).zone if session else desk.settings.zone
     # A bar that ends at midnight belongs to the day before.
-    last_seconds = bar_ends(desk, instrument, contract) - pd.Timedelta(seconds=1)
-    priced_days = last_seconds.tz_convert(zone).tz_localize(None).normalize()
     first = yesterday - timedelta(days=GAP_WINDOW_DAYS - 1)
+    since = desk.home.at(first - timedelta(days=2), time())
+    last_seconds = bar_ends(desk, instrument, contract, since=since) - pd.Timedelta(seconds=1)
+    priced_days = last_seconds.tz_convert(zone).tz_localize(None).normalize()
     if len(priced_days):
         first = max(first, priced_days.min().date())
     try:

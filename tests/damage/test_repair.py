@@ -18,6 +18,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
 from tradeflow_core.ledger import locked_instruments
 from tradeflow_core.prices import KEY, update_instrument, update_rates
+from tradeflow_core.store import Store
 
 CODE = "GOLD_micro"
 PLACES = {
@@ -76,6 +77,23 @@ def test_the_remedy_that_an_error_names_brings_everything_back(desk: Desk, place
         assert locked_instruments(view) == {}
     assert list(file.parent.glob("*.damaged-*"))
     assert any(alert["subject"] == f"repaired {PLACES[place]}" for alert in answer(home, "alerts"))
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_a_damaged_file_of_months_is_repaired_among_the_others(desk: Desk, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradeflow_core.parquet.months.FILE_ROWS", 500)
+    home, before = desk.home.path, desk.store.read("contract_prices", CODE)
+    desk.store.write("contract_prices", CODE, before)
+    files = [desk.store.path(*place) for place in desk.store.places("contract_prices", CODE)]
+    assert len(files) > 4
+    WAYS["noise"](Path(str(files[number])))
+    assert "is not a readable" in said(run(home, "check"))
+    assert run(home, "day", "--dry-run").exit_code == 0
+    assert run(home, *remedy(home)).exit_code == 0
+    after = Store(desk.home.data_url)
+    got = before[KEY].merge(after.read("contract_prices", CODE))
+    pd.testing.assert_frame_equal(got, before)
+    assert after.damage("contract_prices", CODE) == {}
 
 
 def test_a_dry_run_says_what_would_come_back_and_changes_nothing(desk: Desk) -> None:

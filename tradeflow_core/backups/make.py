@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,9 +65,7 @@ def content_of(desk: Desk, to: Path | None = None, *, prices: bool = True) -> Co
         content.left_out.append(f"the prices and runs in {desk.home.data_url}, which is not on this machine")
     elif prices:
         # Recent files first: rows that are merged into the main file meanwhile are in both then, which count once, and not in neither.
-        for file in sorted(_files(Path(data.path)), key=lambda file: file.parent.name != RECENT):
-            if file.suffix == ".parquet":
-                content.files[f"data/{file.relative_to(data.path).as_posix()}"] = file
+        content.files.update(sorted(_data_files(Path(data.path)), key=lambda each: each[1].parent.name != RECENT))
     else:
         content.left_out.append("the prices and runs (--without-prices)")
     if (clock := home / "clock.json").exists():
@@ -125,6 +124,11 @@ def _write(desk: Desk, content: Content, target: Path, *, on_file: OnFile) -> Ma
                 add(name, source)
             except FileNotFoundError:  # deleted meanwhile, as a recent file that was merged is
                 continue
+        if any(name.startswith("data/") for name in content.files):
+            for name, source in _data_files(Path(UPath(desk.home.data_url).path)):
+                if name not in sums:  # a file of months that was split meanwhile has its later rows there
+                    with suppress(FileNotFoundError):
+                        add(name, source)
         manifest = Manifest(
             made_at=WallClock().now().isoformat(timespec="seconds"),
             version=__version__,
@@ -149,6 +153,11 @@ def _word_of(ledger: Path) -> LedgerWord:
             return word_about(view, replaced=0)
     finally:
         engine.dispose()
+
+
+def _data_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The Parquet files of a store by their names in a backup."""
+    return ((f"data/{file.relative_to(folder).as_posix()}", file) for file in _files(folder) if file.suffix == ".parquet")
 
 
 def _files(folder: Path) -> Iterator[Path]:

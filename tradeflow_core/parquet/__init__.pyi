@@ -5,3 +5,4 @@ from .codec import (
     naming_damage as naming_damage,
 )
 from .files import ParquetFiles as ParquetFiles
+from .months import split_at_months as split_at_months

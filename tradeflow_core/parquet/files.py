@@ -70,6 +70,11 @@ class ParquetFiles:
     def exists(self, dataset: str, name: str) -> bool:
         return os.path.exists(self.address(dataset, name)) if self.is_local else self.path(dataset, name).exists()
 
+    def names(self, dataset: str) -> list[str]:
+        """The names of the files of a dataset, sorted; empty where there is no such dataset."""
+        folder = self.root / dataset
+        return sorted(file.stem for file in folder.glob("*.parquet")) if folder.exists() else []
+
     def folders(self, dataset: str) -> list[str]:
         """The folders in that of a dataset, sorted; empty where there is no such dataset."""
         try:
@@ -79,11 +84,14 @@ class ParquetFiles:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def read(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """One file as an Arrow table. Raises DamagedFile where it cannot be used, StateError, naming what makes it, where it is missing."""
+    def read(self, dataset: str, name: str, columns: Sequence[str] | None = None, *, salvage: bool = False) -> pa.Table:
+        """One file as an Arrow table. Raises DamagedFile where it cannot be used, StateError, naming what makes it, where it is missing.
+
+        `salvage`: only the pages of these columns have to be sound.
+        """
         whole = dataset.partition("/")[0]
         try:
-            with naming_damage(whole, name, **self.words(dataset, name)), self._open(dataset, name) as source:
+            with naming_damage(whole, name, **self.words(dataset, name)), self._open(dataset, name, as_it_is=salvage) as source:
                 table = decode(source, columns)
                 needed = COLUMNS.get(whole, ()) if columns is None else ()
                 if missing := [column for column in needed if column not in table.column_names]:
@@ -171,13 +179,13 @@ class ParquetFiles:
     def _aside(self, dataset: str, name: str) -> str:
         return f"{self.address(dataset, name)}.damaged-{uuid.uuid4().hex[:8]}"
 
-    def _open(self, dataset: str, name: str) -> AbstractContextManager[Any]:
+    def _open(self, dataset: str, name: str, *, as_it_is: bool = False) -> AbstractContextManager[Any]:
         """A file as something that Arrow reads: its path, or an open file of an object store. Raises ValueError for a small local file that
-        does not fit its checksum."""
+        does not fit its checksum, unless `as_it_is`."""
         if not self.is_local:
             return self.path(dataset, name).open("rb")
         path = self.address(dataset, name)
-        if os.stat(path).st_size > VERIFIED_BYTES:
+        if as_it_is or os.stat(path).st_size > VERIFIED_BYTES:
             return nullcontext(path)
         with open(path, "rb") as file:
             content = file.read()

@@ -186,7 +186,7 @@ def _repair_rates(desk: Desk, code: str, problems: list[str], *, backup: Store |
 def _keys_of(desk: Desk, damaged: dict[tuple[str, str], str], keys: list[str]) -> pd.DataFrame | None:
     """Which rows the damaged files had; None where one does not say it any more."""
     try:
-        frames = [as_frame(desk.store.files.read(*place, keys).select(keys)) for place in damaged]
+        frames = [as_frame(desk.store.files.read(*place, keys, salvage=True).select(keys)) for place in damaged]
         return pd.concat([frame.reset_index(drop=keys[0] in frame) for frame in frames], ignore_index=True)[keys]
     except StateError:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ from tradeflow_core.prices import (
     run_stages,
     stored_bars,
 )
-from tradeflow_core.rolls.rules import AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
+from tradeflow_core.rolls.rules import VOLUME_DAYS, AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
 from tradeflow_core.rolls.states import StateChange, check_change, enter_state
 from tradeflow_core.series import RollPlan, plan_roll
 from tradeflow_core.store import Tape
@@ -218,7 +218,8 @@ def _unfinished(rest: int) -> str:
 
 def _recent_volumes(desk: Desk, instrument: str, contracts: tuple[int, int]) -> list[float]:
     zone = desk.settings.time_zone
-    bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"))
+    since = desk.now() - timedelta(days=2 * VOLUME_DAYS)
+    bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"), since=since)
     now = pd.Timestamp(desk.now()).tz_convert(zone).tz_localize(None)
     return [smoothed_volume(contract_volume(bars, contract, zone), now) for contract in contracts]
 

@@ -1,7 +1,7 @@
 """Parquet datasets: the store of record of time series and derived artifacts, one file per (dataset, name).
 
-A dataset that grows by a few rows a day has a second, small file per name, in its subfolder `recent`. New rows go there, so that the
-large main file is not rewritten every day.
+A dataset that grows every day has a small file per name in its subfolder `recent`, into which new rows go, and files of whole months, of which
+only the newest grows (`parquet/months.py`): what a day adds costs the same whatever lies in the past.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,10 +18,10 @@ from upath import UPath
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.parquet import ParquetFiles, naming_damage
+from tradeflow_core.parquet.months import MAIN, in_key_order, is_month, merged, month_file_of, rows_between, split_at_months
 from tradeflow_core.store.frames import as_frame, as_table, plain_values, rows_table
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 APPENDED = {"contract_prices": ["contract", "frequency", "start"]}
@@ -34,10 +35,9 @@ KEPT = {"contract_prices", "spot_fx"}
 
 RECENT = "recent"
 RECENT_ROWS = 4000
-"""Rows of a recent file above which it is merged into the main file.
+"""Rows of a recent file above which it is merged into the files of months.
 
-An instrument has about 100 new hourly and daily bars a day, so a merge is due every two months. 4,000 rows take 3 ms to write; the main
-file of three years takes 7 ms, and more every year."""
+An instrument has about 100 new hourly and daily bars a day, so a merge is due every two months. 4,000 rows take 1 ms to write."""
 
 
 class Store:
@@ -67,21 +67,25 @@ class Store:
 
     def names(self, dataset: str) -> list[str]:
         """The names of the files of a dataset, sorted; empty where there is no such dataset."""
-        folder = self.root / dataset
-        return sorted(file.stem for file in folder.glob("*.parquet")) if folder.exists() else []
+        return self.files.names(dataset)
 
-    def read(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def read(
+        self, dataset: str, name: str, columns: Sequence[str] | None = None, *, since: datetime | None = None
+    ) -> pd.DataFrame:
         """The frame as it was written (only `columns` of it, with its index), appended rows included, in order.
 
+        `since`: of a dataset of `APPENDED`, files in which all rows are older are left out; some older rows may be there.
         Raises DamagedFile where a file cannot be used, StateError, naming what makes it, where it is missing.
         """
         with naming_damage(dataset, name, **self.files.words(dataset, name)):
             if dataset in APPENDED:
                 keys = APPENDED[dataset]
                 wanted = None if columns is None else [*columns, *(key for key in keys if key not in columns)]
-                parts = self.tables(dataset, name, wanted)
-                table = parts[0] if len(parts) == 1 else _merged(parts, keys)
-                return as_frame(table if columns is None else table.select(columns)).copy()
+                past, recent = self._parts(dataset, name, wanted, since=since)
+                table = in_key_order(past, keys) if recent is None else merged([*past, recent], keys)
+                frame = as_frame(table if columns is None else table.select(columns))
+                # A frame of one chunk lies in memory of Arrow, which cannot be written to.
+                return frame if table.num_columns and table.column(0).num_chunks > 1 else frame.copy()
             path, identity = self.files.address(dataset, name), self._identity(dataset, name)
             if identity is not None and path in self._cache and identity == self._cache[path][0]:
                 self._cache.move_to_end(path)
@@ -93,12 +97,44 @@ class Store:
                 self._keep(path, identity, frame, size=table.nbytes)
             return frame.copy(deep=False)
 
-    def tables(self, dataset: str, name: str, columns: Sequence[str] | None = None) -> list[pa.Table]:
-        """The main file and, if there is one, the recent file, as Arrow tables. A row that is in both counts once."""
-        # The recent file first: if it is merged into the main file meanwhile, its rows are read twice, not missed.
-        recent = self._recent(dataset, name, columns) if dataset in APPENDED else None
-        past = self.files.read(dataset, name, columns)
-        return [past] if recent is None else [past, recent]
+    def tables(
+        self, dataset: str, name: str, columns: Sequence[str] | None = None, *, since: datetime | None = None
+    ) -> list[pa.Table]:
+        """The files of a dataset of `APPENDED` as Arrow tables, each sorted by the key: those of months, the oldest first, and the recent one. A row
+        that is in two of them counts once. `columns` have to include the key. `since`: as of `read`.
+        """
+        past, recent = self._parts(dataset, name, columns, since=since)
+        return past if recent is None else [*past, recent]
+
+    def _parts(
+        self, dataset: str, name: str, columns: Sequence[str] | None, *, since: datetime | None = None
+    ) -> tuple[list[pa.Table], pa.Table | None]:
+        """The files of months, and the recent one."""
+        # The recent file first: if it is merged into the files of months meanwhile, its rows are read twice, not missed.
+        keys, recent, months = APPENDED[dataset], self._recent(dataset, name, columns), self._months(dataset, name)
+        while True:
+            ends = [*months[1:], None]
+            parts = [
+                rows_between(self.files.read(_folder(dataset, month), name, columns), keys[-1], MAIN, end=end)
+                if end is not None
+                else self.files.read(_folder(dataset, month), name, columns)
+                for month, end in zip(months, ends, strict=True)
+                if since is None or end is None or end > f"{since:%Y-%m}"
+            ]
+            before, months = months, self._months(dataset, name)
+            if months == before:  # else a file was split while they were read, and rows of the new one may be missing
+                return parts, recent
+
+    def _months(self, dataset: str, name: str) -> list[str]:
+        """The first months of the files of a name, MAIN first."""
+        return [
+            MAIN,
+            *(
+                folder
+                for folder in self.files.folders(dataset)
+                if is_month(folder) and self.exists(_folder(dataset, folder), name)
+            ),
+        ]
 
     def rows(self, dataset: str, name: str, newest: int | None = None) -> list[dict[str, Any]]:
         """The rows as dictionaries by column, the index included; missing values are None. `newest`: only that many rows, from the end.
@@ -112,25 +148,44 @@ class Store:
     def append(self, dataset: str, name: str, rows: pd.DataFrame) -> None:
         """Add rows to a dataset of `APPENDED`, atomically; a row whose key exists already changes nothing.
 
-        They go into the recent file. When that gets too long, or there is no main file yet, all rows are written to the main file, and
-        then the recent file is removed. A kill between the two leaves rows in both files, which count once.
+        They go into the recent file. When that gets too long, or there is no main file yet, all rows are written to the files of their months,
+        and then the recent file is removed. A kill between the two leaves rows in both files, which count once.
         """
         keys, folder, new = APPENDED[dataset], f"{dataset}/{RECENT}", as_table(rows)
         if not self.exists(dataset, name):
-            self._write(dataset, name, _merged([new], keys))
+            self._write_months(dataset, name, MAIN, table=merged([new], keys), note=None)
             self._remove(folder, name)
             return
-        # A recent file has a random id as its note; the main file has the id of the recent file that was merged into it last.
+        # A recent file has a random id as its note; each file that it is merged into has that id from then on. The file of its earliest row is
+        # the last one that gets it.
         recent_id, before = uuid.uuid4().hex.encode(), self._recent(dataset, name)
-        if before is not None and _note(before.schema) == self.note(dataset, name):
-            before = None  # it is merged already: a kill kept it from being removed
+        if before is not None and len(before):
+            earliest = month_file_of(before, keys[-1], self._months(dataset, name))
+            if _note(before.schema) == self.note(_folder(dataset, earliest), name):
+                before = None  # it is merged already: a kill kept it from being removed
         if before is not None:
-            recent_id, new = _note(before.schema) or recent_id, _merged([before, new], keys)
+            recent_id, new = _note(before.schema) or recent_id, merged([before, new], keys)
         if len(new) > RECENT_ROWS:
-            self._write(dataset, name, _noted(_merged([self.files.read(dataset, name), new], keys), recent_id))
+            self._merge(dataset, name, new, note=recent_id)
             self._remove(folder, name)
         else:
             self._write(folder, name, _noted(new, recent_id))
+
+    def _merge(self, dataset: str, name: str, rows: pa.Table, *, note: bytes) -> None:
+        """Write rows to the files of their months, the newest first."""
+        keys, months = APPENDED[dataset], self._months(dataset, name)
+        for month, end in reversed([*zip(months, [*months[1:], None], strict=True)]):
+            new = rows_between(rows, keys[-1], month, end=end)
+            if len(new):
+                stored = rows_between(self.files.read(_folder(dataset, month), name), keys[-1], MAIN, end=end)
+                self._write_months(dataset, name, month, table=merged([stored, new], keys), note=note)
+
+    def _write_months(self, dataset: str, name: str, month: str, *, table: pa.Table, note: bytes | None) -> None:
+        """Write the file that begins with `month`, and others where it is too long, the newest first: a kill leaves rows in two files, not in
+        none."""
+        pieces = split_at_months(table, APPENDED[dataset][-1])
+        for number, (first, piece) in reversed([*enumerate(pieces)]):
+            self._write(_folder(dataset, first if number else month), name, _noted(piece, note))
 
     def note(self, dataset: str, name: str) -> bytes | None:
         """The note that was written with a file; None where there is none, or the file is missing or damaged."""
@@ -165,10 +220,17 @@ class Store:
             self._free += self._cache.pop(path)[2]
 
     def write(self, dataset: str, name: str, frame: pd.DataFrame | pa.Table, *, note: bytes | None = None) -> None:
-        """Replace (dataset, name) by `frame`, atomically. `note`: bytes kept in the file, which the method `note` reads without the data."""
-        self._write(dataset, name, _noted(frame if isinstance(frame, pa.Table) else as_table(frame), note))
-        if dataset in APPENDED:
-            self._remove(f"{dataset}/{RECENT}", name)
+        """Replace (dataset, name) by `frame`, atomically. `note`: bytes kept in the file, which the method `note` reads without the data.
+
+        In a dataset of `APPENDED` several files are replaced one after the other: after a kill it has to be done again.
+        """
+        table = frame if isinstance(frame, pa.Table) else as_table(frame)
+        if dataset not in APPENDED:
+            self._write(dataset, name, _noted(table, note))
+            return
+        for folder in (RECENT, *reversed(self._months(dataset, name)[1:])):
+            self._remove(_folder(dataset, folder), name)
+        self._write_months(dataset, name, MAIN, table=table, note=note)
 
     def _write(self, dataset: str, name: str, table: pa.Table) -> None:
         """Replace one file."""
@@ -181,8 +243,8 @@ class Store:
 
     def delete(self, dataset: str, name: str) -> None:
         """Remove (dataset, name), if it exists."""
-        if dataset in APPENDED:
-            self._remove(f"{dataset}/{RECENT}", name)
+        for folder in (RECENT, *reversed(self._months(dataset, name)[1:])) if dataset in APPENDED else ():
+            self._remove(_folder(dataset, folder), name)
         self._remove(dataset, name)
 
     def _remove(self, dataset: str, name: str) -> None:
@@ -192,8 +254,10 @@ class Store:
 
     def places(self, dataset: str, name: str | None = None) -> list[tuple[str, str]]:
         """Where the files of a dataset (only of `name`) lie: folder below the root, and name."""
-        folders = [dataset, *(f"{dataset}/{part}" for part in (self.files.folders(dataset) if dataset in APPENDED else ()))]
-        return [(folder, each) for folder in folders for each in self.names(folder) if name in (None, each)]
+        folders = [dataset, *(_folder(dataset, part) for part in (self.files.folders(dataset) if dataset in APPENDED else ()))]
+        if name is not None:
+            return [(folder, name) for folder in folders if self.exists(folder, name)]
+        return [(folder, each) for folder in folders for each in self.names(folder)]
 
     def damage(self, dataset: str, name: str | None = None) -> dict[tuple[str, str], str]:
         """What is wrong with the files of a dataset (only of `name`), by place, as sentences with the remedy. Each file is read as a whole and
@@ -206,13 +270,18 @@ class Store:
 
         In a dataset of `APPENDED`, rows that are in sound files stay as they are.
         """
-        aside = []
+        aside, table = [], as_table(rows)
+        months = self._months(dataset, name) if dataset in APPENDED else [MAIN]
+        ranges = {_folder(dataset, month): (month, end) for month, end in zip(months, [*months[1:], None], strict=True)}
         for folder, _ in self.damage(dataset, name):
             aside.append(self.files.keep_aside(folder, name))
-            if folder == dataset:
-                self._write(folder, name, as_table(rows))
-            else:
+            if folder not in ranges:  # the recent file: its rows are appended below
                 self._remove(folder, name)
+            elif ranges[folder] == (MAIN, None):
+                self._write(folder, name, table)
+            else:
+                first, end = ranges[folder]
+                self._write(folder, name, rows_between(table, APPENDED[dataset][-1], first, end=end))
         if dataset in APPENDED:
             self.append(dataset, name, rows)
         return aside
@@ -230,34 +299,14 @@ class Store:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def _folder(dataset: str, part: str) -> str:
+    """The folder of the recent file or of a month; that of the dataset for MAIN."""
+    return f"{dataset}/{part}" if part else dataset
+
+
 def _note(schema: pa.Schema) -> bytes | None:
     return (schema.metadata or {}).get(b"note")
 
 
 def _noted(table: pa.Table, note: bytes | None) -> pa.Table:
     return table if note is None else table.replace_schema_metadata({**(table.schema.metadata or {}), b"note": note})
-
-
-def _merged(parts: Sequence[pa.Table], keys: Sequence[str]) -> pa.Table:
-    """The rows of all parts, sorted by `keys`; of rows with the same key the one of the first part."""
-    import numpy as np
-
-    alike = [part.cast(parts[-1].schema) if part.schema != parts[-1].schema else part for part in parts]
-    both = pa.concat_tables(alike).unify_dictionaries().combine_chunks()
-    columns = [_sortable(both[key]) for key in keys]
-    order = np.lexsort(columns[::-1])  # stable: of rows with the same key the first part's comes first
-    repeated = np.ones(max(len(order) - 1, 0), dtype=bool)
-    for column in columns:
-        repeated &= column[order[1:]] == column[order[:-1]]
-    return both.take(order[np.append(True, ~repeated)[: len(order)]])
-
-
-def _sortable(column: pa.ChunkedArray) -> np.ndarray:
-    """A column without missing values as an array that NumPy sorts fast into the same order: text becomes the rank of its dictionary entry."""
-    import numpy as np
-
-    values = column.combine_chunks()
-    values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
-    if not pa.types.is_dictionary(values.type):
-        return np.asarray(values)
-    return np.argsort(np.argsort(np.asarray(values.dictionary)))[np.asarray(values.indices)]
