@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +27,9 @@ def answer(home: Path, *arguments: str) -> Any:
     result = run(home, *arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def program(home: Path, *arguments: str) -> list[str]:
+    """The words that start the real command in a process of its own."""
+    call = "import sys; sys.argv[0] = 'tradeflow'; from tradeflow_core.cli import main; main()"
+    return [sys.executable, "-W", "ignore", "-c", call, "--home", str(home), *arguments]

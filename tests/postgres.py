@@ -88,16 +88,28 @@ def _connect(port: int) -> Any:
 def new_postgres_database(postgres: str) -> Callable[[], str]:
     """Makes an empty database and returns its URL."""
 
-    def make() -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        connection = _connect(int(postgres.rsplit(":", 1)[1]))
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"create database {name}")
-        connection.close()
-        return f"{postgres}/{name}"
+    return lambda: create_database(postgres)
 
-    return make
+
+def create_database(server: str) -> str:
+    """Make an empty database in the server with that address; returns its URL."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _execute(server, f"create database {name}")
+    return f"{server}/{name}"
+
+
+def drop_database(url: str) -> None:
+    """Drop a database, whoever is connected to it."""
+    server, _, name = url.rpartition("/")
+    _execute(server, f"drop database {name} with (force)")
+
+
+def _execute(server: str, statement: str) -> None:
+    connection = _connect(int(server.rsplit(":", 1)[1]))
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
 
 
 def move_ledger(home: Path, url: str) -> None:

@@ -78,7 +78,7 @@ def test_stop_holds_until_resume(trading_desk: Desk) -> None:
     ("arguments", "message"),
     [
         (("status", "GOLDEN"), "unknown instrument 'GOLDEN'"),
-        (("sql", "delete from fills"), "one SELECT statement"),
+        (("sql", "delete from fills"), "exactly one SELECT"),
         (("backfill", "AEX9"), "unknown instrument"),
         (("backfill", "DAX"), "not in the universe of this home"),
         (("capital", "flow", "much", "--why", "x"), "'much' is no amount of money"),

@@ -52,6 +52,16 @@ def test_a_value_in_place_of_a_section_is_refused_with_an_example(tmp_path: Path
         load_settings(settings_file(tmp_path, "strategies = 5\n"))
 
 
+@pytest.mark.parametrize(
+    "line", ["smtp_password = 48151623", "alerts = [48151623]", 'alerts = "48151623"', "database = [48151623]"]
+)
+def test_no_error_shows_what_may_be_a_password(line: str, tmp_path: Path) -> None:
+    (tmp_path / "tradeflow.toml").write_text(f"[alerts]\n{line}\n" if line.startswith("smtp") else f"{line}\n")
+    with pytest.raises(ConfigError, match=line.split(maxsplit=1)[0]) as refused:
+        Home.open(tmp_path)
+    assert "48151623" not in str(refused.value)
+
+
 def test_malformed_toml_names_the_file_and_the_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not valid TOML.*line 2"):
         load_settings(settings_file(tmp_path, 'market = "simulated"\ncapital = = 5\n'))

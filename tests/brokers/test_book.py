@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from tests.brokers.conftest import ACCOUNT, OPEN, Desk, filled, open_desk, state_of
-from tradeflow_core.brokers import SimulatedBroker
-from tradeflow_core.brokers.paper.book import fold_executions, read_holdings
+from tradeflow_core.brokers import BrokerUnavailable, SimulatedBroker
+from tradeflow_core.brokers.paper.book import fold_executions, open_book, read_account, read_holdings
 from tradeflow_core.model import BrokerOrderStatus, Leg, OrderIntent, OrderType
 
 MARCH = 20240300
@@ -125,3 +125,20 @@ def test_a_book_of_an_older_version_goes_on_trading_and_does_not_sell_a_quote_tw
 def test_orders_of_an_older_book_that_ended_leave_the_snapshot_after_a_week(old):
     old.clock.advance_to(OPEN + timedelta(days=7, minutes=31))
     assert {state.client_ref for state in old.broker.orders(ACCOUNT).orders} <= {"roll", "limit"}
+
+
+def test_a_book_that_another_process_holds_is_a_broker_that_does_not_answer(tmp_path: Path) -> None:
+    """A process that was stopped in the middle of a transaction holds it; it goes on later."""
+    url, capital = f"sqlite:///{tmp_path / 'book.sqlite'}", Decimal(1_000_000)
+    engine = open_book(url, ACCOUNT, "USD", capital=capital, busy_seconds=0.05)
+    holder = sqlite3.connect(tmp_path / "book.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(BrokerUnavailable, match="does not answer"), engine.begin():
+        pass
+    with pytest.raises(BrokerUnavailable, match="does not answer"):
+        open_book(url, ACCOUNT, "USD", capital=capital, busy_seconds=0.05)
+    holder.execute("ROLLBACK")
+    holder.close()
+    with engine.begin() as connection:
+        assert read_account(connection).capital == capital
+    engine.dispose()

@@ -21,10 +21,13 @@ RESULTS = Path(os.environ.get("SOAK_RESULTS", "soak/campaign.jsonl"))
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(60 * RUNS + 300)
-def test_no_disturbance_of_a_session_leaves_a_trace(tmp_path: Path) -> None:
-    results = RESULTS.absolute() if IS_LONG else tmp_path / "campaign.jsonl"
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_no_disturbance_of_a_session_leaves_a_trace(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    results = RESULTS.with_stem(f"{RESULTS.stem}-{kind}").absolute() if IS_LONG else tmp_path / "campaign.jsonl"
     # A process of its own, since it makes copies of itself.
     command = [sys.executable, "-m", "tests.faults.campaign", "--runs", str(RUNS), "--results", str(results)]
+    if kind == "postgresql":
+        command += ["--server", request.getfixturevalue("postgres")]
     command += ["--workers", str(os.cpu_count() if IS_LONG else 1)]
     done = subprocess.run(command, capture_output=not IS_LONG, text=True, check=False)
     runs = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]

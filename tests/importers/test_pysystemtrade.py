@@ -182,7 +182,7 @@ SPOILED = [
     (lambda line: line.split(",")[0] + ",abc," + line.split(",", 2)[2], "line 4, column CARRY: 'abc' is not a number"),
     (lambda line: line.split(",")[0] + ",inf," + line.split(",", 2)[2], "line 4, column CARRY: 'inf' is not finite"),
     (lambda line: line.rsplit(",", 1)[0] + ",", "line 4, column FORWARD_CONTRACT: '' is not a contract"),
-    (lambda line: "2021-06-02" + line[10:], "line 4, column DATETIME: 2021-06-02 23:00:00 is not later than"),
+    (lambda line: "2021-06-02" + line[10:], "line 4, column DATETIME: 2021-06-02 23:00:00 has other values than on line 3"),
 ]
 
 

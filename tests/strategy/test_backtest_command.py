@@ -131,7 +131,7 @@ def test_the_prices_of_the_home_are_used_without_a_folder(trading_desk: Desk) ->
         ),
         (("mine.yaml",), "no strategy file mine.yaml"),
         ((NAME,), "/nowhere is not a tradeflow home"),
-        ((NAME, "--data", "/nowhere/csv"), "not a complete folder of pysystemtrade's CSV layout"),
+        ((NAME, "--data", "/nowhere/csv"), "is not a pysystemtrade data folder"),
         ((NAME, "--set", "buffer_sise=1"), "unknown key buffer_sise (nearest: buffer_size)"),
         ((NAME, "--set", "buffer_size"), "--set buffer_size: write key=value"),
         ((NAME, "--set", "buffer_size=[1"), "--set buffer_size=[1: the value is not YAML"),

@@ -8,8 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.commands import run, said
+from tests.conftest import make_home
 from tests.strategy.markets import market
+from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError
+from tradeflow_core.home import Home
+from tradeflow_core.nightly.run import strategy_config
 from tradeflow_core.strategy import Backtest, BacktestData, load_strategy, run_backtest, strategy_from_dict
 
 OWN = "tests.strategy.own_rules"
@@ -119,7 +124,7 @@ def test_a_mistake_is_named_with_file_line_and_rule(
     rule = {"function": function, **settings}
     file.write_text(f"buffer_size: 0.1\ntrading_rules:\n  good: {{function: long_bias}}\n  mine: {rule}\n")
     with pytest.raises(ConfigError) as refused:
-        load_strategy(file)
+        load_strategy(file, rule_modules=[OWN, "no_such_module"])
     assert f"{file}, line 4: trading_rules.mine" in str(refused.value)
     assert said in str(refused.value)
 
@@ -170,3 +175,41 @@ def test_names_of_pysystemtrade_are_our_rules_but_a_users_module_of_like_name_is
     assert theirs.trading_rules["mine"].function == "carry"
     with pytest.raises(ConfigError, match="there is no module my"):
         strategy_from_dict({"trading_rules": {"mine": {"function": "my.carry.carry", "data": "raw_carry"}}})
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["os.system", "subprocess.run", "builtins.eval", f"{OWN}.trend", "tests.strategy.own_rules_of_others.trend", ".x", "a..b"],
+)
+def test_a_strategy_file_runs_no_function_of_a_module_that_was_not_allowed(function: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"trading_rules:\n  mine: {{function: {function}, data: [daily_price]}}\n")
+    with pytest.raises(ConfigError, match=rf"mine.yaml, line 2: trading_rules.mine: {function} was not run: .* rule_modules in"):
+        load_strategy(tmp_path / "mine.yaml", rule_modules=[f"{OWN}.inner", "my_rules"])
+
+
+def test_a_module_that_was_not_allowed_is_not_even_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "harmful.py").write_text(f"open({str(tmp_path / 'done')!r}, 'w').close()\n\ndef trend(price): return price\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine.yaml").write_text("trading_rules: {mine: {function: harmful.trend, data: [daily_price]}}\n")
+    with pytest.raises(ConfigError, match="was not run"):
+        load_strategy(tmp_path / "mine.yaml", {"buffer_size": 0.2})
+    assert not (tmp_path / "done").exists()
+    assert load_strategy(tmp_path / "mine.yaml", rule_modules=["harmful"]).trading_rules["mine"].function == "harmful.trend"
+    assert (tmp_path / "done").exists()
+
+
+def test_a_home_says_which_modules_its_strategies_may_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        f"trading_rules: {{mine: {{function: {OWN}.trend, data: [daily_price, daily_returns_volatility]}}}}\n"
+    )
+    strategies = {"own": {"config": str(tmp_path / "mine.yaml")}}
+    careful = Desk(make_home(tmp_path / "careful", strategies=strategies))
+    with pytest.raises(ConfigError, match="was not run"):
+        strategy_config(careful, "own")
+    command = ("backtest", "run", str(tmp_path / "mine.yaml"))
+    assert "was not run" in said(run(careful.home.path, *command))
+    assert "no adjusted prices are stored" in said(run(careful.home.path, *command, "--rules", OWN))
+    monkeypatch.setenv("TRADEFLOW_RULE_MODULES", f"my_rules,{OWN}")
+    assert "no adjusted prices are stored" in said(run(careful.home.path, *command))
+    assert Home.open(careful.home.path).settings.rule_modules == ("my_rules", OWN)
+    careful.close()

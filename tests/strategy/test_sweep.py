@@ -42,7 +42,7 @@ ESTIMATES: dict[str, Any] = {
 
 
 def config(**changes: Any) -> StrategyConfig:
-    return load_strategy(packaged_strategies()["static_trend_carry"], changes)
+    return load_strategy(packaged_strategies()["static_trend_carry"], changes, rule_modules=["tests.strategy.own_rules"])
 
 
 @pytest.fixture(scope="module")

@@ -4,111 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.assets.conftest import THREE, with_broken
-from tests.conftest import REPO, make_home
-from tradeflow_assets.runner import execute_job
-from tradeflow_assets.serve import command, environment
-from tradeflow_core.business_day import run_day
+from tests.assets.conftest import THREE
+from tests.ui.conftest import BROKEN, MARKS, Site
 from tradeflow_core.desk import Desk
-from tradeflow_core.home import Home, next_business_day
+from tradeflow_core.home import Home
 from tradeflow_core.ledger import current_roll
 from tradeflow_core.model import contract_label
 
-CHROMIUM = shutil.which("chromium")
-BROKEN, GOOD = "GOLD_micro", "CORN"
+GOOD = "CORN"
 ROLLED = "US10"
 """Not held after the first day, so that a person may roll it."""
 GROUPS = ("desk", "rolls", "prices", "fx", "capital", "strategy", "orders", "execution", "reports")
-OFFLINE = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 
-pytestmark = [
-    pytest.mark.ui,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs the browser chromium on the path"),
-]
-
-
-@dataclass
-class Site:
-    """The served UI: its address and the home behind it."""
-
-    url: str
-    home: Path
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The UI of a home with one finished day, on the morning of the next, where the market of one instrument broke over night."""
-    folder = tmp_path_factory.mktemp("served")
-    desk = Desk(make_home(folder / "home", universe=THREE, simulated={"history_years": 1}))
-    today = desk.business_day()
-    run_day(desk, today, execute_job)
-    desk = with_broken(desk, BROKEN)
-    begin = desk.home.at(next_business_day(today), desk.settings.day.start)
-    desk.clock.wait((begin - desk.now()).total_seconds())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            command(port), env=environment(desk.home), cwd=REPO, stdout=log, stderr=log, start_new_session=True
-        )
-    desk.close()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for_server(url, server, folder / "log")
-        yield Site(url, desk.home.path)
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(15)
-        _kill_group(server.pid)
-
-
-def _wait_for_server(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(120):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(f"{url}/server_info", timeout=2).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise AssertionError(f"no answer from {url}: {log.read_text()}")
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-@pytest.fixture(scope="module")
-def page(site: Site) -> Iterator[Any]:
-    """One browser page; a screenshot of it is kept in SCREENSHOTS if that is set."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=OFFLINE.split())
-        page = browser.new_page(viewport={"width": 1700, "height": 950})
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()
+pytestmark = MARKS
 
 
 def keep(page: Any, name: str) -> None:

@@ -44,6 +44,9 @@ data_option = click.option(
     help="A data folder of pysystemtrade (csvconfig, multiple_prices_csv, ...). Default: the prices of the home.",
 )
 instruments_option = click.option("--instruments", help="Only these instruments, separated by commas.")
+rules_option = click.option(
+    "--rules", "rule_modules", multiple=True, metavar="MODULE", help="A module of yours whose functions CONFIG may name as rules."
+)
 out_file = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -118,6 +121,14 @@ def load_data(home: Path | None, folder: Path | None, *, quiet: bool) -> Backtes
     return production_data(desk)
 
 
+def _allowed(home: Path | None, modules: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules whose functions a strategy file may name: those of the option, and of the home where there is one."""
+    try:
+        return (*modules, *Home.open(home).settings.rule_modules)
+    except ConfigError:
+        return modules
+
+
 def _limited_to(config: StrategyConfig, data: BacktestData, names: str | None) -> StrategyConfig:
     instruments = [name.strip() for name in names.split(",") if name.strip()] if names else []
     return only_instruments(config, data, instruments) if instruments else config
@@ -131,6 +142,7 @@ def _limited_to(config: StrategyConfig, data: BacktestData, names: str | None) -
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Ignore prices before this day.")
 @instruments_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; keys are dotted, values YAML.")
+@rules_option
 @click.option("--compat", help="pst, fixed, or names of corrections, separated by commas.")
 @click.option("--dynamic/--static", default=None, help="With or without dynamic optimisation.")
 @click.option(
@@ -149,6 +161,7 @@ def run(
     start: datetime | None,
     instruments: str | None,
     settings: tuple[str, ...],
+    rule_modules: tuple[str, ...],
     compat: str | None,
     dynamic: bool | None,
     out: Path | None,
@@ -170,7 +183,9 @@ def run(
     }
     path = strategy_path(config)
     strategy = load_strategy(
-        path, _merged(parse_changes(settings), {key: value for key, value in options.items() if value is not None})
+        path,
+        _merged(parse_changes(settings), {key: value for key, value in options.items() if value is not None}),
+        rule_modules=_allowed(home, rule_modules),
     )
     inputs = load_data(home, data, quiet=as_json)
     for warning in strategy.warnings:
@@ -281,10 +296,18 @@ def _make_folder(folder: Path) -> None:
     metavar="KEY=V1,V2,...",
     help="Values of a setting; several keys make a grid.",
 )
+@rules_option
 @json_option
 @click.pass_obj
 def sweep(
-    home: Path | None, config: str, data: Path | None, *, instruments: str | None, settings: tuple[str, ...], as_json: bool
+    home: Path | None,
+    config: str,
+    data: Path | None,
+    *,
+    instruments: str | None,
+    settings: tuple[str, ...],
+    rule_modules: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Run the strategy CONFIG with every combination of settings; what they have in common is computed once.
 
@@ -293,8 +316,8 @@ def sweep(
     tradeflow backtest sweep my.yaml --set forecast_weights='{carry: 0.2, trend: 0.8}','{carry: 0.8, trend: 0.2}'
     """
     path = strategy_path(config)
-    points = parse_grid(settings)
-    configs = {_label(point): load_strategy(path, point) for point in points}
+    points, allowed = parse_grid(settings), _allowed(home, rule_modules)
+    configs = {_label(point): load_strategy(path, point, rule_modules=allowed) for point in points}
     inputs = load_data(home, data, quiet=as_json)
     configs = {label: _limited_to(strategy, inputs, instruments) for label, strategy in configs.items()}
     bar, task = progress("sweep", len(configs), quiet=as_json)

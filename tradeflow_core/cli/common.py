@@ -72,8 +72,8 @@ def progress(title: str, total: int, *, quiet: bool) -> tuple[Progress, TaskID]:
 
 
 def print_json(value: Any) -> None:
-    """Write a value as JSON on standard output; frames as lists of records, NaN as null, instants in ISO form."""
-    print(json.dumps(plain(value), indent=2))
+    """Write a value as JSON on standard output; frames as lists of records, NaN as null, instants in ISO form, anything unknown as text."""
+    print(json.dumps(plain(value), indent=2, default=str))
 
 
 def plain(value: Any) -> Any:

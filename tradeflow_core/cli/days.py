@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from tradeflow_core import business_day as business
 from tradeflow_core.cli.common import console, open_desk, print_json, print_table
+from tradeflow_core.cli.ending import obey
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
@@ -35,7 +36,13 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
         raise StateError(
             f"Dagster is not installed here ({error}); leave out --through-dagster, or install the package with its dependencies"
         ) from error
-    execute: Callable[[Desk, str], None] = runner.execute_job
+
+    def execute(desk: Desk, job: str) -> None:
+        try:
+            runner.execute_job(desk, job)
+        finally:
+            obey()  # Dagster swallows a signal that comes between two of its steps
+
     return execute
 
 
@@ -218,6 +225,7 @@ def backfill(
     first, last = (midnight.replace(tzinfo=zone) if midnight else None for midnight in (start, end))
     started = time.perf_counter()
     outcome: dict[str, str] = importlib.import_module(RUNNER).backfill(desk, list(codes), first, end=last, full_refresh=True)
+    obey()
     frame = pd.DataFrame({"instrument": list(outcome), "outcome": list(outcome.values())})
     if as_json:
         print_json({"outcome": outcome, "seconds": time.perf_counter() - started})
@@ -225,14 +233,3 @@ def backfill(
         print_table("Backfill", frame)
     if any(text != "ok" for text in outcome.values()):
         raise StateError("some instruments failed; they keep their last good prices and are locked, see `tradeflow status`")
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="The port on 127.0.0.1.")
-@click.pass_obj
-def ui(home: Path | None, port: int) -> None:
-    """Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."""
-    desk, dagster = open_desk(home), importlib.import_module("tradeflow_assets.serve")
-    dagster.require_free(port)
-    console.print(f"Dagster will be at [bold]http://127.0.0.1:{port}[/bold] in a few seconds; Ctrl-C ends it")
-    dagster.serve(desk.home, port)

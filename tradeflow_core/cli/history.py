@@ -35,6 +35,7 @@ def import_() -> None:
 @click.option("--instruments", help="Codes, separated by commas (default: all that have multiple prices).")
 @click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the times in the folder.")
 @click.option("--replace", is_flag=True, help="Replace an existing tape.")
+@click.option("--skip-bad", is_flag=True, help="Leave out instruments with anything wrong, and list them.")
 @click.option("--adopt", "adopting", is_flag=True, help="Make the tape the production history of the home, which must have none.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -46,6 +47,7 @@ def pysystemtrade(
     instruments: str | None,
     zone: str,
     replace: bool,
+    skip_bad: bool,
     adopting: bool,
     as_json: bool,
 ) -> None:
@@ -64,7 +66,9 @@ def pysystemtrade(
         bar.update(task, advance=1, description=imported.instrument)
 
     with bar:
-        report = import_pysystemtrade(folder, tape, instruments=codes, zone=zone, on_instrument=show_progress, replace=replace)
+        report = import_pysystemtrade(
+            folder, tape, instruments=codes, zone=zone, on_instrument=show_progress, replace=replace, skip_bad=skip_bad
+        )
     if as_json:
         print_json(json.loads(report.to_json()) | {"tape": str(tape), "seconds": time.perf_counter() - started})
     else:
@@ -87,6 +91,8 @@ def pysystemtrade(
             "proven",
         ]
         print_table("Imported", rows[columns], limit=1000)
+        for name, wrong in report.left_out.items():
+            console.print(f"[red]left out[/red] {name}: {escape(wrong)}", soft_wrap=True)
         for note in report.notes:
             console.print(f"note: {note}", soft_wrap=True)
         proven = (

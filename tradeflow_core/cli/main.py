@@ -13,14 +13,16 @@ import click
 from rich.markup import escape
 
 from tradeflow_core import __version__
+from tradeflow_core.cli.ending import TERMINATED, Terminated, listen, terminated
 from tradeflow_core.errors import TradeflowError
+from tradeflow_core.home.files import keep_private
 from tradeflow_core.model import nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("days", "Make a home: the folder that holds everything of one desk."),
     "day": ("days", "Run the business day of a simulated home: prices, positions, orders, trades."),
     "backfill": ("days", "Fetch the price history of instruments again and rebuild their prices, through Dagster."),
-    "ui": ("days", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
+    "ui": ("ui", "Serve the Dagster UI of this home on 127.0.0.1, with its schedules and sensors, until Ctrl-C."),
     "status": ("status", "Show capital, positions against optimal ones, orders, freshness and locks."),
     "check": ("status", "Check every invariant of ledger and store; exit code 1 if one is broken."),
     "backup": (
@@ -87,7 +89,11 @@ class _Root(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except TradeflowError as error:
+        except BaseException as error:
+            if terminated():  # whatever the interruption has become on its way up
+                raise Terminated from None
+            if not isinstance(error, TradeflowError):
+                raise
             from tradeflow_core.cli.common import error_console
 
             error_console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
@@ -108,12 +114,19 @@ def root(ctx: click.Context, home: Path | None) -> None:
                tradeflow day           run the business day: prices, positions, orders, trades
                tradeflow status        capital, positions, orders, freshness, locks
     """
+    keep_private()
     ctx.obj = home
 
 
 def main() -> None:
-    """Entry point."""
+    """Entry point. Exit codes: 0 done, 1 refused or failed, 2 called wrongly, 143 ended by SIGTERM."""
+    listen()
     try:
         root(standalone_mode=True)
     except BrokenPipeError:
         sys.exit(1)
+    except SystemExit as end:
+        if end.code and terminated():
+            print("ended by SIGTERM; what was done is kept, and the same command goes on where it stood", file=sys.stderr)
+            sys.exit(TERMINATED)
+        raise

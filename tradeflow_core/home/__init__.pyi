@@ -26,12 +26,15 @@ from .ledger_word import (
 )
 from .settings import (
     SIMULATED_MARKETS as SIMULATED_MARKETS,
+    UI_PASSWORD as UI_PASSWORD,
     ExecutionSettings as ExecutionSettings,
     PriceSettings as PriceSettings,
     ReplaySettings as ReplaySettings,
     Settings as Settings,
     environment_home as environment_home,
     load_settings as load_settings,
+    take_ui_password as take_ui_password,
+    ui_password as ui_password,
 )
 from .sqlite_files import (
     PARTS as PARTS,

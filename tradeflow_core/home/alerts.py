@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import smtplib
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -16,6 +17,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tradeflow_core.home.settings import AlertSettings
 
+SMTPS_PORT = 465
+"""The port on which a mail server expects encryption from the first byte."""
+TIMEOUT = 20.0
+"""Seconds that a mail server may take for an answer."""
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 BLOCK_BYTES = 2**16
 """About 300 alerts: one block is enough for the 50 alerts that are usually read."""
 
@@ -29,13 +35,13 @@ class Alerts:
 
     def send(self, subject: str, message: str, now: datetime, *, is_new: bool = False) -> None:
         """Log the alert and, where mail is configured, mail it: the first of a subject in a day, and any that `is_new` (the sender says
-        so once only). A mail that fails is logged and raises nothing."""
+        so once only). A mail that fails, for whatever reason, is logged and raises nothing."""
         mailed = self._settings.email_to and self._settings.smtp_server and (is_new or not self._alerted_today(subject, now))
         self._log(subject, message, now)
         if mailed:
             try:
                 self._mail(subject, message)
-            except (OSError, smtplib.SMTPException) as error:
+            except Exception as error:  # no mail is worth a trading day
                 self._log("mail failed", f"{subject}: {error}; check [alerts] in tradeflow.toml", now)
 
     def read(self, newest: int = 50) -> list[dict[str, str]]:
@@ -73,12 +79,30 @@ class Alerts:
     def _mail(self, subject: str, message: str) -> None:
         settings = self._settings
         mail = EmailMessage()
-        mail["Subject"] = f"tradeflow: {subject}"
+        mail["Subject"] = " ".join(f"tradeflow: {subject}".split())
         mail["From"] = settings.email_from or settings.email_to
         mail["To"] = settings.email_to
         mail.set_content(message)
-        with smtplib.SMTP(settings.smtp_server or "", settings.smtp_port, timeout=20) as server:
+        with _connected(settings) as server:
             if settings.smtp_user:
-                server.starttls()
                 server.login(settings.smtp_user, settings.smtp_password or "")
             server.send_message(mail)
+
+
+def _connected(settings: AlertSettings) -> smtplib.SMTP:
+    """A connection to the mail server: encrypted, to the server whose certificate is valid for its name.
+
+    Only where nobody logs in, and the server offers no encryption or is this machine, a mail goes in plain text.
+    """
+    host, port, context = settings.smtp_server or "", settings.smtp_port, ssl.create_default_context()
+    if port == SMTPS_PORT:
+        return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=context)
+    server = smtplib.SMTP(host, port, timeout=TIMEOUT)
+    try:
+        server.ehlo()
+        if settings.smtp_user or (server.has_extn("starttls") and host not in THIS_MACHINE):
+            server.starttls(context=context)
+    except BaseException:
+        server.close()
+        raise
+    return server

@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SETTINGS_FILE = "tradeflow.toml"
 """The settings of a home: a folder with this file is one."""
 BACKUPS = "backups"
 """The folder of a home in which its backups lie, and what was copied before an upgrade."""
+
+
+OTHERS = 0o077
+"""The permissions of everybody but the owner of a file or folder."""
+
+
+def keep_private() -> None:
+    """From now on this process, and those that it starts, make files and folders that only their owner can read or write."""
+    os.umask(os.umask(OTHERS) | OTHERS)
+
+
+def close_to_others(folder: Path) -> None:
+    """Take all permissions of others from a folder and everything in it. It is looked into only where the folder itself is open to others.
+
+    The folder comes last, so that an interrupted call is repeated. What belongs to another user stays as it is, and so does a place that
+    all users share, such as `/tmp`. Links are not followed.
+    """
+    with suppress(OSError):
+        mode = folder.stat().st_mode
+        if not mode & OTHERS or mode & stat.S_ISVTX:
+            return
+        for inside, folders, files in os.walk(folder):
+            for name in (*folders, *files):
+                _close(os.path.join(inside, name))
+        folder.chmod(stat.S_IMODE(mode) & ~OTHERS)
+
+
+def _close(path: str) -> None:
+    with suppress(OSError):
+        mode = os.lstat(path).st_mode
+        if mode & OTHERS and not stat.S_ISLNK(mode):
+            os.chmod(path, stat.S_IMODE(mode) & ~OTHERS)
 
 
 def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
@@ -23,14 +56,18 @@ def replace_text(path: Path, text: str, *, sync: bool = True) -> None:
     """
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    if path.exists():
-        shutil.copymode(path, temporary)
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     if sync:
         sync_folder(path.parent)
 

@@ -12,7 +12,7 @@ from tradeflow_core import instruments
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.alerts import Alerts
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
-from tradeflow_core.home.files import SETTINGS_FILE
+from tradeflow_core.home.files import SETTINGS_FILE, close_to_others, keep_private
 from tradeflow_core.home.ledger_word import LEDGER_WORD_FILE, LedgerWord
 from tradeflow_core.home.settings import (
     Settings,
@@ -43,11 +43,14 @@ class Home:
     def open(cls, path: Path | None = None) -> Home:
         """Open the home at `path` (default: TRADEFLOW_HOME or ./var), upgraded if an older version made it.
 
+        It is closed to other users, and what this process writes from now on is its owner's alone (`docs/security.md`).
         Raises ConfigError where there is none or its settings are wrong.
         """
+        keep_private()
         path = (path or environment_home()).absolute()
         if not (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is not a tradeflow home ({SETTINGS_FILE} is missing); make one with `tradeflow init`")
+        close_to_others(path)
         home = cls(path, load_settings(path / SETTINGS_FILE))
         if home.settings.home_version < HOME_VERSION:
             done = upgrade_home(OlderHome(path, home.data_url, home.database_url), home.settings.home_version)
@@ -62,6 +65,7 @@ class Home:
         Raises ConfigError where the folder cannot be written, is a home already, or a setting is wrong. The settings file, which makes a
         folder a home, is written last, so that an interrupted call leaves no home.
         """
+        keep_private()
         path = path.absolute()
         if (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is a home already; open it, or choose another folder")

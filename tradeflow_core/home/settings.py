@@ -29,8 +29,12 @@ SIMULATED_MARKETS = ("simulated", "replay")
 """Markets whose time is simulated."""
 
 PREFIX = "TRADEFLOW_"
-NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED"}
-"""Variables with the prefix that are not settings of a home: its folder, its layout version, and the reference data of the tests."""
+SECRETS = {"smtp_password", "database"}
+"""Settings that are, or hold, a password: no error shows them."""
+UI_PASSWORD = "TRADEFLOW_UI_PASSWORD"
+NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED", UI_PASSWORD}
+"""Variables with the prefix that are not settings of a home: its folder, its layout version, the reference data of the tests, and the password
+of the UI."""
 
 
 class _Model(BaseModel):
@@ -232,6 +236,10 @@ class Settings(_Model):
     database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
     data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
     strategies: dict[str, StrategySettings] = Field(default_factory=lambda: {"trend_carry": StrategySettings()})
+    rule_modules: tuple[str, ...] = Field(
+        default=(),
+        description="your own Python modules whose functions a strategy file may name as rules; functions of no other module are run",
+    )
     simulated: SimulatedMarketSettings = SimulatedMarketSettings()
     replay: ReplaySettings | None = None
     day: DaySettings = DaySettings()
@@ -255,10 +263,17 @@ class Settings(_Model):
             raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Europe/London") from error
         return value
 
-    @field_validator("universe", "stale_instruments", mode="before")
+    @field_validator("universe", "stale_instruments", "rule_modules", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(instrument for instrument in value.split(",") if instrument) if isinstance(value, str) else value
+        return tuple(name for name in value.split(",") if name) if isinstance(value, str) else value
+
+    @field_validator("rule_modules")
+    @classmethod
+    def _module_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [name for name in value if not all(part.isidentifier() for part in name.split("."))]:
+            raise ValueError(f"a module is named as in an import, such as my_rules or my_package.rules: {bad}")
+        return value
 
     @field_validator("universe", "stale_instruments")
     @classmethod
@@ -368,10 +383,16 @@ def _explain(problem: Any, source: str) -> str:
         path = [*map(str, problem["loc"]), *(["NAME"] if problem["type"] == "dict_type" else [])]
         key = _keys_of(problem["loc"])[0]
         example = PREFIX + "__".join([*path, key]).upper() if variable in os.environ else f"{key} = ... below [{'.'.join(path)}]"
-        return f"{source}: {where} is a section (it is {problem['input']!r}); set its keys one by one, for example {example}"
+        return f"{source}: {where} is a section (it is {_shown(problem)}); set its keys one by one, for example {example}"
     message = problem["msg"].removeprefix("Value error, ")
-    shown = f" (it is {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
+    shown = f" (it is {_shown(problem)})" if where and not isinstance(problem["input"], dict) else ""
     return f"{source}: {where + ': ' if where else ''}{message}{shown}"
+
+
+def _shown(problem: Any) -> str:
+    """The wrong value, or only its kind where a password may be in it."""
+    hidden = SECRETS.intersection(problem["loc"]) or problem["loc"] == ("alerts",)
+    return f"of type {type(problem['input']).__name__}" if hidden else repr(problem["input"])
 
 
 def _keys_of(section: Sequence[Any]) -> list[str]:
@@ -387,3 +408,13 @@ def _keys_of(section: Sequence[Any]) -> list[str]:
 def environment_home() -> Path:
     """The home that TRADEFLOW_HOME names, default `./var`."""
     return Path(os.environ.get("TRADEFLOW_HOME", "var")).absolute()
+
+
+def ui_password() -> str | None:
+    """The password that visitors of the UI have to give, where the environment has one."""
+    return os.environ.get(UI_PASSWORD)
+
+
+def take_ui_password() -> str | None:
+    """The same, removed from the environment, so that no process which is started later gets it."""
+    return os.environ.pop(UI_PASSWORD, None)

@@ -15,9 +15,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.brokers import BAR_COLUMNS
+from tradeflow_core.data_folders import CONFIG, FX, MULTIPLE, TABLES, DataFolder, Problems, SeriesFile
 from tradeflow_core.errors import ConfigError, DataError
-from tradeflow_core.importers.csv_files import CONTRACT, PRICE, STAMP, read_csv
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
-from tradeflow_core.importers.stamps import Instants, to_instants
-from tradeflow_core.instruments import Instrument, find_instrument, load_fx_table, load_instruments
+from tradeflow_core.importers.stamps import to_instants
+from tradeflow_core.instruments import Instrument, load_fx_table
 from tradeflow_core.series import (
     back_adjust,
     back_out_events,
@@ -40,21 +39,6 @@ from tradeflow_core.series import (
 )
 from tradeflow_core.store import MANIFEST, Store
 
-MULTIPLE, ADJUSTED, FX, CALENDARS, CONFIG = (
-    "multiple_prices_csv",
-    "adjusted_prices_csv",
-    "fx_prices_csv",
-    "roll_calendars_csv",
-    "csvconfig",
-)
-TABLES = ("instrumentconfig.csv", "rollconfig.csv", "spreadcosts.csv")
-PRICE_NAMES = ("PRICE", "FORWARD", "CARRY")
-MULTIPLE_COLUMNS = (
-    {"DATETIME": STAMP}
-    | dict.fromkeys(PRICE_NAMES, PRICE)
-    | dict.fromkeys(("PRICE_CONTRACT", "FORWARD_CONTRACT", "CARRY_CONTRACT"), CONTRACT)
-)
-CALENDAR_COLUMNS = {"DATE_TIME": STAMP, "current_contract": CONTRACT, "next_contract": CONTRACT, "carry_contract": CONTRACT}
 CLOSE = pd.Timedelta(hours=23)
 HOUR = pd.Timedelta(hours=1)
 EQUAL = 1e-9
@@ -69,54 +53,80 @@ def import_pysystemtrade(
     zone: str = "Europe/London",
     on_instrument: Callable[[InstrumentImport], None] | None = None,
     replace: bool = False,
+    skip_bad: bool = False,
 ) -> ImportReport:
     """Make the tape `tape` from a pysystemtrade data folder (the folder with `csvconfig` and `multiple_prices_csv`).
 
-    `instruments`: codes (default: all that have multiple prices); `zone`: time zone of the folder's times. The tape is complete
-    or not there; an existing one is only replaced with `replace`. Raises ConfigError naming missing files, or file, line and column of a
-    malformed cell.
+    `instruments`: codes (default: all that have multiple prices); `zone`: time zone of the folder's times; `skip_bad`: instruments whose files
+    or lines are wrong are left out and listed in the report. The tape is complete or not there; an existing one is only replaced with
+    `replace`. Raises ConfigError naming missing files, or everything that is wrong, by file, line and column.
     """
-    folder, tape = Path(folder).absolute(), Path(tape).absolute()
+    tape = Path(tape).absolute()
     if tape.exists() and not replace:
         raise ConfigError(f"{tape} exists already; choose another name, or ask for it to be replaced")
     if replace and tape.exists() and not (tape / MANIFEST).exists():
         raise ConfigError(f"{tape} is not a tape, so it is not replaced; choose another name")
-    names = _chosen_instruments(folder, instruments)
-    table = load_instruments(folder / CONFIG, packaged=False)
-    chosen = [find_instrument(table, name) for name in names]
-    if without_rule := [instrument.code for instrument in chosen if instrument.roll_rule is None]:
-        raise ConfigError(
-            f"{folder / CONFIG / TABLES[1]}: no line for {', '.join(without_rule)}; add it, or leave the instrument out"
-        )
-    report = ImportReport(str(folder), zone)
+    source = DataFolder.open(folder)
+    names = _chosen_instruments(source, instruments)
+    to_instants(pd.DatetimeIndex([]), zone, "")  # an unknown zone is told once, not for every file
+    report = ImportReport(str(source.root), zone)
     with _complete_or_absent(tape) as partial:
         store = Store(str(partial))
+        wrong_rates = _import_fx(source, store, zone, report=report)
+        chosen: list[Instrument] = []
         for name in names:
-            imported = _import_instrument(folder, store, name, zone=zone)
+            try:
+                instrument = _usable(source, name, rates=report.fx, wrong_rates=wrong_rates)
+                imported = _import_instrument(source, store, name, zone=zone)
+            except (ConfigError, DataError) as error:
+                report.left_out[name] = str(error) if name in str(error) else f"{name}: {error}"
+                store.delete("bars", name)
+                continue
+            chosen.append(instrument)
             report.instruments.append(imported)
             if on_instrument:
                 on_instrument(imported)
-        report.fx = _import_fx(folder, store, zone, notes=report.notes)
-        _import_tables(folder, partial / "config", chosen, rates=set(report.fx), notes=report.notes)
+        if not chosen or (report.left_out and not skip_bad):
+            raise _all_wrong(report.left_out, skip_bad=skip_bad)
+        report.notes += [str(note) for note in source.notes]
+        _import_tables(source.root, partial / "config", chosen, notes=report.notes)
         (partial / "import.json").write_text(report.to_json(), encoding="utf-8")
-        manifest = {"zone": zone, "source": f"pysystemtrade, {folder}", "instruments": names}
+        manifest = {"zone": zone, "source": f"pysystemtrade, {source.root}", "instruments": [one.code for one in chosen]}
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return report
 
 
-def _chosen_instruments(folder: Path, wanted: Sequence[str] | None) -> list[str]:
-    """Codes of the instruments to import. Raises ConfigError naming every missing file and folder."""
-    needed = [folder / MULTIPLE, folder / FX, *(folder / CONFIG / name for name in TABLES)]
-    if missing := [str(path) for path in needed if not path.exists()]:
-        raise ConfigError(
-            f"{folder} is not a pysystemtrade data folder, {', '.join(missing)} missing; name the folder that holds {MULTIPLE} and {CONFIG}"
-        )
-    instruments = sorted(set(wanted) if wanted is not None else {path.stem for path in (folder / MULTIPLE).glob("*.csv")})
+def _chosen_instruments(source: DataFolder, wanted: Sequence[str] | None) -> list[str]:
+    """Codes of the instruments to import. Raises ConfigError where there is none, and naming every file that is missing."""
+    instruments = sorted(set(wanted)) if wanted is not None else source.codes
     if not instruments:
-        raise ConfigError(f"{folder / MULTIPLE} has no CSV file; nothing to import")
-    if missing := [str(path) for name in instruments if not (path := folder / MULTIPLE / f"{name}.csv").exists()]:
+        raise ConfigError(f"{source.root / MULTIPLE} has no CSV file; nothing to import")
+    if missing := [str(path) for name in instruments if not (path := source.root / MULTIPLE / f"{name}.csv").exists()]:
         raise ConfigError(f"{', '.join(missing)} missing; correct the instruments asked for, or add the files")
     return instruments
+
+
+def _usable(source: DataFolder, name: str, *, rates: Mapping[str, int], wrong_rates: Mapping[str, str]) -> Instrument:
+    """The facts of an instrument. Raises ConfigError where lines of the tables or rates that it needs are missing or wrong."""
+    instrument = source.instrument(name)
+    if instrument.roll_rule is None:
+        raise ConfigError(f"{source.root / CONFIG / TABLES[1]}: no line for {name}; add it, or leave the instrument out")
+    pair = f"{instrument.currency}USD"
+    if pair in wrong_rates:
+        raise ConfigError(f"{name} needs rates that are wrong: {wrong_rates[pair]}")
+    if instrument.currency != "USD" and pair not in rates:
+        raise ConfigError(
+            f"{source.root / FX / f'{pair}.csv'} missing; add the rates, or leave {name} out, which is in {instrument.currency}"
+        )
+    return instrument
+
+
+def _all_wrong(left_out: Mapping[str, str], *, skip_bad: bool) -> ConfigError:
+    problems = Problems(shown=40, texts=[line for text in left_out.values() for line in text.splitlines()])
+    error = problems.error()
+    if skip_bad:
+        return ConfigError(f"no instrument is sound:\n{error}")
+    return ConfigError(f"{error}\nnothing was imported; --skip-bad imports the other instruments") if len(left_out) > 1 else error
 
 
 @contextmanager
@@ -155,9 +165,9 @@ def _alive(pid: int) -> bool:
 # --- prices --------------------------------------------------------------------------------------------------------------
 
 
-def _import_instrument(folder: Path, store: Store, instrument: str, *, zone: str) -> InstrumentImport:
-    path = folder / MULTIPLE / f"{instrument}.csv"
-    multiple = read_csv(path, MULTIPLE_COLUMNS)
+def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zone: str) -> InstrumentImport:
+    path = source.root / MULTIPLE / f"{instrument}.csv"
+    multiple = source.multiple_prices(instrument).at_closes()
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
     multiple.index = instants.utc
@@ -169,8 +179,9 @@ def _import_instrument(folder: Path, store: Store, instrument: str, *, zone: str
     store.write("roll_events", instrument, events.assign(after=events["after"].astype("datetime64[us, UTC]"), reason="import"))
 
     differences = compare_multiple_prices(multiple, build_from_events(bar_prices(bars), events))
-    calendar = _compare_calendar(folder / CALENDARS / f"{instrument}.csv", events, zone)
-    adjusted = _compare_adjusted(folder / ADJUSTED / f"{instrument}.csv", multiple, zone, instrument=instrument)
+    calendar = _compare_calendar(source.roll_calendar(instrument), events, zone, what=f"the roll calendar of {instrument}")
+    theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
+    adjusted = _compare_adjusted(theirs, multiple, zone, instrument=instrument)
     marks = int((bars["start"] == bars["end"]).sum())
     daily = int((bars["frequency"] == "D").sum())
     return InstrumentImport(
@@ -229,21 +240,21 @@ def _utc(micros: np.ndarray) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(micros.view("M8[us]")).tz_localize("UTC")
 
 
-def _compare_calendar(path: Path, events: pd.DataFrame, zone: str) -> tuple[int, int]:
+def _compare_calendar(calendar: SeriesFile | None, events: pd.DataFrame, zone: str, *, what: str) -> tuple[int, int]:
     """Number of rows of the folder's roll calendar, and of those that are also in the prices: same time, same two contracts."""
-    if not path.exists():
+    if calendar is None:
         return 0, 0
-    calendar = read_csv(path, CALENDAR_COLUMNS, increasing=False)
     from_prices = calendar_from_events(events)
     names = ["current_contract", "next_contract"]
-    theirs = calendar[names].set_index(_instants_of(calendar, zone, path).utc.rename("date")).reset_index()
+    stamps = to_instants(calendar.closes, zone, what).utc.rename("date")
+    theirs = calendar.frame[names].set_index(stamps).reset_index()
     ours = from_prices[names].rename_axis("date").reset_index().astype(dict.fromkeys(names, "int64"))
     return len(theirs), len(theirs.merge(ours.assign(date=ours["date"].astype(theirs["date"].dtype)), on=["date", *names]))
 
 
-def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, *, instrument: str) -> tuple[int, int, int]:
+def _compare_adjusted(file: SeriesFile | None, multiple: pd.DataFrame, zone: str, *, instrument: str) -> tuple[int, int, int]:
     """Number of adjusted prices in the folder, of those that equal ours, and of ours that the folder lacks."""
-    if not path.exists():
+    if file is None:
         return 0, 0, 0
     try:
         ours = back_adjust(multiple).dropna()
@@ -251,53 +262,42 @@ def _compare_adjusted(path: Path, multiple: pd.DataFrame, zone: str, *, instrume
         raise DataError(
             f"{instrument}: its multiple prices cannot be adjusted ({error}); correct them at the roll, or leave the instrument out"
         ) from error
-    table = read_csv(path, {"DATETIME": STAMP, "price": PRICE})
-    theirs = table["price"].set_axis(_instants_of(table, zone, path).utc).dropna()
+    prices = file.at_closes()
+    stamps = to_instants(pd.DatetimeIndex(prices.index), zone, f"adjusted prices of {instrument}").utc
+    theirs = prices["price"].set_axis(stamps).dropna()
     both = ours.reindex(theirs.index)
     equal = np.isclose(both.to_numpy(), theirs.to_numpy(), rtol=EQUAL, atol=EQUAL)
     return len(theirs), int(equal.sum()), int((~ours.index.isin(theirs.index)).sum())
 
 
-def _instants_of(frame: pd.DataFrame, zone: str, path: Path) -> Instants:
-    return to_instants(pd.DatetimeIndex(frame.index), zone, str(path))
-
-
 # --- rates and tables ----------------------------------------------------------------------------------------------------
 
 
-def _import_fx(folder: Path, store: Store, zone: str, *, notes: list[str]) -> dict[str, int]:
-    """Import every rate against the dollar, and return the number of rates by pair. A date without a time means the close of that day."""
-    rows = {}
-    for path in sorted((folder / FX).glob("*.csv")):
-        if not re.fullmatch("[A-Z]{3}USD", path.stem):
-            notes.append(f"{path.name} is not a rate against the dollar and was left out")
+def _import_fx(source: DataFolder, store: Store, zone: str, *, report: ImportReport) -> dict[str, str]:
+    """Import every rate against the dollar and count the rates by pair in the `report`; returns what is wrong with the others, by pair."""
+    wrong = {}
+    for pair, file in source.rate_files.items():
+        try:
+            rates = source.rates(pair).at_closes()["PRICE"].dropna()
+            rates.index = to_instants(pd.DatetimeIndex(rates.index), zone, str(file.path)).utc.rename("time")
+        except (ConfigError, DataError) as error:
+            wrong[pair] = str(error)
             continue
-        table = read_csv(path, {"DATETIME": STAMP, "PRICE": PRICE})
-        local = pd.DatetimeIndex(table.index)
-        closes = local.where(local != local.normalize(), local + CLOSE)
-        rates = table["PRICE"].set_axis(closes).dropna()
-        rates = rates[~rates.index.duplicated(keep="last")].sort_index()
-        rates.index = to_instants(pd.DatetimeIndex(rates.index), zone, str(path)).utc.rename("time")
-        store.write("fx", path.stem, rates.rename("rate").to_frame())
-        rows[path.stem] = len(rates)
-    return rows
+        store.write("fx", pair, rates.rename("rate").to_frame())
+        report.fx[pair] = len(rates)
+    report.notes += [f"rates left out: {text}" for text in wrong.values()]
+    return wrong
 
 
-def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument], *, rates: set[str], notes: list[str]) -> None:
+def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument], *, notes: list[str]) -> None:
     """Write the lines of the instrument tables for these instruments, and FX codes that the packaged table lacks."""
     codes = {instrument.code for instrument in instruments}
     for name in TABLES:
         with (folder / CONFIG / name).open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
         column_of_code = [column.strip() for column in rows[0]].index("Instrument")
-        kept = [row for row in rows[1:] if any(row) and row[column_of_code].strip() in codes]
-        _write_csv(config / name, [rows[0], *kept])
-        if missing_lines := sorted(codes - {row[column_of_code].strip() for row in kept}):
-            notes.append(f"{name} has no line for {', '.join(missing_lines)}: their spread costs nothing")
+        _write_csv(config / name, [rows[0], *(row for row in rows[1:] if any(row) and row[column_of_code].strip() in codes)])
     currencies = {instrument.currency for instrument in instruments} - {"USD"}
-    if missing := sorted(currency for currency in currencies if f"{currency}USD" not in rates):
-        files = ", ".join(str(folder / FX / f"{currency}USD.csv") for currency in missing)
-        raise ConfigError(f"{files} missing; add the rates, or leave the instruments in {', '.join(missing)} out")
     without_code = sorted(currencies - {pair.currency for pair in load_fx_table().values()})
     if without_code:
         lines = [[f"{currency}USD", currency, f"USD.{currency}", "yes"] for currency in without_code]

@@ -46,12 +46,14 @@ class InstrumentImport:
 
 @dataclass
 class ImportReport:
-    """An import from `source`, recorded in time zone `zone`: instruments, number of rates by currency pair, and notes for the user."""
+    """An import from `source`, recorded in time zone `zone`: instruments, number of rates by currency pair, what is wrong with instruments that
+    were left out, and notes for the user."""
 
     source: str
     zone: str
     instruments: list[InstrumentImport] = field(default_factory=list)
     fx: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property

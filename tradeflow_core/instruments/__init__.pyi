@@ -19,5 +19,7 @@ from .tables import (
     load_instruments as load_instruments,
     load_simulated_fx as load_simulated_fx,
     load_simulated_market as load_simulated_market,
+    read_instruments as read_instruments,
     read_table as read_table,
+    unknown_name as unknown_name,
 )

@@ -38,6 +38,9 @@ from tradeflow_core.model import MONTH_LETTERS
 
 REGIONS = ("US", "EMEA", "ASIA")
 
+LATEST_REGION = REGIONS[0]
+"""Where prices are fetched last on a day: an instrument of a region that we do not know has all its prices by then."""
+
 INSTRUMENT_FILES = ("instruments.csv", "instrumentconfig.csv")
 ROLL_FILES = ("rolls.csv", "rollconfig.csv")
 SPREAD_FILES = ("spreadcosts.csv",)
@@ -212,7 +215,7 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
     for folder in table_folders(folders, packaged=packaged):
         file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
         for code, row in by_code(instrument_rows).items():
-            instruments[code] = _instrument(row, instruments.get(code))
+            instruments[code] = _instrument(row, instruments.get(code), is_ours=file == INSTRUMENT_FILES[0])
         roll_file, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
         _, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
         rules.update({code: _roll_rule(row) for code, row in by_code(roll_rows).items()})
@@ -226,6 +229,53 @@ def load_instruments(*folders: str | Path, packaged: bool = True) -> dict[str, I
                 "Instrument", f"{unknown_name(code, instruments)}; add it to {INSTRUMENT_FILES[0]} or remove this line"
             )
     return {code: _with_rule_and_spread(instruments[code], rules, spreads) for code in sorted(instruments)}
+
+
+def read_instruments(folder: Path) -> tuple[dict[str, Instrument], dict[str, list[str]], list[tuple[str, str, str]]]:
+    """The instruments of a folder's own tables alone: by code; of the others, by code, what is wrong with their lines; and notes (code, kind,
+    text) about what is missing or was replaced.
+
+    Raises ConfigError only where a table as a whole cannot be read.
+    """
+    file, instrument_rows = read_first(folder, INSTRUMENT_FILES, INSTRUMENT_COLUMNS)
+    _, roll_rows = read_first(folder, ROLL_FILES, ROLL_COLUMNS)
+    spread_file, spread_rows = read_first(folder, SPREAD_FILES, ("Instrument", "SpreadCost"))
+    wrong: dict[str, list[str]] = {}
+    found = _rows_of(instrument_rows, wrong, lambda row: _instrument(row, None, is_ours=file == INSTRUMENT_FILES[0]))
+    rules = _rows_of(roll_rows, wrong, _roll_rule)
+    spreads = _rows_of(spread_rows, wrong, lambda row: row.cost("SpreadCost"))
+    blank = {row.cells["Instrument"] for row in spread_rows if row.cells["SpreadCost"].lower() in ("", "nan")}
+    notes = [
+        (
+            row.cells["Instrument"],
+            "other region",
+            f"region {row.cells['Region']!r} is unknown here; its prices are updated with {LATEST_REGION}",
+        )
+        for row in instrument_rows
+        if row.cells["Region"] not in REGIONS
+    ]
+    for code in sorted(found):
+        if code not in spreads or code in blank:
+            notes.append((code, "no spread", f"{spread_file} has no spread for it; its spread costs nothing"))
+    instruments = {code: _with_rule_and_spread(found[code], rules, spreads) for code in sorted(found) if code not in wrong}
+    return instruments, wrong, notes
+
+
+def _rows_of(rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T]) -> dict[str, T]:
+    """What the lines of a table give, by code; what is wrong with a line goes to `wrong`."""
+    built: dict[str, T] = {}
+    lines: dict[str, int] = {}
+    for row in rows:
+        code = row.cells["Instrument"]
+        try:
+            row.code("Instrument")
+            if code in lines:
+                raise row.error("Instrument", f"{code} is already on line {lines[code]}; keep one of the two lines")
+            lines[code] = row.line
+            built[code] = build(row)
+        except ConfigError as error:
+            wrong.setdefault(code, []).append(str(error))
+    return built
 
 
 def load_fx_table(*folders: str | Path) -> dict[str, FxPair]:
@@ -323,7 +373,8 @@ def _load(
     return dict(sorted(values.items()))
 
 
-def _instrument(row: Row, before: Instrument | None) -> Instrument:
+def _instrument(row: Row, before: Instrument | None, *, is_ours: bool) -> Instrument:
+    """`is_ours`: the table is of our making. One of another system may have regions that we do not have; see `LATEST_REGION`."""
     session, tick = (before.session, before.tick) if before else (None, 0.0)
     if row.has("Session"):
         session = row.cells["Session"] or None
@@ -331,9 +382,9 @@ def _instrument(row: Row, before: Instrument | None) -> Instrument:
         tick = row.cost("Tick")
     return Instrument(
         code=row.code("Instrument"),
-        description=row.text("Description"),
-        asset_class=row.text("AssetClass"),
-        region=row.choice("Region", REGIONS),
+        description=row.cells["Description"],
+        asset_class=row.cells["AssetClass"],
+        region=row.choice("Region", REGIONS) if is_ours or row.cells["Region"] in REGIONS else LATEST_REGION,
         currency=row.currency("Currency"),
         point_size=row.positive("Pointsize"),
         costs=Costs(per_block=row.cost("PerBlock"), percentage=row.cost("Percentage"), per_trade=row.cost("PerTrade")),

@@ -6,6 +6,7 @@ the order of ids is the order of time, and a month-only id sorts before every da
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -15,18 +16,26 @@ from typing import Any
 from tradeflow_core.errors import DataError
 
 MONTH_LETTERS = "FGHJKMNQUVXZ"
+_BY_LETTER = re.compile(
+    rf"(?P<letter>[{MONTH_LETTERS}])(?P<year>\d{{2}}|\d{{4}})|(?P<before>\d{{4}})(?P<after>[{MONTH_LETTERS}])"
+)
 
 
 def parse_contract(value: Any) -> int:
-    """The contract id meant by `YYYYMM`, `YYYYMMDD` or such a number (`20240300.0` is `20240300`).
+    """The contract id meant by `YYYYMM`, `YYYYMMDD` or such a number (`20240300.0` is `20240300`), or by a month letter with its year
+    (`H2024`, `2024H`, `H24`: from 1970 to 2069).
 
-    Raises DataError where the text is not 6 or 8 digits, or the month or day does not exist.
+    Raises DataError for another text, or where the month or day does not exist.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         number = float(value)
         text = str(int(number)) if number.is_integer() else repr(value)
     else:
         text = str(value).strip()
+    if by_letter := _BY_LETTER.fullmatch(text.upper()):
+        year = int(by_letter["year"] or by_letter["before"])
+        century = 0 if year >= 100 else 2000 if year < 70 else 1900
+        return (century + year) * 10000 + (MONTH_LETTERS.index(by_letter["letter"] or by_letter["after"]) + 1) * 100
     if not (text.isascii() and text.isdigit() and len(text) in (6, 8)):
         raise DataError(f"contract {value!r} is not a contract id: give YYYYMM or YYYYMMDD")
     contract = int(text) if len(text) == 8 else int(text) * 100

@@ -39,7 +39,7 @@ def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
     path = packaged.get(settings.config) or Path(settings.config)
     if not path.is_absolute():
         path = desk.home.path / path
-    config = load_strategy(path)
+    config = load_strategy(path, rule_modules=desk.settings.rule_modules)
     return config.model_copy(
         update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -143,15 +143,20 @@ class ParquetFiles:
         folder, file_name = os.path.split(path)
         os.makedirs(folder, exist_ok=True)
         temporary = os.path.join(folder, f".{file_name}.{os.getpid()}")
-        with open(temporary, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        if os.path.isdir(path):
-            self.put_aside(dataset, name)
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if os.path.isdir(path):
+                self.put_aside(dataset, name)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
     def remove(self, dataset: str, name: str) -> None:
         """Remove one file, if it exists."""

@@ -1,4 +1,4 @@
-"""How data is stored: Parquet datasets, DuckDB views over them, the SQL engine factory."""
+"""How data is stored: Parquet datasets, queries over them with DuckDB, the SQL engine factory."""
 
 import lazy_loader
 

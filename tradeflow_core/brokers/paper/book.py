@@ -21,16 +21,20 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    event,
     func,
     insert,
     inspect,
     select,
     update,
 )
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
 
+from tradeflow_core.brokers.base import BrokerUnavailable
 from tradeflow_core.errors import StateError
 from tradeflow_core.model import BrokerOrderStatus, OrderType
-from tradeflow_core.store import Whole, create_sql_engine, word_type
+from tradeflow_core.store import BUSY_SECONDS, Whole, create_sql_engine, word_type
 
 FOREIGN = "foreign/"
 LIQUIDATION = "liquidation/"
@@ -154,12 +158,14 @@ class Holding:
     commission: Decimal
 
 
-def open_book(url: str, account: str, base_currency: str, *, capital: Decimal) -> Engine:
+def open_book(url: str, account: str, base_currency: str, *, capital: Decimal, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """The book at `url`, made if there is none, and upgraded if an older version made it.
 
-    Raises StateError where it belongs to another account or currency.
+    A book that is held by another process for longer than `busy_seconds`, or that cannot be written, is a broker that does not answer:
+    every use of it then raises BrokerUnavailable. Raises StateError where it belongs to another account or currency.
     """
-    engine = create_sql_engine(url)
+    engine = create_sql_engine(url, busy_seconds=busy_seconds)
+    event.listen(engine, "handle_error", _no_answer)
     with engine.begin() as connection:
         _upgrade(connection)
         if connection.execute(select(account_table.c.one)).first() is None:
@@ -175,6 +181,11 @@ def open_book(url: str, account: str, base_currency: str, *, capital: Decimal) -
             f"not to {account} in {base_currency}; correct the settings or use another home"
         )
     return engine
+
+
+def _no_answer(context: ExceptionContext) -> None:
+    if isinstance(context.sqlalchemy_exception, OperationalError):
+        raise BrokerUnavailable(f"the book of the paper exchange does not answer ({context.original_exception})")
 
 
 def read_account(connection: Connection) -> BookAccount:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,21 @@ from tradeflow_core.strategy.config.reference_names import (
 )
 from tradeflow_core.strategy.config.rule_checks import check_rule
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
+from tradeflow_core.strategy.rules import require_allowed
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
 PACKAGE = resources.files("tradeflow_core.strategy")
 
 
-def load_strategy(path: str | Path, changes: Changes | None = None) -> StrategyConfig:
+def load_strategy(path: str | Path, changes: Changes | None = None, *, rule_modules: Collection[str] = ()) -> StrategyConfig:
     """The strategy of a YAML file, laid over the defaults; mappings merge key by key, anything else replaces.
 
     A file that names another one in `base_config` (beside it, or a packaged strategy) is laid over that: each of its
     top-level keys replaces the other's whole.
 
-    `changes`: values by dotted key that take the place of the file's own, such as `{"buffer_size": 0.2}`. Takes our own files
+    `changes`: values by dotted key that take the place of the file's own, such as `{"buffer_size": 0.2}`. `rule_modules`: the modules
+    whose functions the file may name as rules; any other is refused, since naming a function is running it. Takes our own files
     and pysystemtrade's unchanged. Raises ConfigError naming file, line and key for YAML that does not parse, a key that is
     unknown or given twice, a value that is wrong, and settings that this engine cannot honour.
     """
@@ -46,7 +48,7 @@ def load_strategy(path: str | Path, changes: Changes | None = None) -> StrategyC
     if changes:
         tops = {key.partition(".")[0] for key in changes}
         tree, lines = changed(tree, changes, str(file)), {key: line for key, line in lines.items() if key not in tops}
-    return _build(tree, lines, str(file))
+    return _build(tree, lines, str(file), rule_modules=rule_modules)
 
 
 def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
@@ -68,8 +70,8 @@ def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
 
 
 def strategy_from_dict(tree: Tree, source: str = "dictionary") -> StrategyConfig:
-    """The same from a mapping in memory, with the keys of a strategy file."""
-    return _build(tree, {}, source)
+    """The same from a mapping in memory, with the keys of a strategy file. It may name any function: the caller's own program wrote it."""
+    return _build(tree, {}, source, rule_modules=None)
 
 
 def packaged_strategies() -> dict[str, Path]:
@@ -78,7 +80,7 @@ def packaged_strategies() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
+def _build(given: Tree, lines: dict[str, int], source: str, *, rule_modules: Collection[str] | None) -> StrategyConfig:
     def place(path: str) -> str:
         while path and path not in lines:
             path = path.rpartition(".")[0]
@@ -92,6 +94,8 @@ def _build(given: Tree, lines: dict[str, int], source: str) -> StrategyConfig:
     ours = {key: value for key, value in tree.items() if key in StrategyConfig.model_fields}
     defaults, _ = _parse((PACKAGE / "defaults.yaml").read_text(encoding="utf-8"), "defaults.yaml")
     merged = _layer(_translated(ours), defaults)
+    if rule_modules is not None:
+        _require_allowed(merged.get("trading_rules"), rule_modules, place)
     try:
         config = StrategyConfig.model_validate({**merged, "source": source})
     except ValidationError as error:
@@ -207,6 +211,16 @@ def _explained(error: Any, place: Place) -> str:
     message = error["msg"].removeprefix("Value error, ")
     given = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
     return f"{place(path)}: {path}: {message}{given}" if path else f"{place(path)}: {message}"
+
+
+def _require_allowed(rules: Any, modules: Collection[str], place: Place) -> None:
+    """Raises ConfigError for a rule whose function lies in none of these modules: before the model, which imports it, is made."""
+    for name, rule in rules.items() if isinstance(rules, dict) else ():
+        function = rule.get("function") if isinstance(rule, dict) else None
+        try:
+            require_allowed(str(function), modules)
+        except ConfigError as error:
+            raise ConfigError(f"{place(f'trading_rules.{name}')}: trading_rules.{name}: {error}") from None
 
 
 def _check_items(config: StrategyConfig, place: Place) -> None:

@@ -5,19 +5,20 @@ Stamps are naive and stay as given. FX is quoted against the dollar: `EURUSD` is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.data_folders import ADJUSTED, FX, MULTIPLE, DataFolder, Note
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import Instrument
 from tradeflow_core.series import back_adjust
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Floats, nanoseconds
-from tradeflow_core.strategy.inputs.csv_folder import CsvFolder, instruments_from_table
+from tradeflow_core.strategy.inputs.instrument_table import instruments_from_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,22 +26,32 @@ class BacktestData:
     """Inputs of a backtest by instrument code; tables are read when first asked for.
 
     `multiple_prices`: columns PRICE, CARRY, FORWARD and their _CONTRACT ids. `adjusted_prices`: one continuous series each.
-    `fx`: by pair, e.g. `EURUSD`.
+    `fx`: by pair, e.g. `EURUSD`. `notes`: what their reader found about files that were read so far.
     """
 
     multiple_prices: Mapping[str, pd.DataFrame]
     adjusted_prices: Mapping[str, pd.Series]
     fx: Mapping[str, pd.Series]
     instruments: Mapping[str, Instrument]
+    notes: Sequence[Note] = ()
 
     @staticmethod
     def from_pysystemtrade(folder: str | Path) -> BacktestData:
         """Data in that system's CSV layout: csvconfig, fx_prices_csv, multiple_prices_csv, adjusted_prices_csv.
 
-        Raises ConfigError naming every folder or table that is missing, DataError for files that cannot be read.
+        Its files are read by the code that imports them, with the same rules (`data_folders`). Raises ConfigError naming every folder or
+        table that is missing, and, when an instrument is asked for, everything that is wrong with its files and lines.
         """
-        files = CsvFolder.open(folder)
-        return BacktestData(files.multiple_prices(), files.adjusted_prices(), files.fx(), files.instruments())
+        files = DataFolder.open(folder, needs=(MULTIPLE, ADJUSTED, FX))
+        found, wrong = files.tables
+        adjusted = sorted(path.stem for path in (files.root / ADJUSTED).glob("*.csv"))
+        return BacktestData(
+            LazyMapping(files.codes, lambda code: _stamped(files.multiple_prices(code).frame)),
+            LazyMapping(adjusted, lambda code: _stamped(files.adjusted_prices(code).frame)["price"]),
+            LazyMapping(files.rate_files, lambda pair: _stamped(files.rates(pair).frame)["PRICE"]),
+            LazyMapping(sorted({*found, *wrong}), files.instrument),
+            files.notes,
+        )
 
     @staticmethod
     def from_frames(
@@ -98,6 +109,11 @@ class BacktestData:
             wanted = f" (needed by {instrument})" if instrument else ""
             raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
         return _rates(series, pair)
+
+
+def _stamped(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with stamps as all stages have them."""
+    return frame.set_axis(pd.DatetimeIndex(frame.index, name="date").as_unit("ns"), axis=0)
 
 
 def _rates(series: pd.Series, pair: str) -> pd.Series:

@@ -41,12 +41,23 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
     notes = []
     for place, instrument in enumerate(backtest.instruments):
         facts = [
+            *_of_files(backtest, instrument),
             *_of_prices(backtest, place),
             *_of_costs(backtest, instrument, float(cost_per_trade[instrument])),
             *_of_trading(backtest, place),
         ]
         notes += [Shortcoming(instrument, kind, detail) for kind, detail in facts]
     return notes
+
+
+def _of_files(backtest: Backtest, instrument: str) -> list[tuple[str, str]]:
+    """What the reader of its files noted, those of its rates included; costs have their own sentences."""
+    pairs = {f"{currency}USD" for currency in (backtest.data.instrument(instrument).currency, backtest.config.base_currency)}
+    return [
+        (note.kind, note.detail)
+        for note in backtest.data.notes
+        if note.about in {instrument, *pairs} and note.kind != "no spread"
+    ]
 
 
 def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
@@ -80,8 +91,13 @@ def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:
 
 def _of_costs(backtest: Backtest, instrument: str, per_trade: float) -> list[tuple[str, str]]:
     costs = backtest.data.instrument(instrument).costs
-    if not (costs.spread_cost or costs.per_block or costs.per_trade or costs.percentage):
+    has_commission = costs.per_block or costs.per_trade or costs.percentage
+    if not (costs.spread_cost or has_commission):
         return [("no costs", "Neither spread nor commission is known: its net figures are gross.")]
+    if not costs.spread_cost:
+        return [("no spread", "Its spread is not known: its costs are too low.")]
+    if not has_commission:
+        return [("no commission", "Its commission is not known: its costs are too low.")]
     if per_trade <= HIGH_COST or np.isnan(per_trade):
         return []
     return [

@@ -8,7 +8,7 @@ file may use, beside import paths of one's own functions (see `custom`); a keywo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tradeflow_core.errors import ConfigError
@@ -41,6 +41,17 @@ RULES: dict[str, Callable[..., Any]] = {
 }
 
 
+def require_allowed(name: str, modules: Collection[str]) -> None:
+    """Raises ConfigError for a function of one's own that lies in none of these modules. Nothing is imported to find that out."""
+    module = name.rpartition(".")[0]
+    if name in RULES or "." not in name or any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules):
+        return
+    raise ConfigError(
+        f"{name} was not run: a strategy file may name functions of modules that were allowed only; if you trust it, "
+        f'add "{module}" to rule_modules in tradeflow.toml, or give --rules {module} (from Python: rule_modules=["{module}"])'
+    )
+
+
 def rule_function(name: str) -> Callable[..., Any]:
     """The function of a rule: one of `RULES`, or one's own by its import path. Raises ConfigError where there is none."""
     if name in RULES:
@@ -51,4 +62,4 @@ def rule_function(name: str) -> Callable[..., Any]:
     raise ConfigError(f"{name} is not a trading rule{hint}; name a function of your own by its import path, module.function")
 
 
-__all__ = ["RULES", "rule_function", "takes_whole_table", "whole_table"]
+__all__ = ["RULES", "require_allowed", "rule_function", "takes_whole_table", "whole_table"]

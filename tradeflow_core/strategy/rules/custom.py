@@ -3,7 +3,7 @@
 Such a function gets one instrument at a time: a Series for each data item, by business day, and the `other_args` by name. It
 returns a Series of forecasts on those days or some of them, positive for long; a missing day has no forecast. With the
 decorator `whole_table` it gets all instruments at once instead, as tables (business days x instruments), and returns such a
-table, which is much faster.
+table, which is much faster. A file may name functions of those modules only that a person has allowed: `rule_modules` of the settings.
 """
 
 from __future__ import annotations
