@@ -8,7 +8,7 @@ import platform
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backtests, day, polls, prices, stack, start_up, universe
+from benchmarks import backtests, day, growth, polls, prices, stack, start_up, universe
 from benchmarks.measure import Figure
 from tradeflow_core.instruments import default_universe
 
@@ -27,6 +27,7 @@ def main() -> None:
         show(console, prices.figures())
     else:
         console.print("the reference data is absent (../shared), so only the simulated day is measured")
+    show_appends(console, growth.figures())
     show_start_up(console, start_up.figures())
     show_polls(console, polls.figures())
     show_stack(console, stack.figures())
@@ -59,6 +60,27 @@ def show_growth(console: Console, figures: list[universe.UniverseFigure]) -> Non
     for f in figures:
         numbers = (f"{f.cpu:.2f}", f"{f.cpu / f.rows * 1e6:.2f}", f"{f.wall:.2f}", f"{f.peak:,.0f}", f"{f.idle:,.0f}")
         table.add_row(f.work, str(f.instruments), f"{f.rows:,}", *numbers)
+    console.print(table)
+
+
+def show_appends(console: Console, figures: list[growth.GrowthFigure]) -> None:
+    """Print what a day of minute bars costs as the stored past grows."""
+    names = (
+        "stored rows",
+        "append s",
+        "worst s",
+        "one file: s",
+        "peak MB",
+        "one file: MB",
+        "60 days s",
+        "all closes s",
+        "all bars s",
+    )
+    table = Table(*names, title="A day of minute bars, CPU seconds", title_justify="left")
+    for f in figures:
+        seconds, memory = growth.BEFORE[f.rows]
+        numbers = (f"{f.append:.3f}", f"{f.worst:.3f}", f"{seconds:.2f}", f"{f.peak:,.0f}", f"{memory:,}")
+        table.add_row(f"{f.rows:,}", *numbers, *(f"{read:.3f}" for read in (f.recent, f.closes, f.bars)))
     console.print(table)
 
 

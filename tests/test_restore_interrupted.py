@@ -110,7 +110,11 @@ def test_a_restore_that_dies_at_any_moment_leaves_a_ledger_that_is_refused_or_st
     assert deaths > 2
 
 
-def test_bars_that_are_merged_while_a_backup_is_made_are_in_it(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file_rows", [50_000, 500], ids=["into the main file", "and the file is split"])
+def test_bars_that_are_merged_while_a_backup_is_made_are_in_it(
+    home: Path, tmp_path: Path, file_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradeflow_core.parquet.months.FILE_ROWS", file_rows)
     desk = Desk(Home.open(home))
     stored = desk.store.read("contract_prices", "CORN")
 

@@ -164,3 +164,6 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "prices" / "CORN.parquet").write_bytes(b"PAR1")
     with pytest.raises(StateError, match=r"CORN\.parquet is not a readable Parquet file"):
         open_query(store)
+    told: list[str] = []
+    rows = run_query(open_query(store, tell=told.append), "select distinct name from prices")
+    assert rows["name"].tolist() == ["GOLD"] and len(told) == 1 and "left out" in told[0]

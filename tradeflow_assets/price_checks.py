@@ -2,6 +2,7 @@
 partition, so a run over one good instrument must not hide the failure of another."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import time, timedelta
 
 import dagster as dg
@@ -12,6 +13,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.ledger import contract_facts, current_rolls, instruments_locked_by, locked_instruments
 from tradeflow_core.model import LockOwner, contract_label
+from tradeflow_core.parquet import DamagedFile
 from tradeflow_core.prices import HISTORY_CHANGES, bar_ends
 from tradeflow_core.reports import freshness, store_problems
 from tradeflow_core.series import rolls_not_into_forward
@@ -51,9 +53,11 @@ def strange_rolls(desk: Desk) -> dg.AssetCheckResult:
     """At every roll the next priced contract is the one that was forward before; otherwise the wrong price difference is added."""
     problems = []
     for instrument in desk.store.names("multiple_prices"):
-        wrong_rolls = rolls_not_into_forward(
-            desk.store.read("multiple_prices", instrument, ["PRICE_CONTRACT", "FORWARD_CONTRACT"])
-        )
+        try:
+            contracts = desk.store.read("multiple_prices", instrument, ["PRICE_CONTRACT", "FORWARD_CONTRACT"])
+        except DamagedFile:  # the check of disordered series names it
+            continue
+        wrong_rolls = rolls_not_into_forward(contracts)
         problems += [
             f"{instrument}, {roll_time:%Y-%m-%d}: forward was {row['expected']}, rolled into {row['rolled_into']}"
             for roll_time, row in wrong_rolls.iterrows()
@@ -70,7 +74,10 @@ def changed_history(desk: Desk) -> dg.AssetCheckResult:
     today = pd.Timestamp(desk.home.at(desk.today(), time()))
     parts = []
     for instrument in desk.store.names(HISTORY_CHANGES):
-        changes = desk.store.read(HISTORY_CHANGES, instrument)
+        try:
+            changes = desk.store.read(HISTORY_CHANGES, instrument)
+        except DamagedFile:
+            continue
         parts.append(changes[changes["recorded_at"] >= today].assign(instrument=instrument))
     columns = ["instrument", "changed", "came_late", "gone", "first"]
     rebuilds = pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
@@ -85,7 +92,10 @@ def gaps(desk: Desk) -> dg.AssetCheckResult:
     """The series of every priced contract has a price on nearly every business day of the last 60 days."""
     with desk.ledger.read() as view:
         rolls = {instrument: roll for instrument, roll in current_rolls(view).items() if instrument in desk.universe}
-    missing = {instrument: missing_days(desk, instrument, roll.price_contract) for instrument, roll in rolls.items()}
+    missing: dict[str, pd.DatetimeIndex] = {}
+    for instrument, roll in rolls.items():
+        with suppress(DamagedFile):
+            missing[instrument] = missing_days(desk, instrument, roll.price_contract)
     bad = pd.DataFrame(
         [
             (instrument, contract_label(rolls[instrument].price_contract), len(days), ", ".join(f"{day:%m-%d}" for day in days))
@@ -107,9 +117,10 @@ def missing_days(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex
     session = desk.instrument(instrument).session
     zone = desk.home.sessions.session_of(session).zone if session else desk.settings.zone
     # A bar that ends at midnight belongs to the day before.
-    last_seconds = bar_ends(desk, instrument, contract) - pd.Timedelta(seconds=1)
-    priced_days = last_seconds.tz_convert(zone).tz_localize(None).normalize()
     first = yesterday - timedelta(days=GAP_WINDOW_DAYS - 1)
+    since = desk.home.at(first - timedelta(days=2), time())
+    last_seconds = bar_ends(desk, instrument, contract, since=since) - pd.Timedelta(seconds=1)
+    priced_days = last_seconds.tz_convert(zone).tz_localize(None).normalize()
     if len(priced_days):
         first = max(first, priced_days.min().date())
     try:

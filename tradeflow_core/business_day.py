@@ -7,11 +7,11 @@ interrupted day goes on with the first step that is not done, and a finished day
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradeflow_core import capital, execution, nightly, orders, prices, replay, reports, rolls
 from tradeflow_core.desk import Desk
@@ -19,6 +19,7 @@ from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.home import Home, next_business_day
 from tradeflow_core.ledger import LAST_STEP, LedgerRefused, active_stop, instruments_locked_by, record_step, step_done
 from tradeflow_core.model import LockOwner
+from tradeflow_core.parquet import DamagedFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,10 +127,10 @@ def require_good_prices(desk: Desk) -> None:
 
 
 def fx_step(desk: Desk) -> dict[str, pd.Series]:
-    """Update the rate of every currency that the desk needs."""
+    """Update the rate of every currency that the desk needs; returns those that are good."""
     with recorded_step(desk, "spot_fx") as note:
-        rates = {f"{currency}USD": prices.update_spot_fx(desk, currency) for currency in desk.home.currencies}
-        note.summary = f"{len(rates)} currencies"
+        rates, damaged = prices.update_rates(desk)
+        note.summary = f"{len(rates)} currencies" + (f"; damaged and locked: {', '.join(damaged)}" if damaged else "")
     return rates
 
 
@@ -180,7 +181,7 @@ def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
     with recorded_step(desk, "instrument_orders") as note:
         plans = {}
         for name in desk.settings.strategies:
-            plans[name] = orders.generate_orders(desk, name, nightly.optimal_rows(desk, name), day=day)
+            plans[name] = orders.generate_orders(desk, name, _optimal_rows(desk, name), day=day)
             orders.store_decisions(desk, name, plans[name].decisions, day=day)
         decisions = [decision for plan in plans.values() for decision in plan.decisions]
         made = sum(decision.quantity != 0 for decision in decisions)
@@ -188,6 +189,15 @@ def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
         more = f", {held_back} held back: `tradeflow status` says why" if held_back else ""
         note.summary = f"{made} orders out of {len(decisions)} instruments{more}"
     return plans
+
+
+def _optimal_rows(desk: Desk, strategy: str) -> Mapping[str, Mapping[str, Any]]:
+    """The optimal positions of a strategy, made anew where their file was damaged since they were made."""
+    try:
+        return nightly.optimal_rows(desk, strategy)
+    except DamagedFile:
+        nightly.save_run(desk, nightly.run_strategy(desk, strategy), desk.business_day())
+        return nightly.optimal_rows(desk, strategy)
 
 
 def stack_handler_step(

@@ -10,12 +10,14 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tradeflow_core import brokers, ledger, store
+from tradeflow_core import brokers, ledger, parquet, store
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Alerts, Home, next_business_day
 from tradeflow_core.instruments import find_instrument, load_simulated_fx, load_simulated_market
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tradeflow_core.brokers import Broker
     from tradeflow_core.home import Clock, Settings
     from tradeflow_core.instruments import Instrument
@@ -56,6 +58,20 @@ class Desk:
     @cached_property
     def store(self) -> Store:
         return store.Store(self.home.data_url)
+
+    def former_rows(self, dataset: str, name: str) -> pd.DataFrame | None:
+        """What is stored of a file to which rows are about to be added; None where there is none.
+
+        A damaged one is put aside with an alert, and the caller begins another: its rows only told of the past, and nothing depends on them.
+        """
+        if not self.store.exists(dataset, name):
+            return None
+        try:
+            return self.store.read(dataset, name)
+        except parquet.DamagedFile as error:
+            aside = self.store.put_aside(dataset, name)
+            self.alerts.send(f"{dataset} of {name}", f"{error}; it was put aside as {aside}, and another is begun", self.now())
+            return None
 
     @cached_property
     def alerts(self) -> Alerts:

@@ -17,6 +17,7 @@ from tradeflow_core import business_day, home
 from tradeflow_core.cli.main import COMMANDS
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import LEDGER_WORD_FILE, Home, LedgerWord
+from tradeflow_core.home.upgrades import HOME_VERSION
 from tradeflow_core.ledger import LedgerRefused, lift_stop, stop_trading
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
@@ -206,7 +207,7 @@ def test_a_home_of_before_the_word_knows_its_ledger_after_the_upgrade(tmp_path: 
     made = make_home(tmp_path / "home")
     kept(Desk(made), stops=1)
     settings = made.path / home.SETTINGS_FILE
-    settings.write_text(settings.read_text().replace("home_version = 3", "home_version = 2"))
+    settings.write_text(settings.read_text().replace(f"home_version = {HOME_VERSION}", "home_version = 2"))
     (made.path / LEDGER_WORD_FILE).unlink()
     assert answer(made.path, "status")["trading_stopped"] is None
     copies = list((made.path / home.BACKUPS).glob("*.sqlite"))

@@ -1,5 +1,6 @@
 from .archive import (
     Manifest as Manifest,
+    extract_data as extract_data,
     problems_of as problems_of,
     read_manifest as read_manifest,
 )

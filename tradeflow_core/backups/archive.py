@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -115,6 +115,26 @@ def extract(file: Path, folder: Path, *, on_file: OnFile = tell_nobody, only_dat
         problems += damage(engine, quick=False)
         engine.dispose()
     return problems
+
+
+def extract_data(file: Path, folder: Path, names: Collection[str]) -> Path:
+    """Write the price files of these instruments and rates from a backup into `folder`; returns the folder that then holds them as a store does.
+
+    Raises DataError where the file is no backup, holds no prices of them, or one of them is not as it was written; StateError.
+    """
+    manifest = read_manifest(file)
+    wanted = [
+        name
+        for name in sorted(manifest.files)
+        if name.startswith("data/") and _is_inside(name) and PurePosixPath(name).stem in names and name.count("/") <= 3
+    ]
+    if not wanted:
+        raise DataError(f"{file} holds no prices of {', '.join(sorted(names))}; choose another backup")
+    with _opened(file) as archive:
+        for name in wanted:
+            if problem := _extract(archive, name, folder / name, sha256=manifest.files[name]):
+                raise DataError(f"{file} is damaged ({problem}); choose another backup")
+    return folder / "data"
 
 
 def add_file(archive: zipfile.ZipFile, name: str, source: Path) -> str:

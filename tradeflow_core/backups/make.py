@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,9 +65,7 @@ def content_of(desk: Desk, to: Path | None = None, *, prices: bool = True) -> Co
         content.left_out.append(f"the prices and runs in {desk.home.data_url}, which is not on this machine")
     elif prices:
         # Recent files first: rows that are merged into the main file meanwhile are in both then, which count once, and not in neither.
-        for file in sorted(_files(Path(data.path)), key=lambda file: file.parent.name != RECENT):
-            if file.suffix == ".parquet":
-                content.files[f"data/{file.relative_to(data.path).as_posix()}"] = file
+        content.files.update(sorted(_data_files(Path(data.path)), key=lambda each: each[1].parent.name != RECENT))
     else:
         content.left_out.append("the prices and runs (--without-prices)")
     if (clock := home / "clock.json").exists():
@@ -120,11 +119,9 @@ def _write(desk: Desk, content: Content, target: Path, *, on_file: OnFile) -> Ma
         for number, (name, source) in enumerate(content.databases.items()):
             copy_sqlite(source, Path(folder) / f"{number}.sqlite")
             add(name, Path(folder) / f"{number}.sqlite")
-        for name, source in content.files.items():
-            try:
+        for name, source in _and_new_ones(desk, content, sums):
+            with suppress(FileNotFoundError):  # deleted meanwhile, as a recent file that was merged is
                 add(name, source)
-            except FileNotFoundError:  # deleted meanwhile, as a recent file that was merged is
-                continue
         manifest = Manifest(
             made_at=WallClock().now().isoformat(timespec="seconds"),
             version=__version__,
@@ -149,6 +146,22 @@ def _word_of(ledger: Path) -> LedgerWord:
             return word_about(view, replaced=0)
     finally:
         engine.dispose()
+
+
+def _and_new_ones(desk: Desk, content: Content, added: Container[str]) -> Iterator[tuple[str, Path]]:
+    """The files of the content; before the last one, the clock, data files that were not there when they were listed: when bars of a month go
+    into a file of their own, the file before has them no more."""
+    last = "clock.json"
+    yield from ((name, source) for name, source in content.files.items() if name != last)
+    if any(name.startswith("data/") for name in content.files):
+        yield from (each for each in _data_files(Path(UPath(desk.home.data_url).path)) if each[0] not in added)
+    if last in content.files:
+        yield last, content.files[last]
+
+
+def _data_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The Parquet files of a store by their names in a backup."""
+    return ((f"data/{file.relative_to(folder).as_posix()}", file) for file in _files(folder) if file.suffix == ".parquet")
 
 
 def _files(folder: Path) -> Iterator[Path]:

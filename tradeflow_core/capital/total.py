@@ -79,8 +79,8 @@ def update_strategy_capital(desk: Desk) -> pd.DataFrame:
     shares = allocate(float(total["capital"].iloc[-1]), {name: s.weight for name, s in desk.settings.strategies.items()})
     for name, amount in shares.items():
         row = pd.DataFrame({"capital": [amount]}, index=pd.DatetimeIndex([now], name="time"))
-        old = desk.store.read("strategy_capital", name) if desk.store.exists("strategy_capital", name) else row.iloc[:0]
-        desk.store.write("strategy_capital", name, pd.concat([old[old.index < now], row]) if len(old) else row)
+        old = desk.former_rows("strategy_capital", name)
+        desk.store.write("strategy_capital", name, row if old is None or old.empty else pd.concat([old[old.index < now], row]))
     return pd.DataFrame({"strategy": list(shares), "capital": list(shares.values())})
 
 

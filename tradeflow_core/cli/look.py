@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from tradeflow_core import store
-from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
+from tradeflow_core.cli.common import console, error_console, json_option, open_desk, print_json, print_table
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.home import Home
 from tradeflow_core.instruments import load_instruments
@@ -29,7 +30,7 @@ def sql(home: Path | None, statement: str, *, as_json: bool, as_csv: bool) -> No
     """
     desk = open_desk(home, quiet=as_json or as_csv)
     with desk.ledger.read() as view:
-        query = store.open_query(desk.store, view)
+        query = store.open_query(desk.store, view, lambda text: error_console.print(f"[yellow]warning:[/yellow] {escape(text)}"))
     result = store.run_query(query, statement)
     if as_json:
         print_json(result)

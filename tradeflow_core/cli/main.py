@@ -56,7 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compare positions at three levels, and name the command that mends each difference; exit code 1 for a break.",
     ),
     "roll": ("roll", "Show the roll state of every instrument, the most urgent first; with a command, act on it."),
-    "prices": ("prices", "Update, check, seed and delete prices."),
+    "prices": ("prices", "Update, check, repair, seed and delete prices."),
     "import": ("history", "Import the history of another system as a tape: read-only, to be replayed or adopted."),
     "replay": ("history", "Run the production days of a tape, one by one, in a home of their own."),
     "backtest": ("backtest", "Run strategies over history, look into saved runs, and explain why positions changed."),

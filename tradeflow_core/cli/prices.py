@@ -12,6 +12,7 @@ import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.repair import repair
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import REGIONS
@@ -38,7 +39,10 @@ from tradeflow_core.prices import (
 
 @click.group()
 def prices() -> None:
-    """Update, check, seed and delete prices."""
+    """Update, check, repair, seed and delete prices."""
+
+
+prices.add_command(repair)
 
 
 @prices.command()

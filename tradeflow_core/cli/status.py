@@ -28,7 +28,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
     with desk.ledger.read() as view:
         stop, locked = active_stop(view), locked_instruments(view)
     positions, orders = reports.position_rows(desk), reports.order_rows(desk, today)
-    fresh, capital = reports.freshness_rows(desk), reports.newest_capital(desk)
+    fresh, capital, damaged = reports.freshness_rows(desk), reports.newest_capital(desk), reports.damaged_files(desk)
     held_back: list[dict[str, object]] = [
         {
             "instrument": blocked.order.instrument,
@@ -58,6 +58,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
                 "orders_held_back": held_back,
                 "prices": fresh,
                 "locks": locked,
+                "damaged_files": damaged,
             }
         )
         return
@@ -72,6 +73,8 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         )
         if capital["waits"]:
             console.print(f"[bold red]capital waits[/bold red]: {escape(capital['waits'])}", soft_wrap=True)
+    for problem in damaged:
+        console.print(f"[bold red]damaged file[/bold red]: {escape(problem)}", soft_wrap=True)
     print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
     print_table(f"Orders for {today}", orders, "none")
     if held_back:

@@ -15,6 +15,7 @@ from tradeflow_core.execution.session import session_if_free
 from tradeflow_core.ledger import live_broker_orders, positions_by_contract, positions_by_strategy, untold_broker_orders
 from tradeflow_core.model import ROLLS, UNASSIGNED, BrokerOrder, BrokerOrderStatus, Fill, contract_label
 from tradeflow_core.nightly import optimal_rows
+from tradeflow_core.parquet import DamagedFile
 
 WHY = '--why "..."'
 """Stands in a command for the reason that a person gives."""
@@ -147,7 +148,12 @@ def _of_optimal(desk: Desk, owners: dict[tuple[str, str], int]) -> list[Differen
     for strategy in desk.settings.strategies:
         if not desk.store.exists("optimal_positions", strategy):
             continue
-        for name, row in sorted(optimal_rows(desk, strategy).items()):
+        try:
+            optimal = optimal_rows(desk, strategy)
+        except DamagedFile as error:
+            found.append(Difference("optimal", "", f"{strategy}: {error}", "tradeflow check"))
+            continue
+        for name, row in sorted(optimal.items()):
             held, lower, upper = owners.get((strategy, name), 0), row.get("lower"), row.get("upper")
             if lower is None or upper is None or round(lower) <= held <= round(upper):
                 continue

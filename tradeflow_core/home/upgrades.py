@@ -5,12 +5,13 @@ An interrupted upgrade can be repeated: the version is written last. The ledger 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.clock import WallClock
@@ -18,8 +19,15 @@ from tradeflow_core.home.files import BACKUPS, SETTINGS_FILE, replace_text
 from tradeflow_core.home.ledger_word import LedgerWord
 from tradeflow_core.home.sqlite_files import copy_sqlite
 
-HOME_VERSION = 3
+if TYPE_CHECKING:
+    from upath import UPath
+
+HOME_VERSION = 4
 """Layout version of a home. A home of a higher version was made by a newer tradeflow and is refused."""
+
+
+FORMER_DATA = "data-before-home-4"
+"""Where bars and rates of before are kept; a person may remove it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,9 @@ def upgrade_home(home: OlderHome, version: int) -> str:
         raise ConfigError(
             f"{home.path} is a home of an older version ({version}) and cannot be upgraded ({error}); make it writable first"
         ) from error
-    return f"{home.path} was upgraded from home version {version} to {HOME_VERSION}; its settings of before are {copy}"
+    former = home.path / BACKUPS / FORMER_DATA
+    kept = f"; its bars and rates of before are kept in {former}, which you may remove" if former.exists() else ""
+    return f"{home.path} was upgraded from home version {version} to {HOME_VERSION}; its settings of before are {copy}{kept}"
 
 
 def _copy(home: OlderHome, version: int) -> Path:
@@ -91,7 +101,51 @@ def _home_says_whether_it_had_a_ledger(home: OlderHome) -> None:
         LedgerWord(made=_ledger_file(home) is not None or any(sign.exists() for sign in signs)).write(home.path)
 
 
-UPGRADES: dict[int, Callable[[OlderHome], None]] = {2: _decisions_get_their_own_name, 3: _home_says_whether_it_had_a_ledger}
+def _prices_get_checksums_and_files_of_months(home: OlderHome) -> None:
+    """Bars and rates are written again: with checksums, and bars in files of whole months. Each file is kept as it was; a damaged one stays."""
+    from tradeflow_core.parquet import DamagedFile, ParquetFiles, split_at_months
+
+    files = ParquetFiles(home.data)
+    for dataset in ("contract_prices", "contract_prices/recent", "spot_fx"):
+        for name in files.names(dataset):
+            if files.problem(dataset, name, has_checksum=True) is None:
+                continue  # an interrupted upgrade has done it
+            try:
+                table = files.read(dataset, name)
+            except DamagedFile:  # `tradeflow check` names it
+                continue
+            _keep_former(home, files.path(dataset, name))
+            pieces = [("", table)] if dataset != "contract_prices" else split_at_months(table, "start")
+            for number, (month, piece) in reversed(
+                [*enumerate(pieces)]
+            ):  # the newest first: a kill leaves rows in two files, not in none
+                files.write(f"{dataset}/{month}" if number else dataset, name, piece, sync=True)
+
+
+def _keep_former(home: OlderHome, file: UPath) -> None:
+    """Keep a file of the data as it is: in the folder `backups` of the home, or beside data on an object store."""
+    from upath import UPath
+
+    place = file.relative_to(UPath(home.data))
+    if file.protocol not in ("", "file", "local"):
+        former = UPath(f"{home.data.rstrip('/')}-{FORMER_DATA}") / str(place)
+        former.parent.mkdir(parents=True, exist_ok=True)
+        file.fs.copy(file.path, former.path)
+        return
+    target = home.path / BACKUPS / FORMER_DATA / str(place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        with suppress(OSError):  # a link costs no room; not every disk has them
+            os.link(file.path, target)
+            return
+        shutil.copyfile(file.path, target)
+
+
+UPGRADES: dict[int, Callable[[OlderHome], None]] = {
+    2: _decisions_get_their_own_name,
+    3: _home_says_whether_it_had_a_ledger,
+    4: _prices_get_checksums_and_files_of_months,
+}
 """By version: the upgrade from the version before it."""
 
 

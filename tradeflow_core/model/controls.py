@@ -11,6 +11,8 @@ class LockOwner(StrEnum):
 
     PRICES = "prices"
     """Its prices are bad or missing."""
+    RATES = "rates"
+    """The file of a rate of its currency is damaged."""
     STALE = "stale"
     """The settings name it in `stale_instruments`."""
     EXECUTION = "execution"

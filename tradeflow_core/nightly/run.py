@@ -13,7 +13,8 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.nightly.run_writer import prune, save_day
 from tradeflow_core.nightly.saved_runs import SavedRun, open_run
-from tradeflow_core.prices import stored_fx
+from tradeflow_core.parquet import DamagedFile
+from tradeflow_core.prices import lock_damaged, rates_needed, stored_fx
 from tradeflow_core.strategy.backtest import Backtest, run_backtest
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
 from tradeflow_core.strategy.config.strategy_file import load_strategy, packaged_strategies
@@ -47,18 +48,30 @@ def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
 def production_data(desk: Desk) -> BacktestData:
     """The desk's prices and rates as a backtest wants them: stamps naive, in the desk's time zone.
 
-    Instruments without prices are left out. Raises DataError when none has any.
+    Instruments without prices are left out. So is one of which a file is damaged, or that of a rate it needs: it is locked and keeps its
+    position. Raises DataError when none is left.
     """
     zone = desk.settings.time_zone
     available = set(desk.store.names("adjusted_prices")) & set(desk.store.names("multiple_prices"))
     instruments = [instrument for instrument in desk.universe if instrument in available]
     if not instruments:
         raise DataError("no adjusted prices are stored; materialize the prices first")
-    multiple = {instrument: _local(desk.store.read("multiple_prices", instrument), zone) for instrument in instruments}
-    adjusted = {instrument: _local(desk.store.read("adjusted_prices", instrument), zone)["price"] for instrument in instruments}
-    fx = {instrument: _local(rates.to_frame(), zone)["rate"] for instrument, rates in stored_fx(desk).items()}
+    fx = {code: _local(rates.to_frame(), zone)["rate"] for code, rates in stored_fx(desk).items()}
+    damaged_rates = set(desk.store.names("spot_fx")) - fx.keys()
+    multiple, adjusted = dict[str, pd.DataFrame](), dict[str, pd.Series]()
+    for instrument in instruments:
+        if rates_needed(desk, instrument) & damaged_rates:
+            continue
+        try:
+            prices = [_local(desk.store.read(dataset, instrument), zone) for dataset in ("multiple_prices", "adjusted_prices")]
+        except DamagedFile as error:
+            lock_damaged(desk, instrument, error)
+            continue
+        multiple[instrument], adjusted[instrument] = prices[0], prices[1]["price"]
+    if not multiple:
+        raise DataError("the files of all prices or rates are damaged; `tradeflow check` names them and says what to do")
     return BacktestData.from_frames(
-        multiple, fx, {instrument: desk.instrument(instrument) for instrument in instruments}, adjusted_prices=adjusted
+        multiple, fx, {instrument: desk.instrument(instrument) for instrument in multiple}, adjusted_prices=adjusted
     )
 
 
@@ -96,7 +109,7 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
 def store_optimal(desk: Desk, strategy: str, rows: pd.DataFrame) -> None:
     """Store the optimal positions of one day, index instrument, in place of those of the same day."""
     dataset = "optimal_positions"
-    old = desk.store.read(dataset, strategy) if desk.store.exists(dataset, strategy) else None
+    old = desk.former_rows(dataset, strategy)
     desk.store.write(dataset, strategy, rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows]))
 
 

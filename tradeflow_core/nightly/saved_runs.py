@@ -27,6 +27,7 @@ from upath import UPath
 
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.model import nearest
+from tradeflow_core.parquet import naming_damage
 from tradeflow_core.store import Store
 
 MANIFEST, CONFIG, OPTIMAL, COVARIANCE = "manifest.json", "config.json", "optimal.parquet", "covariance.parquet"
@@ -135,13 +136,12 @@ class SavedRun:
         return _wide(long.astype(dict.fromkeys(keys, str)), list(keys), columns, names=names)
 
     def _read(self, name: str, columns: list[str] | None = None, filters: list[Any] | None = None) -> pa.Table:
+        words = {"path": str(self.folder / name), "remedy": "run the strategy again"}
         try:
-            with (self.folder / name).open("rb") as file:
+            with naming_damage(DATASET, self.manifest.strategy, **words), (self.folder / name).open("rb") as file:
                 return pq.read_table(file, columns=columns, filters=filters, use_threads=False)
         except FileNotFoundError:
             raise StateError(f"{self.folder / name} has gone: the run was replaced or pruned meanwhile; ask again") from None
-        except pa.ArrowInvalid as error:
-            raise StateError(f"{self.folder / name} is not readable ({error}); run the strategy again") from None
 
 
 def _wide(long: pd.DataFrame, keys: list[str], columns: list[str], *, names: dict[str, list[str]]) -> pd.DataFrame:

@@ -35,6 +35,7 @@ TOGETHER = "all strategies together"
 
 LOCKS_AGAIN = {
     LockOwner.PRICES: "the next price update locks it again while its prices are bad",
+    LockOwner.RATES: "the next step `spot_fx` locks it again while the file of a rate is damaged",
     LockOwner.STALE: "the next step `rolls` locks it again while `stale_instruments` of tradeflow.toml names it",
     LockOwner.EXECUTION: "the stack handler locks it again while the trouble with its orders lasts",
     LockOwner.UNKNOWN_ORDER: "the order is still unknown: look at the broker, then `tradeflow orders settle`",

@@ -10,6 +10,10 @@ from .bar_store import (
     stored_closes as stored_closes,
 )
 from .collect import collect_bars as collect_bars
+from .damage import (
+    lock_damaged as lock_damaged,
+    rates_needed as rates_needed,
+)
 from .handed_on import (
     back_adjust as back_adjust,
     build_multiple_prices as build_multiple_prices,
@@ -29,6 +33,11 @@ from .pipeline import (
     price_summary as price_summary,
     run_stages as run_stages,
     update_instrument as update_instrument,
+)
+from .repair import (
+    Repair as Repair,
+    damaged_prices as damaged_prices,
+    repair_prices as repair_prices,
 )
 from .review import (
     PriceDecision as PriceDecision,
@@ -57,6 +66,7 @@ from .seed_csv import (
 from .spot_fx import (
     latest_rate as latest_rate,
     stored_fx as stored_fx,
+    update_rates as update_rates,
     update_spot_fx as update_spot_fx,
 )
 from .spreads import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tradeflow_core.brokers import BAR_COLUMNS
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import marks_of
+from tradeflow_core.parquet import naming_damage
 from tradeflow_core.series import ContractTable, StampForm, at_close, daily_volume
 from tradeflow_core.store import APPENDED
 
@@ -94,28 +95,36 @@ class Closes:
         return pd.DataFrame(dict(zip(CLOSES, (self.contract, frequency, start, end, self.final), strict=True)))
 
 
-def stored_bars(desk: Desk, instrument: str, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
-    """All stored bars of an instrument (only `columns`), sorted by contract, frequency and start; empty where there are none."""
+def stored_bars(
+    desk: Desk, instrument: str, columns: Sequence[str] = BAR_COLUMNS, *, since: datetime | None = None
+) -> pd.DataFrame:
+    """The stored bars of an instrument (only `columns`), sorted by contract, frequency and start; empty where there are none.
+
+    `since`: bars that started before may be left out.
+    """
     if not desk.store.exists(DATASET, instrument):
         return no_bars(columns)
-    bars = desk.store.read(DATASET, instrument, None if columns is BAR_COLUMNS else columns)
-    types = {name: BAR_TYPES[name] for name in columns}
-    return bars if bars.dtypes.to_dict() == types else bars.astype(types)
+    with naming_damage(DATASET, instrument, **desk.store.files.words(DATASET, instrument)):
+        bars = desk.store.read(DATASET, instrument, None if columns is BAR_COLUMNS else columns, since=since)
+        types = {name: BAR_TYPES[name] for name in columns}
+        return bars if bars.dtypes.to_dict() == types else bars.astype(types)
 
 
-def stored_closes(desk: Desk, instrument: str) -> list[Closes]:
-    """The closes of all stored bars of an instrument in one or more parts; a bar may be in two of them and then counts once."""
-    return (
-        [Closes.of_table(part) for part in desk.store.tables(DATASET, instrument, CLOSES)]
-        if desk.store.exists(DATASET, instrument)
-        else []
-    )
+def stored_closes(desk: Desk, instrument: str, *, since: datetime | None = None) -> list[Closes]:
+    """The closes of the stored bars of an instrument in one or more parts; a bar may be in two of them and then counts once.
+
+    `since`: bars that started before may be left out.
+    """
+    if not desk.store.exists(DATASET, instrument):
+        return []
+    with naming_damage(DATASET, instrument, **desk.store.files.words(DATASET, instrument)):
+        return [Closes.of_table(part) for part in desk.store.tables(DATASET, instrument, CLOSES, since=since)]
 
 
-def bar_ends(desk: Desk, instrument: str, contract: int) -> pd.DatetimeIndex:
-    """When the stored bars of a contract end (UTC), in no order."""
-    parts = desk.store.tables(DATASET, instrument, ("contract", "end")) if desk.store.exists(DATASET, instrument) else []
-    ends = [part["end"].to_numpy()[part["contract"].to_numpy() == contract] for part in parts]
+def bar_ends(desk: Desk, instrument: str, contract: int, *, since: datetime | None = None) -> pd.DatetimeIndex:
+    """When the stored bars of a contract end (UTC), in no order. `since`: bars that started before may be left out."""
+    parts = stored_closes(desk, instrument, since=since)
+    ends = [part.end.view("M8[us]")[part.contract == contract] for part in parts]
     return pd.DatetimeIndex(np.concatenate([np.empty(0, "M8[us]"), *ends]), tz="UTC")
 
 
@@ -187,6 +196,7 @@ def contract_prices(desk: Desk, instrument: str, *, rolls: bool = True) -> pd.Da
 
 def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTable:
     """Contract prices of closes in any number of parts, with marks applied, in the form that rebuilds take."""
+    parts = _by_contract(parts)
     ranks = np.concatenate([*(part.frequency == DAILY for part in parts), np.full(len(marks), 2)], dtype="int8", casting="unsafe")
     contracts = np.concatenate([*(part.contract for part in parts), marks["contract"].to_numpy()])
     times = (np.where(part.frequency == DAILY, part.end, part.start) for part in parts)  # as `bar_times` says
@@ -194,20 +204,32 @@ def contract_table(parts: Sequence[Closes], marks: pd.DataFrame) -> ContractTabl
     prices = np.concatenate([*(part.final for part in parts), marks["price"].to_numpy()])
     order = _order(contracts, stamps, ranks)
     contracts, stamps = contracts[order], stamps[order]
-    last = np.append((contracts[1:] != contracts[:-1]) | (stamps[1:] != stamps[:-1]), True)[: len(order)]
+    last = np.append((contracts[1:] != contracts[:-1]) | (stamps[1:] != stamps[:-1]), True)[: len(contracts)]
     prices = prices[order]
     counts = last & ~np.isnan(prices)
     return ContractTable.of(contracts[counts], stamps[counts], prices[counts], form=StampForm("us", UTC), as_text=False)
 
 
-def _order(contracts: NDArray[np.int64], stamps: NDArray[np.int64], ranks: NDArray[np.int8]) -> NDArray[np.intp]:
+def _by_contract(parts: Sequence[Closes]) -> list[Closes]:
+    """The parts cut at contracts, those of one contract together in the order of the parts: one after the other they are nearly sorted."""
+    if len(parts) == 1:
+        return list(parts)
+    pieces = []
+    for part in parts:
+        starts = np.flatnonzero(np.append(True, part.contract[1:] != part.contract[:-1])[: len(part.contract)]).tolist()
+        bounds = pairwise([*starts, len(part.contract)])
+        pieces += [(int(part.contract[start]), part.part(slice(start, end))) for start, end in bounds]
+    return [piece for _, piece in sorted(pieces, key=lambda each: each[0])] or list(parts)
+
+
+def _order(contracts: NDArray[np.int64], stamps: NDArray[np.int64], ranks: NDArray[np.int8]) -> NDArray[np.intp] | slice:
     """The order by contract, stamp and rank. Where they fit into one number it is sorted by that: nearly sorted rows are quick to sort by one key."""
     if not len(contracts):
-        return np.empty(0, dtype=np.intp)
+        return slice(None)
     starts = np.flatnonzero(np.append(True, contracts[1:] != contracts[:-1]))
     ids, place = np.unique(contracts[starts], return_inverse=True)
     first, span = int(stamps.min()), 3 * (int(np.ptp(stamps)) + 1)
     if len(ids) * span >= 2**62:
         return np.lexsort((ranks, stamps, contracts))
-    places = np.repeat(place, np.diff(starts, append=len(contracts)))
-    return np.argsort(places * span + (stamps - first) * 3 + ranks, kind="stable")
+    numbers = np.repeat(place, np.diff(starts, append=len(contracts))) * span + (stamps - first) * 3 + ranks
+    return slice(None) if (numbers[1:] >= numbers[:-1]).all() else np.argsort(numbers, kind="stable")

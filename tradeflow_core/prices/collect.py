@@ -41,13 +41,14 @@ class PriceSpike(DataError):
 @dataclass
 class Collected:
     """The result of one instrument's download: the closes that are stored now, in parts; bars added by frequency; contracts without data;
-    bars dropped by reason; why batches were refused."""
+    bars dropped by reason; why batches were refused; the bars that were, or would be, added."""
 
     stored: Sequence[Closes]
     added: dict[str, int] = field(default_factory=dict)
     without_data: list[int] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    accepted: pd.DataFrame = field(default_factory=no_bars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +153,12 @@ def store_bars(
             continue
         report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)
         accepted.append(rows)
-    if accepted and write:
+    if accepted:
         if report.refused:
             new = pd.concat([new.iloc[rows] for rows in accepted], ignore_index=True)
             closes = Closes.of_bars(new)
+        report.accepted = new
+    if accepted and write:
         desk.store.append(DATASET, instrument, new)
         report.stored = [*report.stored, closes]
     return report

@@ -42,7 +42,9 @@ def record_history_change(desk: Desk, instrument: str, prices: pd.DataFrame) -> 
     only if something differs.
     """
     stored_note = desk.store.note("multiple_prices", instrument)
-    rows, *sums = (int(number) for number in stored_note.split()) if stored_note else (0, 0, 0)
+    # A note that is not three numbers is that of a damaged file: then the prices themselves are compared, if they can be read.
+    numbers = stored_note.split() if stored_note else []
+    rows, *sums = (int(number) for number in numbers) if len(numbers) == 3 and all(map(bytes.isdigit, numbers)) else (0, 0, 0)
     stamps, values = _instants(prices["PRICE"]), prices["PRICE"].to_numpy(dtype="float64")
     past = [_checksum(stamps[:rows]), _checksum(values[:rows])]
     note = f"{len(prices)} {_checksum(stamps[rows:], past[0])} {_checksum(values[rows:], past[1])}"
@@ -57,8 +59,9 @@ def record_history_change(desk: Desk, instrument: str, prices: pd.DataFrame) -> 
             "gone": change.gone,
             "first": change.first,
         }
-        earlier = [desk.store.read(HISTORY_CHANGES, instrument)] if desk.store.exists(HISTORY_CHANGES, instrument) else []
-        desk.store.write(HISTORY_CHANGES, instrument, pd.concat([*earlier, pd.DataFrame([row])], ignore_index=True))
+        earlier = desk.former_rows(HISTORY_CHANGES, instrument)
+        parts = [pd.DataFrame([row])] if earlier is None else [earlier, pd.DataFrame([row])]
+        desk.store.write(HISTORY_CHANGES, instrument, pd.concat(parts, ignore_index=True))
     return change, note.encode()
 
 

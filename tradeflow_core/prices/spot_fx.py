@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,28 @@ import pandas as pd
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import rate_marks_of
+from tradeflow_core.parquet import DamagedFile
+from tradeflow_core.prices.damage import lock_without_rates
 from tradeflow_core.series import apply_rate_marks, cross_rate, suspected_spikes
 
 DATASET = "spot_fx"
+HISTORY = timedelta(days=366 * 5)
+"""How far back the first rates of a currency reach."""
+
+
+def update_rates(desk: Desk) -> tuple[dict[str, pd.Series], dict[str, str]]:
+    """Update the rate of every currency that the desk needs; returns the rates by FX code, and the reasons where a file is damaged.
+
+    The instruments that need a damaged rate are locked until it is repaired. Raises DataError as `update_spot_fx`.
+    """
+    rates, damaged = dict[str, pd.Series](), dict[str, str]()
+    for currency in desk.home.currencies:
+        try:
+            rates[f"{currency}USD"] = update_spot_fx(desk, currency)
+        except DamagedFile as error:
+            damaged[f"{currency}USD"] = str(error)
+    lock_without_rates(desk, damaged)
+    return rates, damaged
 
 
 def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
@@ -44,22 +64,30 @@ def fetch_rates(desk: Desk, currency: str) -> tuple[pd.Series | None, pd.Series]
 
     Raises DataError for a rate that is not a positive number.
     """
-    code, now = f"{currency}USD", desk.now()
+    code = f"{currency}USD"
     old = desk.store.read(DATASET, code)["rate"] if desk.store.exists(DATASET, code) else None
-    since = now - timedelta(days=366 * 5) if old is None else old.index[-1].to_pydatetime()
-    fetched = desk.broker.fx_rates(currency, since, now).astype("float64").sort_index()
-    if bad := list(fetched.index[~(np.isfinite(fetched) & (fetched > 0))]):
-        raise DataError(f"{code}: the rate of {bad[0]:%Y-%m-%d %H:%M} UTC is not a positive number; nothing was stored")
-    fetched.index = pd.DatetimeIndex(fetched.index, name="time").as_unit("us")
+    fetched = rates_since(desk, currency, desk.now() - HISTORY if old is None else old.index[-1].to_pydatetime())
     return old, fetched if old is None else fetched[fetched.index > old.index[-1]]
 
 
+def rates_since(desk: Desk, currency: str, since: datetime) -> pd.Series:
+    """The rates of the broker after `since`, in order. Raises DataError for a rate that is not a positive number."""
+    code = f"{currency}USD"
+    fetched = desk.broker.fx_rates(currency, since, desk.now()).astype("float64").sort_index()
+    if bad := list(fetched.index[~(np.isfinite(fetched) & (fetched > 0))]):
+        raise DataError(f"{code}: the rate of {bad[0]:%Y-%m-%d %H:%M} UTC is not a positive number; nothing was stored")
+    fetched.index = pd.DatetimeIndex(fetched.index, name="time").as_unit("us")
+    return fetched.rename("rate")
+
+
 def stored_fx(desk: Desk) -> dict[str, pd.Series]:
-    """All stored rates by FX code (`EURUSD`), index UTC instants, with manual corrections applied."""
-    codes = desk.store.names(DATASET)
+    """All stored rates by FX code (`EURUSD`), index UTC instants, with manual corrections applied; without those whose file is damaged."""
+    rates = {}
+    for code in desk.store.names(DATASET):
+        with suppress(DamagedFile):
+            rates[code] = desk.store.read(DATASET, code)["rate"]
     with desk.ledger.read() as view:
-        marks = {code: rate_marks_of(view, code) for code in codes}
-    return {code: apply_rate_marks(desk.store.read(DATASET, code)["rate"], marks[code]) for code in codes}
+        return {code: apply_rate_marks(stored, rate_marks_of(view, code)) for code, stored in rates.items()}
 
 
 def latest_rate(fx: dict[str, pd.Series], currency: str, base: str) -> float:
@@ -68,5 +96,7 @@ def latest_rate(fx: dict[str, pd.Series], currency: str, base: str) -> float:
         return 1.0
     rates = cross_rate(fx, currency + base).dropna()
     if rates.empty:
-        raise DataError(f"no FX rate of {currency} in {base} is stored; materialize the asset spot_fx")
+        raise DataError(
+            f"no FX rate of {currency} in {base} is stored; materialize the asset spot_fx, or see `tradeflow check` if it was there"
+        )
     return float(rates.iloc[-1])

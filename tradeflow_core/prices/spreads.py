@@ -55,7 +55,7 @@ def _sample(desk: Desk, instrument: str) -> SpreadSample:
 
 
 def _append(desk: Desk, instrument: str, row: pd.DataFrame) -> None:
-    old = desk.store.read(DATASET, instrument) if desk.store.exists(DATASET, instrument) else row.iloc[:0]
-    if len(old) and old.index[-1] >= row.index[0]:
+    old = desk.former_rows(DATASET, instrument)
+    if old is not None and len(old) and old.index[-1] >= row.index[0]:
         return
-    desk.store.write(DATASET, instrument, pd.concat([old, row]) if len(old) else row)
+    desk.store.write(DATASET, instrument, row if old is None or old.empty else pd.concat([old, row]))

@@ -25,6 +25,7 @@ from .positions import (
     owner_rows as owner_rows,
 )
 from .rows import (
+    damaged_files as damaged_files,
     freshness_rows as freshness_rows,
     newest_capital as newest_capital,
     order_rows as order_rows,

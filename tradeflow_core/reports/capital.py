@@ -11,6 +11,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import capital_events_of
 from tradeflow_core.model import events_in_force
+from tradeflow_core.parquet import DamagedFile
 
 
 def capital_view(desk: Desk, newest: int) -> dict[str, Any]:
@@ -54,5 +55,8 @@ def capital_view(desk: Desk, newest: int) -> dict[str, Any]:
 def _newest_share(desk: Desk, strategy: str) -> list[dict[str, Any]]:
     if not desk.store.exists("strategy_capital", strategy):
         return []
-    last: pd.Series = desk.store.read("strategy_capital", strategy)["capital"].tail(1)
+    try:
+        last: pd.Series = desk.store.read("strategy_capital", strategy)["capital"].tail(1)
+    except DamagedFile:  # `tradeflow check` names it; the next business day makes it anew
+        return []
     return [{"strategy": strategy, "since": time, "capital": float(value)} for time, value in last.items()]

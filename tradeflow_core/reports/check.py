@@ -35,26 +35,19 @@ def _differences(desk: Desk) -> list[str]:
 
 
 def store_problems(desk: Desk) -> list[str]:
-    """Stored series that cannot be read, are not sorted, hold a time twice, or end in the future."""
-    problems = []
+    """Stored series that cannot be read, do not fit their checksum, are not sorted, hold a time twice, or end in the future."""
+    damaged = {
+        place: problem for dataset in desk.store.files.folders("") for place, problem in desk.store.damage(dataset).items()
+    }
+    problems, skipped = list(damaged.values()), {(folder.partition("/")[0], name) for folder, name in damaged}
     now = pd.Timestamp(desk.now())
     for dataset in ("multiple_prices", "adjusted_prices", "spot_fx", "total_capital"):
         for name in desk.store.names(dataset):
-            try:
+            if (dataset, name) not in skipped:
                 index = pd.DatetimeIndex(desk.store.read(dataset, name, ()).index)
-            except TradeflowError as error:
-                problems.append(str(error))
-                continue
-            problems += _index_problems(index, f"{dataset} of {name}", now)
+                problems += _index_problems(index, f"{dataset} of {name}", now)
     for name in desk.store.names("contract_prices"):
-        try:
-            parts = stored_closes(desk, name)
-        except LedgerTrouble:
-            raise
-        except TradeflowError as error:
-            problems.append(str(error))
-            continue
-        for part in parts:
+        for part in [] if ("contract_prices", name) in skipped else stored_closes(desk, name):
             problems += _bar_problems(part, f"contract_prices of {name}", now)
     return problems
 

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 
-from tradeflow_core.capital import jump_of
+from tradeflow_core import capital
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import business_days_between
 from tradeflow_core.ledger import instrument_orders_of, locked_instruments, positions_by_strategy
 from tradeflow_core.nightly import optimal_rows
 from tradeflow_core.orders import ORDER_DECISIONS
+from tradeflow_core.parquet import DamagedFile
 
 Row = dict[str, Any]
 NEWEST_ROWS = 50
@@ -39,9 +41,7 @@ def position_rows(desk: Desk) -> list[Row]:
         held = positions_by_strategy(view, desk.account)
     rows = []
     for strategy in desk.settings.strategies:
-        optimal_by_instrument = optimal_rows(desk, strategy) if desk.store.exists("optimal_positions", strategy) else {}
-        decisions = desk.store.rows(ORDER_DECISIONS, strategy) if desk.store.exists(ORDER_DECISIONS, strategy) else []
-        reasons = {row["instrument"]: row["reason"] for row in decisions}
+        optimal_by_instrument, reasons = _wanted(desk, strategy)
         for instrument in sorted({*optimal_by_instrument, *(instrument for name, instrument in held if name == strategy)}):
             optimal = optimal_by_instrument.get(instrument, {})
             rows.append(
@@ -59,27 +59,62 @@ def position_rows(desk: Desk) -> list[Row]:
     return rows
 
 
+def _wanted(desk: Desk, strategy: str) -> tuple[dict[str, Row], dict[str, str]]:
+    """Optimal positions and reasons of the last decision by instrument. A damaged file counts as missing here; `damaged_files` names it."""
+    optimal: dict[str, Row] = {}
+    reasons: dict[str, str] = {}
+    with suppress(DamagedFile):
+        optimal = optimal_rows(desk, strategy) if desk.store.exists("optimal_positions", strategy) else {}
+    with suppress(DamagedFile):
+        decisions = desk.store.rows(ORDER_DECISIONS, strategy) if desk.store.exists(ORDER_DECISIONS, strategy) else []
+        reasons = {row["instrument"]: row["reason"] for row in decisions}
+    return optimal, reasons
+
+
+def damaged_files(desk: Desk) -> list[str]:
+    """What is wrong with the files of capital, optimal positions and decisions, as sentences with the remedy. (Damaged prices and rates lock
+    their instruments.)"""
+    names = [("total_capital", "total")]
+    names += [(dataset, strategy) for strategy in desk.settings.strategies for dataset in ("optimal_positions", ORDER_DECISIONS)]
+    problems = []
+    for dataset, name in names:
+        try:
+            if desk.store.exists(dataset, name):
+                desk.store.files.read(dataset, name)
+        except DamagedFile as error:
+            problems.append(str(error))
+    return problems
+
+
 def newest_capital(desk: Desk) -> Row | None:
     """The newest total capital: time (UTC), capital, maximum, accumulated, broker (account value), waits (a sentence where a change of the
     account waits for a person, or None); None before the first account value."""
-    rows = desk.store.rows("total_capital", "total", 1) if desk.store.exists("total_capital", "total") else []
+    try:
+        rows = desk.store.rows("total_capital", "total", 1) if desk.store.exists("total_capital", "total") else []
+    except DamagedFile:  # it is computed from the ledger, which takes longer
+        rows = capital.total_capital(desk).tail(1).rename_axis("time").reset_index().to_dict("records")  # type: ignore[assignment]
     if not rows:
         return None
-    jump = jump_of(rows, desk.settings.base_currency)
+    jump = capital.jump_of(rows, desk.settings.base_currency)
     figures = {name: rows[0][name] for name in ("time", "capital", "maximum", "accumulated", "broker")}
     return {**figures, "waits": None if jump is None else jump.message}
 
 
 def freshness_rows(desk: Desk) -> list[Row]:
-    """The newest price of every instrument: instrument, last_time (UTC), age in business days, lock (why it is locked, or empty)."""
+    """The newest price of every instrument: instrument, last_time (UTC), age in business days, lock (why it is locked, what is wrong
+    with its file, or empty)."""
     with desk.ledger.read() as view:
         locked = locked_instruments(view)
     stored, today = set(desk.store.names("adjusted_prices")), desk.today()
     rows = []
     for instrument in desk.universe:
-        last = _last_priced(desk, instrument) if instrument in stored else None
+        last, problem = None, ""
+        try:
+            last = _last_priced(desk, instrument) if instrument in stored else None
+        except DamagedFile as error:
+            problem = str(error)
         age = None if last is None else business_days_between(desk.home.local_day(last), today)
-        rows.append({"instrument": instrument, "last_time": last, "age": age, "lock": locked.get(instrument, "")})
+        rows.append({"instrument": instrument, "last_time": last, "age": age, "lock": locked.get(instrument, problem)})
     return rows
 
 

@@ -7,9 +7,11 @@ from datetime import date
 import pandas as pd
 from sqlalchemy import func, select
 
+from tradeflow_core.capital import total_capital
 from tradeflow_core.desk import Desk
 from tradeflow_core.ledger import allocations, commissions, fills, positions_by_contract
 from tradeflow_core.model import contract_label
+from tradeflow_core.parquet import DamagedFile
 from tradeflow_core.reports.rows import freshness_rows, order_rows, position_rows
 
 
@@ -75,7 +77,10 @@ def contract_positions(desk: Desk) -> pd.DataFrame:
 
 def capital_history(desk: Desk) -> pd.DataFrame:
     """Total capital by time (UTC), as `capital.fold_capital` made it; empty before the first account value."""
-    stored = _stored(desk, "total_capital", "total")
+    try:
+        stored = _stored(desk, "total_capital", "total")
+    except DamagedFile:
+        stored = total_capital(desk)
     return pd.DataFrame(columns=["capital", "maximum", "accumulated", "broker"], dtype="float64") if stored is None else stored
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -31,16 +31,18 @@ from tradeflow_core.ledger import (
     unlock_instrument,
 )
 from tradeflow_core.model import LockOwner, RollEvent, RollState, contract_label
+from tradeflow_core.parquet import DamagedFile
 from tradeflow_core.prices import (
     adjusted_prices,
     contract_prices,
     contract_volume,
+    lock_damaged,
     refresh_expiries,
     roll_rule_of,
     run_stages,
     stored_bars,
 )
-from tradeflow_core.rolls.rules import AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
+from tradeflow_core.rolls.rules import VOLUME_DAYS, AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
 from tradeflow_core.rolls.states import StateChange, check_change, enter_state
 from tradeflow_core.series import RollPlan, plan_roll
 from tradeflow_core.store import Tape
@@ -87,7 +89,7 @@ def roll_mode(desk: Desk) -> str:
 
 def roll_statuses(desk: Desk, instruments: list[str] | None = None) -> list[RollStatus]:
     """The roll status of every instrument with a roll history, the most urgent first; nothing is changed."""
-    return _by_urgency([roll_status(desk, instrument) for instrument in _with_rolls(desk, instruments)])
+    return _decide_each(desk, instruments, lambda instrument: roll_status(desk, instrument), look_only=True)
 
 
 def decide_rolls(desk: Desk, instruments: list[str] | None = None) -> list[RollStatus]:
@@ -125,7 +127,13 @@ def roll_by_rules(
     )
 
 
-def _decide_each(desk: Desk, instruments: list[str] | None, decide: Callable[[str], RollStatus]) -> list[RollStatus]:
+def _decide_each(
+    desk: Desk, instruments: list[str] | None, decide: Callable[[str], RollStatus], *, look_only: bool = False
+) -> list[RollStatus]:
+    """The status of each instrument after `decide`, the most urgent first. One that fails is noted; with damaged prices it is locked, too.
+
+    `look_only`: nothing is locked, and no alert is sent.
+    """
     statuses = []
     for instrument in _with_rolls(desk, instruments):
         try:
@@ -133,8 +141,12 @@ def _decide_each(desk: Desk, instruments: list[str] | None, decide: Callable[[st
         except LedgerTrouble:
             raise
         except TradeflowError as error:
-            statuses.append(roll_status(desk, instrument, note=str(error)))
-            desk.alerts.send(f"roll of {instrument}", str(error), desk.now())
+            is_damaged = isinstance(error, DamagedFile)
+            statuses.append(roll_status(desk, instrument, note=str(error), with_volumes=not is_damaged))
+            if is_damaged and not look_only:
+                lock_damaged(desk, instrument, error)
+            if not look_only:
+                desk.alerts.send(f"roll of {instrument}", str(error), desk.now())
     return _by_urgency(statuses)
 
 
@@ -167,8 +179,8 @@ def lock_stale_instruments(desk: Desk) -> None:
                 )
 
 
-def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = "") -> RollStatus:
-    """The roll status of an instrument now; nothing is decided or changed."""
+def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = "", with_volumes: bool = True) -> RollStatus:
+    """The roll status of an instrument now; nothing is decided or changed. `with_volumes` False: its bars are not read, volumes are NaN."""
     rule, today = roll_rule_of(desk, instrument), desk.today()
     with desk.ledger.read() as view:
         roll, state = current_roll(view, instrument), roll_state(view, instrument)
@@ -177,7 +189,8 @@ def roll_status(desk: Desk, instrument: str, decision: str = "", *, note: str = 
     expiry, carry_expiry = (
         expiries.get(contract, rule.approximate_expiry(contract)) for contract in (roll.price_contract, roll.carry_contract)
     )
-    priced_volume, forward_volume = _recent_volumes(desk, instrument, (roll.price_contract, roll.forward_contract))
+    contracts = (roll.price_contract, roll.forward_contract)
+    priced_volume, forward_volume = _recent_volumes(desk, instrument, contracts) if with_volumes else (np.nan, np.nan)
     return RollStatus(
         instrument=instrument,
         state=state,
@@ -205,7 +218,8 @@ def _unfinished(rest: int) -> str:
 
 def _recent_volumes(desk: Desk, instrument: str, contracts: tuple[int, int]) -> list[float]:
     zone = desk.settings.time_zone
-    bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"))
+    since = desk.now() - timedelta(days=2 * VOLUME_DAYS)
+    bars = stored_bars(desk, instrument, ("contract", "frequency", "start", "end", "VOLUME"), since=since)
     now = pd.Timestamp(desk.now()).tz_convert(zone).tz_localize(None)
     return [smoothed_volume(contract_volume(bars, contract, zone), now) for contract in contracts]
 

@@ -107,9 +107,13 @@ def suggest_state(
     return suggestion if suggestion == state or suggestion in allowed_states(state, priced_position) else None
 
 
+VOLUME_DAYS = 14
+"""Of how many days volumes count."""
+
+
 def smoothed_volume(daily_volumes: pd.Series, now: pd.Timestamp) -> float:
     """Recent contracts a day: exponentially weighted mean (span 3) of the last 14 days; 0 where there are none."""
-    recent = daily_volumes[(daily_volumes.index > now - pd.Timedelta(days=14)) & (daily_volumes.index <= now)].dropna()
+    recent = daily_volumes[(daily_volumes.index > now - pd.Timedelta(days=VOLUME_DAYS)) & (daily_volumes.index <= now)].dropna()
     return float(recent.ewm(span=3).mean().iloc[-1]) if len(recent) else 0.0
 
 

@@ -1,5 +1,6 @@
 from .parquet import (
     APPENDED as APPENDED,
+    KEPT as KEPT,
     RECENT as RECENT,
     Store as Store,
 )

@@ -6,7 +6,7 @@ DuckDB itself opens no file: Arrow reads them and hands the rows on. Its parser 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -33,18 +33,20 @@ _SHUT: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def open_query(store: Store, ledger: Connection | None = None) -> duckdb.DuckDBPyConnection:
+def open_query(
+    store: Store, ledger: Connection | None = None, tell: Callable[[str], None] | None = None
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB database over the files of the store and a snapshot of the ledger, read from a view of it.
 
     No statement in it can read or write a file. Each dataset is a table with the rows of all its files and a column `name` (the name of
     the file: an instrument, a rate, a strategy); each ledger table is a table with the same name, prefixed `ledger_` where a dataset has
-    that name. Raises StateError where a file of the store cannot be read.
+    that name. `tell`: is told of a damaged file, which is left out; without it, StateError is raised for one.
     """
     connection = duckdb.connect(config=_SHUT)
     datasets = sorted(folder.name for folder in store.root.iterdir() if folder.is_dir()) if store.root.exists() else []
     for dataset in datasets:
         if files := sorted((store.root / dataset).glob("**/*.parquet")):
-            connection.register(dataset, _rows_of(dataset, files))
+            connection.register(dataset, _rows_of(dataset, files, tell))
     if ledger is not None:
         for table in inspect(ledger).get_table_names():
             rows = ledger.execute(text(f'select * from "{table}"')).mappings()
@@ -73,7 +75,7 @@ def run_query(connection: duckdb.DuckDBPyConnection, statement: str) -> pd.DataF
         raise ConfigError(f'sql: {reason}; list what there is with "show tables"') from error
 
 
-def _rows_of(dataset: str, files: Sequence[UPath]) -> pyarrow.dataset.Dataset:
+def _rows_of(dataset: str, files: Sequence[UPath], tell: Callable[[str], None] | None) -> pyarrow.dataset.Dataset:
     """All files of a dataset as one, with their names as a column; a file that was removed since it was listed is left out."""
     first, parquet = files[0], pyarrow.dataset.ParquetFileFormat()
     is_local = first.protocol in ("", "file", "local")
@@ -87,9 +89,11 @@ def _rows_of(dataset: str, files: Sequence[UPath]) -> pyarrow.dataset.Dataset:
         except FileNotFoundError:
             continue
         except (pa.ArrowException, OSError) as error:
-            raise StateError(
-                f"{file} is not a readable Parquet file ({error}); restore it or materialize {dataset} again"
-            ) from error
+            problem = f"{file} is not a readable Parquet file ({error}); `tradeflow check` says what is damaged and what mends it"
+            if tell is None:
+                raise StateError(problem) from error
+            tell(f"{problem}; it is left out")
+            continue
         parts.append(part)
     try:
         columns = pa.unify_schemas(schemas, promote_options="permissive")
