@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import threading
 import zipfile
 from collections.abc import Callable
@@ -263,6 +264,48 @@ def test_a_ledger_in_postgresql_is_backed_up_and_put_into_an_empty_database(
         book_fill(tx, fill("e2", 2), NOW)
         assert ledger_problems(tx) == []
     restored.close()
+
+
+def test_a_host_takes_the_ledger_that_another_host_has_restored(
+    new_postgres_database: Callable[[], str], tmp_path: Path, *, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = new_postgres_database()
+    desk = Desk(make_home(tmp_path / "home", database=first))
+    with desk.ledger.begin() as tx:
+        order(tx, 5)
+    desk.close()
+    file = backup_of(desk.home.path, tmp_path / "one.zip")
+    other = Desk(make_home(tmp_path / "other", database=first))
+    with other.ledger.begin() as tx:
+        book_fill(tx, fill("e1", 3), NOW)
+    other.close()
+    fresh = new_postgres_database()
+    monkeypatch.setenv("TRADEFLOW_DATABASE", fresh)
+    empty = run(other.home.path, "restore", "--as-it-is", "--yes")
+    assert empty.exit_code == 1 and "the database is empty" in empty.output
+    assert run(desk.home.path, "restore", str(file)).exit_code == 0
+    assert answer(other.home.path, "restore", "--as-it-is", "--dry-run")["done"] is False
+    refused = run(other.home.path, "status")
+    assert refused.exit_code == 1 and "lacks the newest" in refused.output and "--as-it-is" in refused.output
+    taken = run(other.home.path, "restore", "--as-it-is", text="y\n")
+    assert taken.exit_code == 0 and "ledger taken" in taken.output, taken.output
+    assert answer(other.home.path, "status")["trading_stopped"]
+    again = run(other.home.path, "restore", "--as-it-is", "--yes")
+    assert again.exit_code == 1 and "is sound" in again.output
+    assert run(desk.home.path, "status").exit_code == 0
+
+
+def test_a_damaged_or_missing_ledger_is_not_taken_as_it_is(trading_desk: Desk) -> None:
+    path = trading_desk.home.path
+    trading_desk.close()
+    ledger = path / "ledger.sqlite"
+    with sqlite3.connect(ledger) as tx:
+        tx.execute("update order_events set why = 'another'")
+    damaged = run(path, "restore", "--as-it-is", "--yes")
+    assert damaged.exit_code == 1 and "is damaged" in damaged.output
+    ledger.unlink()
+    missing = run(path, "restore", "--as-it-is", "--yes")
+    assert missing.exit_code == 1 and "is missing" in missing.output and not ledger.exists()
 
 
 def test_a_ledger_in_postgresql_becomes_a_new_home_with_another_database(

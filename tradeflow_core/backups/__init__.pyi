@@ -13,4 +13,5 @@ from .restore import (
     Restored as Restored,
     begin_anew as begin_anew,
     restore_backup as restore_backup,
+    take_as_it_is as take_as_it_is,
 )

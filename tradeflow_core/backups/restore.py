@@ -1,6 +1,7 @@
-"""Putting a backup back: as a new home, or as the ledger of a home whose own one is refused; or beginning anew without one.
+"""Putting a backup back: as a new home, or as the ledger of a home whose own one is refused; beginning anew without one; or taking the
+ledger that lies there although it lacks what the home has seen, as after a restore on another host.
 
-Whatever is put back, trading is stopped in it until a person has compared it with the broker.
+Whatever is put back or taken, trading is stopped in it until a person has compared it with the broker.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,12 +35,14 @@ from tradeflow_core.home import (
     load_settings,
 )
 from tradeflow_core.ledger import (
+    RESTORE,
     Ledger,
     LedgerRefused,
     damage,
     fill_database,
     find_lease,
     free_lease,
+    require_any,
     stop_trading,
     word_about,
 )
@@ -101,25 +104,63 @@ def begin_anew(to: Path, *, who: str, dry_run: bool = False) -> Restored:
     return found
 
 
-def _prepare(ledger: Path, now: datetime, *, who: str, why: str) -> LedgerWord:
-    """Make a ledger file ready to be put back: of this version's schema, with trading stopped; returns what a home may say about it.
+def take_as_it_is(to: Path, *, who: str, dry_run: bool = False) -> Restored:
+    """Make the ledger that lies in the database of a home its own, although it is older than the home knows, or another one.
 
-    Its session gets a number that no session after the backup can have had, so that the broker takes it for the newest one.
+    For a PostgreSQL ledger that another host has restored, or one that was put back by other means. Raises StateError as
+    `restore_backup`, and where there is no ledger or it is damaged.
     """
+    to = to.absolute()
+    with _refused_home(to, ""):
+        url = Home.open(to).database_url
+        engine = create_sql_engine(url)
+        try:
+            require_any(engine)
+        finally:
+            engine.dispose()
+        found = Restored(to, _shown(url), None, is_new_home=False, manifest=None)
+        ledger = Ledger.open(url)
+        try:
+            if problems := damage(ledger.engine, quick=False):
+                raise StateError(f"the ledger {found.database} is damaged ({'; '.join(problems[:3])}); {RESTORE}")
+            if not dry_run:
+                word = _stopped(ledger, _now(to), who=who, why="a ledger was taken as it is: compare it with the broker first")
+                _counted(word, to).write(to)
+        finally:
+            ledger.close()
+    return found
+
+
+def _prepare(ledger: Path, now: datetime, *, who: str, why: str) -> LedgerWord:
+    """Make a ledger file ready to be put back: of this version's schema, with trading stopped; returns what a home may say about it."""
     opened = Ledger.open(f"sqlite:///{ledger}")
     if problems := damage(opened.engine, quick=False):  # one of an older version was not looked at until now
         raise DataError(
             f"the ledger of the backup is damaged ({'; '.join(problems[:3])}); nothing was restored, choose another backup"
         )
-    machine_time = WallClock().now()
-    with opened.begin() as tx:
-        stop_trading(tx, now, who, why=why)
-        free_lease(tx, LEASE, generation=int(machine_time.timestamp() // 60), now=machine_time)
-    with opened.read() as view:
-        word = word_about(view, replaced=0)
+    word = _stopped(opened, now, who=who, why=why)
     opened.close()
     as_one_file(ledger)
     return word
+
+
+def _stopped(ledger: Ledger, now: datetime, *, who: str, why: str) -> LedgerWord:
+    """Stop trading in a ledger; returns what a home may say about it then.
+
+    Its session gets a number that no session after a backup can have had, so that the broker takes it for the newest one.
+    """
+    machine_time = WallClock().now()
+    with ledger.begin() as tx:
+        stop_trading(tx, now, who, why=why)
+        free_lease(tx, LEASE, generation=int(machine_time.timestamp() // 60), now=machine_time)
+    with ledger.read() as view:
+        return word_about(view, replaced=0)
+
+
+def _counted(word: LedgerWord, home: Path) -> LedgerWord:
+    """That word, with how often the home's ledger was replaced."""
+    before = LedgerWord.read(home)
+    return replace(word, replaced=before.replaced + 1 if before else 1)
 
 
 def _put(folder: Path, found: Restored, url: str, *, word: LedgerWord) -> None:
@@ -127,8 +168,7 @@ def _put(folder: Path, found: Restored, url: str, *, word: LedgerWord) -> None:
 
     The word of a home comes after its ledger: until then it refuses what lies there. The settings, which make a folder a home, come last.
     """
-    before = LedgerWord.read(found.home)
-    word = LedgerWord(word.made, word.identity, word.heads, replaced=before.replaced + 1 if before else 1)
+    word = _counted(word, found.home)
     place = _file_of(url)
     if place is None:
         target = create_sql_engine(url)

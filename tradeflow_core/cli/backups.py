@@ -81,35 +81,54 @@ def verify(file: Path, *, as_json: bool) -> None:
 )
 @click.option("--database", default="", help="An empty PostgreSQL database, in place of the one of the settings.")
 @click.option("--empty", is_flag=True, help="No backup: a new ledger without any history, in place of one that is refused.")
+@click.option(
+    "--as-it-is",
+    is_flag=True,
+    help="No backup: the ledger that lies in the database is right, as after a restore on another host that shares it.",
+)
 @yes_option
 @dry_run_option
 @json_option
 @click.pass_obj
 def restore(
-    home: Path | None, file: Path | None, to: Path | None, *, database: str, empty: bool, yes: bool, dry_run: bool, as_json: bool
+    home: Path | None,
+    file: Path | None,
+    to: Path | None,
+    *,
+    database: str,
+    empty: bool,
+    as_it_is: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Put a backup back: as a new home, or as the ledger of a home whose own one is refused.
 
     A ledger that is replaced is kept aside. Trading is stopped in what is restored until you have compared it with the broker.
     """
     folder, who = to or home or environment_home(), getpass.getuser()
-    if empty == (file is not None):
-        raise ConfigError("name the backup to restore, or say --empty; see `tradeflow restore --help`")
-    if empty and database:
-        raise ConfigError("--empty works with the database of the settings; set `database` there first")
+    if (file is not None) + empty + as_it_is != 1:
+        raise ConfigError("name the backup to restore, or say --empty or --as-it-is; see `tradeflow restore --help`")
+    if file is None and database:
+        raise ConfigError("--empty and --as-it-is work with the database of the settings; set `database` there first")
     total = 0 if file is None else len(backups.read_manifest(file).files)
     bar, task = progress("restore", total, quiet=as_json)
 
     def go(*, only_say: bool) -> Restored:
         if file is None:
-            return backups.begin_anew(folder, who=who, dry_run=only_say)
+            without_file = backups.begin_anew if empty else backups.take_as_it_is
+            return without_file(folder, who=who, dry_run=only_say)
         return backups.restore_backup(
             file, folder, who=who, database=database, dry_run=only_say, on_file=lambda name: bar.advance(task)
         )
 
-    if empty and not dry_run:
+    if file is None and not dry_run:
         go(only_say=True)
-        question = f"Begin a ledger without any history in {folder}? Positions, orders and capital of before are not known to it."
+        question = (
+            f"Begin a ledger without any history in {folder}? Positions, orders and capital of before are not known to it."
+            if empty
+            else f"Take the ledger that {folder} refuses for its own? What it lacks is not known any more."
+        )
         if not ask(question, yes=yes, as_json=as_json):
             return
     with bar:
@@ -117,9 +136,10 @@ def restore(
     if as_json:
         print_json({"done": not dry_run, **_restored(restored), "next": [line.split("  ")[0] for line in AFTERWARDS]})
         return
-    verb = "would be restored" if dry_run else "restored"
+    done = "taken" if as_it_is else "restored"
+    verb = f"would be {done}" if dry_run else done
     what = "home" if restored.is_new_home else "ledger"
-    source = _described(restored.manifest) if restored.manifest else "without any history"
+    source = _described(restored.manifest) if restored.manifest else "as it is" if as_it_is else "without any history"
     console.print(
         f"{what} {verb} in {escape(str(restored.home))}, database {escape(restored.database)}: {source}", soft_wrap=True
     )

@@ -106,7 +106,10 @@ from .orders import (
     retry_contract_order as retry_contract_order,
     set_broker_status as set_broker_status,
 )
-from .recognise import word_about as word_about
+from .recognise import (
+    require_any as require_any,
+    word_about as word_about,
+)
 from .schema import (
     allocations as allocations,
     commissions as commissions,
@@ -145,6 +148,7 @@ from .stories import (
     fills_below as fills_below,
 )
 from .trouble import (
+    RESTORE as RESTORE,
     LedgerBusy as LedgerBusy,
     LedgerRefused as LedgerRefused,
     LedgerTrouble as LedgerTrouble,

@@ -17,6 +17,7 @@ from tradeflow_core.ledger.copies import revision_of
 from tradeflow_core.ledger.facts import Head, heads, missing_heads
 from tradeflow_core.ledger.schema import identity
 from tradeflow_core.ledger.trouble import LedgerRefused, place
+from tradeflow_core.store import read_only
 
 Tell = Callable[[str, str], None]
 """Tells a person something: subject and message."""
@@ -68,6 +69,14 @@ def require_own(view: Connection, word: LedgerWord) -> None:
             view.engine,
             f"it is older than it was, or was changed: it lacks the newest {_listed(lost)} that this home has seen ({_facts(word)})",
         )
+
+
+def require_any(engine: Engine) -> None:
+    """Raise LedgerRefused where the database holds no ledger, of whatever home."""
+    made = LedgerWord(made=True)
+    require_database(engine, made)
+    with read_only(engine) as view:
+        require_own(view, made)
 
 
 def identity_of(view: Connection) -> str | None:

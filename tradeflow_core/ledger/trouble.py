@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from tradeflow_core.errors import StateError
 
 RESTORE = (
-    "put a backup back with `tradeflow restore FILE` (those of this home lie in its folder `backups`), or begin anew with "
-    "`tradeflow restore --empty`; the broker can tell its positions (`tradeflow positions adopt`) and the executions of the last days again"
+    "put a backup back with `tradeflow restore FILE` (those of this home lie in its folder `backups`), take the ledger that lies there if "
+    "you know that it is right (`tradeflow restore --as-it-is`), or begin anew with `tradeflow restore --empty`; the broker can tell its "
+    "positions (`tradeflow positions adopt`) and the executions of the last days again"
 )
 
 CONFLICTS = ("40001", "40P01")
