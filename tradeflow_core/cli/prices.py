@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import math
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +10,18 @@ import click
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.common import (
+    DAY,
+    PRICE,
+    ask,
+    console,
+    dry_run_option,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+    yes_option,
+)
 from tradeflow_core.cli.repair import repair
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
@@ -49,8 +59,8 @@ prices.add_command(repair)
 @click.argument("instruments", nargs=-1)
 @click.option("--region", help=f"Only the instruments of this region: {', '.join(REGIONS)}.")
 @click.option("--full-refresh", is_flag=True, help="Fetch history again; what is stored stays, what is missing is added.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day of a full refresh (default: everything).")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to fetch (default: now).")
+@click.option("--start", type=DAY, help="First day of a full refresh (default: everything).")
+@click.option("--end", type=DAY, help="Last day to fetch (default: now).")
 @dry_run_option
 @json_option
 @click.pass_obj
@@ -200,7 +210,7 @@ def _parse_decision(verdict: str, text: str, currency: str | None) -> PriceDecis
         raise problem from error
     if stamp is pd.NaT or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
         raise problem
-    if number is not None and not math.isfinite(number):
+    if not 1900 <= stamp.year < 2200 or (number is not None and not abs(number) <= PRICE.most):
         raise problem
     time = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
     return PriceDecision(contract_id, time.to_pydatetime(), verdict, number)  # type: ignore[arg-type]
