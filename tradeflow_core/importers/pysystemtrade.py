@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.brokers import BAR_COLUMNS
-from tradeflow_core.data_folders import CONFIG, FX, MULTIPLE, TABLES, DataFolder, Problems, SeriesFile
+from tradeflow_core.data_folders import CONFIG, FX, MULTIPLE, TABLES, DataFolder, Note, Problems, SeriesFile
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
 from tradeflow_core.importers.stamps import to_instants
-from tradeflow_core.instruments import Instrument, load_fx_table
+from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
+from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates
 from tradeflow_core.series import (
     back_adjust,
     back_out_events,
@@ -168,6 +169,10 @@ def _alive(pid: int) -> bool:
 def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zone: str) -> InstrumentImport:
     path = source.root / MULTIPLE / f"{instrument}.csv"
     multiple = source.multiple_prices(instrument).at_closes()
+    theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
+    doubts = doubtful_history(multiple, theirs.at_closes()["price"] if theirs else None)
+    facts = doubtful_facts(source.instrument(instrument), multiple["PRICE"], load_instruments().get(instrument))
+    source.notes.extend(Note(instrument, *doubt) for doubt in (*((doubt.kind, doubt.detail) for doubt in doubts), *facts))
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
     multiple.index = instants.utc
@@ -180,7 +185,6 @@ def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zon
 
     differences = compare_multiple_prices(multiple, build_from_events(bar_prices(bars), events))
     calendar = _compare_calendar(source.roll_calendar(instrument), events, zone, what=f"the roll calendar of {instrument}")
-    theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
     adjusted = _compare_adjusted(theirs, multiple, zone, instrument=instrument)
     marks = int((bars["start"] == bars["end"]).sum())
     daily = int((bars["frequency"] == "D").sum())
@@ -279,6 +283,7 @@ def _import_fx(source: DataFolder, store: Store, zone: str, *, report: ImportRep
     for pair, file in source.rate_files.items():
         try:
             rates = source.rates(pair).at_closes()["PRICE"].dropna()
+            source.notes.extend(Note(pair, doubt.kind, doubt.detail) for doubt in doubtful_rates(pair[:3], rates))
             rates.index = to_instants(pd.DatetimeIndex(rates.index), zone, str(file.path)).utc.rename("time")
         except (ConfigError, DataError) as error:
             wrong[pair] = str(error)

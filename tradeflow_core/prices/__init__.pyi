@@ -43,6 +43,7 @@ from .review import (
     PriceDecision as PriceDecision,
     SuspectPrice as SuspectPrice,
     decide_prices as decide_prices,
+    doubts as doubts,
     review_bars as review_bars,
     review_rates as review_rates,
     suspect_prices as suspect_prices,

@@ -12,6 +12,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import rate_marks_of
 from tradeflow_core.parquet import DamagedFile
+from tradeflow_core.plausibility import doubtful_rates
 from tradeflow_core.prices.damage import lock_without_rates
 from tradeflow_core.series import apply_rate_marks, cross_rate, suspected_spikes
 
@@ -38,7 +39,7 @@ def update_rates(desk: Desk) -> tuple[dict[str, pd.Series], dict[str, str]]:
 def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
     """Fetch new daily rates of `currency` against the dollar and append them; returns all of them (index UTC instants), with corrections applied.
 
-    Raises DataError, and stores nothing, for a rate that is not a positive number, or a suspected spike that nobody has accepted.
+    Raises DataError, and stores nothing, for a rate that is not a positive number, or for suspected spikes and odd rates that nobody has accepted.
     """
     code = f"{currency}USD"
     old, new = fetch_rates(desk, currency)
@@ -49,12 +50,15 @@ def update_spot_fx(desk: Desk, currency: str) -> pd.Series:
     rates = (new if old is None else pd.concat([old, new])).rename("rate")
     corrected = apply_rate_marks(rates, marks)
     since = None if old is None else new.index[0]
-    spikes = suspected_spikes(corrected, desk.settings.prices.max_price_spike, since, decided=corrected.index.isin(marks["time"]))
+    decided = np.asarray(corrected.index.isin(marks["time"]))
+    spikes = suspected_spikes(corrected, desk.settings.prices.max_price_spike, since, decided=decided)
     if len(spikes):
         raise DataError(
             f"{code}: the rate moves {spikes.iloc[0]:.1f} average days at {spikes.index[0]:%Y-%m-%d %H:%M} UTC; nothing was stored: "
             f"check with `tradeflow prices check --fx {currency}`"
         )
+    if odd := [finding for finding in doubtful_rates(currency, corrected, decided) if since is None or finding.last >= since]:
+        raise DataError(f"{code}: {odd[0].detail} Nothing was stored: check with `tradeflow prices check --fx {currency}`")
     desk.store.write(DATASET, code, rates.to_frame())
     return corrected
 
