@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -131,64 +132,57 @@ def doubtful_bars(bars: pd.DataFrame) -> list[Finding]:
     disorder, daily closes that repeat while others move, volume that falls to nothing. Bars with True in a column `decided` do not count."""
     if "decided" in bars:
         bars = bars[~bars["decided"]]
-    findings = list(_disorder(bars))
-    daily = bars[bars["frequency"] == "D"].sort_values(["contract", "end"], kind="stable")
-    moves = _days_of_moves(daily)
-    for contract, rows in daily.groupby("contract", sort=True):
-        findings += [*_still(int(str(contract)), rows, moves), *_quiet(int(str(contract)), rows)]
-    return findings
+    daily = bars[(bars["frequency"] == "D").to_numpy()]
+    daily = daily.iloc[np.lexsort((pd.DatetimeIndex(daily["end"]).asi8, daily["contract"].to_numpy()))]
+    return [*_disorder(bars), *_still(daily), *_quiet(daily)]
 
 
-def _disorder(bars: pd.DataFrame) -> list[Finding]:
+def _disorder(bars: pd.DataFrame) -> Iterator[Finding]:
     opened, high, low, final = (bars[name].to_numpy(dtype=float) for name in ("OPEN", "HIGH", "LOW", "FINAL"))
     slack = 1e-9 * np.abs(final)
     with np.errstate(invalid="ignore"):
         wrong = (high < low - slack) | (np.maximum(opened, final) > high + slack) | (np.minimum(opened, final) < low - slack)
-    found = bars[wrong]
-    return [
-        Finding(
-            DISORDER,
-            f"{len(rows):,} {frequency} bars have a first or last price outside of lowest to highest, or these turned round.",
-            rows["time"].min(),
-            rows["time"].max(),
-            len(rows),
-            int(contract),
-        )
-        for (contract, frequency), rows in found.groupby(["contract", "frequency"], observed=True)
-    ]
+    if not wrong.any():
+        return
+    for (contract, frequency), rows in bars[wrong].groupby(["contract", "frequency"], observed=True):
+        detail = f"{len(rows):,} {frequency} bars have a first or last price outside of lowest to highest, or these turned round."
+        yield Finding(DISORDER, detail, rows["time"].min(), rows["time"].max(), len(rows), int(contract))
 
 
-def _days_of_moves(daily: pd.DataFrame) -> Mapping[Hashable, int]:
-    """By day, how many contracts have another close than the day before."""
-    moved = (daily["FINAL"].diff() != 0) & (daily["contract"].diff() == 0)
-    return pd.Series(moved.to_numpy(), index=daily["end"].dt.floor("D")).groupby(level=0).sum().to_dict()
-
-
-def _still(contract: int, rows: pd.DataFrame, moves: Mapping[Hashable, int]) -> list[Finding]:
-    final = rows["FINAL"].to_numpy()
-    starts = np.flatnonzero(np.append(True, final[1:] != final[:-1])[: len(final)])
+def _still(daily: pd.DataFrame) -> Iterator[Finding]:
+    """Closes of sorted daily bars that repeat while other contracts move."""
+    contract, final = daily["contract"].to_numpy(), daily["FINAL"].to_numpy(dtype=float)
+    is_next = contract[1:] == contract[:-1]
+    moved = np.append(False, is_next & (final[1:] != final[:-1]))[: len(final)]
+    starts = np.flatnonzero(np.append(True, moved[1:] | ~is_next)[: len(final)])
     lengths = np.diff(starts, append=len(final))
-    found = []
-    for start, length in zip(starts[lengths > DAYS_STILL], lengths[lengths > DAYS_STILL], strict=True):
-        part = rows.iloc[start : start + length]
-        others = sum(moves.get(day, 0) > 0 for day in part["end"].iloc[1:].dt.floor("D"))
+    long = lengths > DAYS_STILL
+    if not long.any():
+        return
+    days = daily["end"].dt.floor("D")
+    days_of_moves = set(days[moved])
+    for start, length in zip(starts[long].tolist(), lengths[long].tolist(), strict=True):
+        part = slice(start, start + length)
+        others = sum(day in days_of_moves for day in days.iloc[start + 1 : start + length])
         if others >= DAYS_STILL:
             detail = f"The same close, {final[start]:g}, on {length} days, while other contracts moved on {others} of them."
-            found.append(Finding(STANDS_STILL, detail, part["time"].iloc[0], part["time"].iloc[-1], int(length), contract))
-    return found
+            times = daily["time"].iloc[part]
+            yield Finding(STANDS_STILL, detail, times.iloc[0], times.iloc[-1], length, int(contract[start]))
 
 
-def _quiet(contract: int, rows: pd.DataFrame) -> list[Finding]:
-    volume = rows["VOLUME"].to_numpy(dtype=float)
-    if np.isnan(volume).all():
-        return []
+def _quiet(daily: pd.DataFrame) -> Iterator[Finding]:
+    """Contracts of sorted daily bars whose volume falls to nothing."""
+    contract, volume = daily["contract"].to_numpy(), daily["VOLUME"].to_numpy(dtype=float)
     traded = np.nan_to_num(volume) > 0
-    last = int(np.flatnonzero(traded)[-1]) + 1 if traded.any() else len(volume)
-    if len(volume) - last < DAYS_QUIET or traded[max(last - 2 * DAYS_QUIET, 0) : last].sum() < 2 * DAYS_QUIET:
-        return []
-    part = rows.iloc[last:]
-    detail = f"No volume on its last {len(part)} days, after {2 * DAYS_QUIET} days with volume."
-    return [Finding(NO_VOLUME, detail, part["time"].iloc[0], part["time"].iloc[-1], len(part), contract)]
+    ends = np.flatnonzero(np.append(contract[1:] != contract[:-1], True)[: len(contract)]) + 1
+    for start, end in pairwise([0, *ends.tolist()]):
+        if traded[end - 1] or not traded[start:end].any():
+            continue
+        last = start + int(np.flatnonzero(traded[start:end])[-1]) + 1
+        if end - last >= DAYS_QUIET and traded[max(last - 2 * DAYS_QUIET, start) : last].sum() == 2 * DAYS_QUIET:
+            times = daily["time"].iloc[last:end]
+            detail = f"No volume on its last {end - last} days, after {2 * DAYS_QUIET} days with volume."
+            yield Finding(NO_VOLUME, detail, times.iloc[0], times.iloc[-1], end - last, int(contract[start]))
 
 
 def _stamp(microseconds: int) -> pd.Timestamp:

@@ -44,6 +44,7 @@ from .review import (
     SuspectPrice as SuspectPrice,
     decide_prices as decide_prices,
     doubts as doubts,
+    recent_doubts as recent_doubts,
     review_bars as review_bars,
     review_rates as review_rates,
     suspect_prices as suspect_prices,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -131,6 +131,14 @@ def doubts(desk: Desk, instrument: str, bars: pd.DataFrame) -> list[Finding]:
         if finding.kind != SPIKE
     ]
     return [*found, *doubtful_bars(corrected)]
+
+
+def recent_doubts(desk: Desk, instrument: str, *, days: int) -> list[Finding]:
+    """What deserves a look among the stored bars of the last days, and nobody has decided about."""
+    bars = stored_bars(desk, instrument, since=desk.now() - timedelta(days=days))
+    bars = bars.assign(time=bar_times(bars))
+    with desk.ledger.read() as view:
+        return doubtful_bars(apply_marks(bars, marks_of(view, instrument)))
 
 
 def decide_prices(
