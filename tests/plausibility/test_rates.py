@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tradeflow_core.plausibility import doubtful_rates
+from tradeflow_core.plausibility import doubtful_rates, rates_beside_futures
 
 
 def rates(level: float, days: int = 1000, seed: int = 1) -> pd.Series:
@@ -55,3 +55,14 @@ def test_what_a_person_has_accepted_and_what_follows_it_is_right() -> None:
     assert doubtful_rates("XYZ", devalued) and doubtful_rates("XYZ", devalued, accepted) == []
     small = rates(0.01)
     assert doubtful_rates("EUR", small) and doubtful_rates("EUR", small, np.arange(len(small)) == 0) == []
+
+
+def test_a_whole_series_the_other_way_round_is_found_by_the_future_on_the_currency() -> None:
+    """A euro costs about a dollar either way, so that nothing else can tell."""
+    euro = rates(1.15)
+    future = 1.01 * euro.shift(freq="23h")
+    assert not list(rates_beside_futures("EUR", euro, future))
+    (turned,) = rates_beside_futures("EUR", 1 / (euro + 0.15), future + 0.15)
+    assert "while futures on it trade at" in turned.detail and "the other way round" in turned.detail
+    (hundred,) = rates_beside_futures("EUR", 100 * euro, future)
+    assert "about 100 times too high" in hundred.detail

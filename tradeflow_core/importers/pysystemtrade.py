@@ -29,7 +29,7 @@ from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
 from tradeflow_core.importers.stamps import to_instants
 from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
-from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates
+from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates, rates_beside_futures
 from tradeflow_core.series import (
     back_adjust,
     back_out_events,
@@ -171,8 +171,12 @@ def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zon
     multiple = source.multiple_prices(instrument).at_closes()
     theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
     doubts = doubtful_history(multiple, theirs.at_closes()["price"] if theirs else None)
-    facts = doubtful_facts(source.instrument(instrument), multiple["PRICE"], load_instruments().get(instrument))
-    source.notes.extend(Note(instrument, *doubt) for doubt in (*((doubt.kind, doubt.detail) for doubt in doubts), *facts))
+    facts = source.instrument(instrument)
+    for pair in source.rate_files:
+        if facts.is_on_currency(pair[:3]):
+            doubts += rates_beside_futures(pair[:3], source.rates(pair).frame["PRICE"], multiple["PRICE"])
+    of_facts = doubtful_facts(facts, multiple["PRICE"], load_instruments().get(instrument))
+    source.notes.extend(Note(instrument, *doubt) for doubt in (*((doubt.kind, doubt.detail) for doubt in doubts), *of_facts))
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
     multiple.index = instants.utc

@@ -9,4 +9,7 @@ from .bars import (
 from .facts import doubtful_facts as doubtful_facts
 from .finding import Finding as Finding
 from .histories import doubtful_history as doubtful_history
-from .rates import doubtful_rates as doubtful_rates
+from .rates import (
+    doubtful_rates as doubtful_rates,
+    rates_beside_futures as rates_beside_futures,
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -22,6 +24,12 @@ found."""
 
 SHORT = 0.2
 """A share of all rates: rates before a jump are right if they are as many."""
+
+CROSS = 0.15
+"""A rate and a future on the currency differ by less (of the logarithm): by the interest of months, that is."""
+
+CROSS_DAYS = 500
+"""The newest days on which the two are compared."""
 
 NEIGHBOURS = 11
 """Rates around one, against whose median it is held."""
@@ -94,6 +102,24 @@ def doubtful_rates(currency: str, rates: pd.Series, decided: NDArray[np.bool_] |
             Finding(ODD_RATE, _said(currency, values[rows], level, days=index[rows]), index[first], index[last], rows=len(rows))
         )
     return found
+
+
+def rates_beside_futures(currency: str, rates: pd.Series, futures: pd.Series) -> Iterator[Finding]:
+    """Rates that are another thing than a future on the currency, priced in dollars for one unit, trades at: the cross-check for a series
+    that is wrong as a whole."""
+    rates, futures = rates.dropna(), futures.dropna()
+    days = pd.DatetimeIndex(futures.index).normalize()
+    closes = futures.groupby(days).last().iloc[-CROSS_DAYS:]
+    beside = rates.groupby(pd.DatetimeIndex(rates.index).normalize()).last().reindex(closes.index).dropna()
+    if len(beside) < NEIGHBOURS:
+        return
+    rate, price = float(beside.median()), float(closes[beside.index].median())
+    if price <= 0 or abs(np.log(rate / price)) < CROSS:
+        return
+    turned = abs(np.log(rate * price)) < CROSS
+    reason = "the other way round" if turned else times_off(rate / price)
+    detail = f"Rates are about {rate:.6g} dollars for one {currency}, while futures on it trade at {price:.6g} ({reason})."
+    yield Finding(ODD_RATE, detail, beside.index[0], beside.index[-1], rows=len(beside))
 
 
 def _of_another_level(logs: Floats) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.instruments import Instrument, load_instruments
-from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates
+from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates, rates_beside_futures
 from tradeflow_core.strategy.backtest import Backtest
 
 SHORT_HISTORY = 750
@@ -73,6 +73,9 @@ def _of_plausibility(backtest: Backtest, instrument: str, known: Instrument | No
     for currency in sorted({facts.currency, backtest.config.base_currency} - {"USD"}):
         if facts.currency != backtest.config.base_currency and (rates := data.fx.get(f"{currency}USD")) is not None:
             findings += doubtful_rates(currency, rates)
+            for other in backtest.instruments:
+                if data.instrument(other).is_on_currency(currency):
+                    findings += rates_beside_futures(currency, rates, data.multiple_prices[other]["PRICE"])
     return [*((finding.kind, finding.detail) for finding in findings), *doubtful_facts(facts, multiple["PRICE"], known)]
 
 
