@@ -62,7 +62,7 @@ def test_a_whole_series_the_other_way_round_is_found_by_the_future_on_the_curren
     euro = rates(1.15)
     future = 1.01 * euro.shift(freq="23h")
     assert not list(rates_beside_futures("EUR", euro, future))
-    (turned,) = rates_beside_futures("EUR", 1 / (euro + 0.15), future + 0.15)
+    (turned,) = rates_beside_futures("EUR", 1 / (euro + 0.35), future + 0.35)
     assert "while futures on it trade at" in turned.detail and "the other way round" in turned.detail
     (hundred,) = rates_beside_futures("EUR", 100 * euro, future)
     assert "about 100 times too high" in hundred.detail
