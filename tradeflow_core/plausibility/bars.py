@@ -31,6 +31,9 @@ UNITS_OFF = 3.0
 NEAR = 30
 """Days within which a neighbour's price counts."""
 
+BESIDE = 3
+"""Days within which another contract's price tells how the market has moved."""
+
 YEARS_LISTED = 12
 """No contract is listed longer before its month."""
 
@@ -66,7 +69,7 @@ def refused_batch(own: Series, first_new: int, others: Sequence[Series], *, limi
     """Why the new bars of a young contract must not be stored; None where nothing speaks against them.
 
     `own`: its bars, those from row `first_new` on are new; `others`: other contracts of the instrument, of the same frequency. In other
-    units than these: more than three times as dear or cheap. A spike: a change of more than `limit` usual ones of all contracts.
+    units than these: more than three times as dear or cheap. A spike: a change that differs from theirs by more than `limit` usual ones.
     """
     if first_new >= YOUNG or not len(own.end):
         return None
@@ -95,13 +98,37 @@ def _early_spike(own: Series, first_new: int, others: Sequence[Series], *, limit
     if not usual:
         return None
     unit = MEAN_OF_MEDIAN * float(np.median(usual))
-    units = own.changes()[max(first_new - 1, 0) : YOUNG] / unit
-    beyond = np.flatnonzero((units > limit) & ~own.decided[max(first_new, 1) : YOUNG + 1][: len(units)])
+    first = max(first_new - 1, 0)
+    own_moves = np.diff(own.final[: YOUNG + 1])[first:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        units = (
+            np.abs(own_moves - _moves_beside(own, first, others)) / np.sqrt(np.diff(own.end[: YOUNG + 1])[first:] / _DAY) / unit
+        )
+    beyond = np.flatnonzero((units > limit) & ~own.decided[first + 1 :][: len(units)])
     if not len(beyond):
         return None
-    row = max(first_new - 1, 0) + int(beyond[0]) + 1
-    detail = f"FINAL moves {units[beyond[0]]:.1f} average days at {_stamp(own.end[row]):%Y-%m-%d %H:%M} UTC, as the other contracts move"
+    row = first + int(beyond[0]) + 1
+    detail = f"FINAL moves {units[beyond[0]]:.1f} average days at {_stamp(own.end[row]):%Y-%m-%d %H:%M} UTC more than the other contracts do"
     return Finding(SPIKE, detail, _stamp(own.end[row]), _stamp(own.end[row]), 1, own.contract)
+
+
+def _moves_beside(own: Series, first: int, others: Sequence[Series]) -> Floats:
+    """How the other contracts moved (the median) from each of the young rows to the next, from row `first` on; 0 where none is known."""
+    ends = own.end[: YOUNG + 1][first:]
+    moves = []
+    for other in others:
+        if not len(other.end):
+            continue
+        rows = other.end.searchsorted(ends, side="right") - 1
+        known = (rows >= 0) & (ends - other.end[np.maximum(rows, 0)] < BESIDE * _DAY)
+        moves.append(np.diff(np.where(known, other.final[np.maximum(rows, 0)], np.nan)))
+    if not moves:
+        return np.zeros(max(len(ends) - 1, 0))
+    table = np.array(moves)
+    known_moves = np.isfinite(table).any(axis=0)
+    found = np.zeros(table.shape[1])
+    found[known_moves] = np.nanmedian(table[:, known_moves], axis=0)
+    return found
 
 
 def _moved(series: Series) -> Floats:
