@@ -15,8 +15,11 @@ OTHER_FACTS, ODD_SPREAD = "other facts than known", "odd spread cost"
 SAME = 5.0
 """A cost may be so many times another one: costs change, and people measure them differently."""
 
-TICKS = (0.1, 200.0)
-"""A spread cost, half of a spread, in steps of the price."""
+LEAST_OF_STEP = 0.1
+"""A spread cost, half of a spread, is not less of the smallest step of the price. One that is too high is told as high costs."""
+
+ON_GRID = 0.95
+"""Share of changes that are whole steps where prices have a smallest one at all."""
 
 
 def doubtful_facts(instrument: Instrument, price: pd.Series, known: Instrument | None) -> Iterator[tuple[str, str]]:
@@ -26,10 +29,10 @@ def doubtful_facts(instrument: Instrument, price: pd.Series, known: Instrument |
         yield from _others(instrument, known)
     step = price_step(price.to_numpy(dtype=float))
     spread = instrument.costs.spread_cost
-    if step and spread and not TICKS[0] <= spread / step <= TICKS[1]:
+    if spread and spread < LEAST_OF_STEP * step:
         yield (
             ODD_SPREAD,
-            f"Its spread cost, {spread:g}, is {spread / step:.3g} of the smallest steps of its price, {step:g}: check the table.",
+            f"Its spread cost, {spread:g}, is {spread / step:.2g} of the smallest step of its price, {step:g}: check the table.",
         )
 
 
@@ -54,7 +57,12 @@ def _others(instrument: Instrument, known: Instrument) -> Iterator[tuple[str, st
 
 
 def price_step(prices: Floats) -> float:
-    """The usual smallest step of prices: what a tenth of their changes do not exceed; 0 where they do not move."""
+    """The smallest step of prices, if nearly all changes are whole steps; 0 where prices do not move, or by any amount."""
     changes = np.abs(np.diff(prices))
     changes = changes[np.isfinite(changes) & (changes > 1e-9)]
-    return float(np.quantile(changes, 0.1)) if len(changes) else 0.0
+    if not len(changes):
+        return 0.0
+    step = float(changes.min())
+    multiples = changes / step
+    on_grid = np.abs(multiples - np.round(multiples)) < 0.05
+    return step if np.mean(on_grid) >= ON_GRID and np.mean(multiples < 1.5) > 1e-3 else 0.0
