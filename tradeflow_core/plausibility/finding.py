@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Table = TypeVar("Table", pd.Series, pd.DataFrame)
 
 BLOCK = 100
 """Rows over which a usual change is measured."""
@@ -44,6 +46,12 @@ def usual_change(changes: Floats, *, block: int = BLOCK) -> Floats:
     if enough.any():
         medians[enough] = np.nanmedian(table[enough], axis=1)
     return np.repeat(np.maximum(medians, whole / 4), block)[: len(sizes)]
+
+
+def in_time(table: Table) -> Table:
+    """The rows in order of time, the last one of each stamp."""
+    ordered = table if table.index.is_monotonic_increasing else table.sort_index(kind="stable")
+    return ordered if ordered.index.is_unique else ordered[~ordered.index.duplicated(keep="last")]
 
 
 def times_off(ratio: float) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tradeflow_core.model import contract_label
-from tradeflow_core.plausibility.bars import SPIKE, WRONG_TIME, YEARS_LISTED
-from tradeflow_core.plausibility.finding import Finding, Floats, usual_change
+from tradeflow_core.plausibility.bars import SPIKE, UNITS_OFF, WRONG_TIME, YEARS_LISTED
+from tradeflow_core.plausibility.finding import Finding, Floats, in_time, usual_change
 
 NO_CARRY, NOT_OF_ITS_PRICES = "no carry price", "adjusted prices differ"
 ODD_NEIGHBOUR = "odd {} price"
@@ -30,10 +30,11 @@ NAMED = 3
 
 
 def doubtful_history(multiple: pd.DataFrame, adjusted: pd.Series | None = None) -> list[Finding]:
-    """Findings about multiple prices (PRICE, CARRY, FORWARD and their _CONTRACT ids, index increasing stamps) and the adjusted series.
+    """Findings about multiple prices (PRICE, CARRY, FORWARD and their _CONTRACT ids, by stamp) and the adjusted series.
 
     `adjusted` None: it was made of them, so that nothing can differ.
     """
+    multiple = in_time(multiple)
     price, contracts = multiple["PRICE"].to_numpy(dtype=float), _ids(multiple["PRICE_CONTRACT"])
     index = pd.DatetimeIndex(multiple.index)
     rows = np.flatnonzero(~np.isnan(price))
@@ -49,7 +50,9 @@ def doubtful_history(multiple: pd.DataFrame, adjusted: pd.Series | None = None) 
         findings += _odd_neighbours(multiple, name, contracts=contracts, usual=beside)
     findings += _without_carry(multiple)
     if adjusted is not None:
-        findings += _differences(index[rows], known, adjusted.dropna(), contracts=of_contract, usual=float(np.nanmedian(usual)))
+        moves = usual[np.isfinite(usual)]
+        tolerance = 1e-9 * float(np.max(np.abs(known))) + (EQUAL * float(np.median(moves)) if len(moves) else 0.0)
+        findings += _differences(index[rows], known, in_time(adjusted.dropna()), contracts=of_contract, tolerance=tolerance)
     return findings
 
 
@@ -108,7 +111,9 @@ def _odd_neighbours(multiple: pd.DataFrame, name: str, *, contracts: NDArray[np.
     changes = np.where(same, np.diff(spread), np.nan)
     found = rows[1:][np.abs(changes) > LIMIT * usual[rows[1:]]]
     # From the first row of a pair of contracts on: a whole pair in other units has no change within it.
-    level = np.abs(spread) > 0.7 * np.abs(price[rows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where((other[rows] > 0) & (price[rows] > 0), other[rows] / price[rows], 1.0)
+    level = (np.maximum(ratio, 1 / ratio) > UNITS_OFF) & (np.abs(spread) > LIMIT * usual[rows])
     found = np.union1d(found, rows[level] if level.mean() < 0.5 else rows[:0])
     if len(found):
         index, word = pd.DatetimeIndex(multiple.index), name.lower()
@@ -128,7 +133,7 @@ def _without_carry(multiple: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _differences(
-    index: pd.DatetimeIndex, price: Floats, adjusted: pd.Series, *, contracts: NDArray[np.int64], usual: float
+    index: pd.DatetimeIndex, price: Floats, adjusted: pd.Series, *, contracts: NDArray[np.int64], tolerance: float
 ) -> Iterator[Finding]:
     """Where the adjusted series does not move as the prices it is made of: between rolls their distance, or their ratio, stays."""
     theirs = pd.DatetimeIndex(adjusted.index)
@@ -139,7 +144,7 @@ def _differences(
     if len(rows) > 1:
         same = contracts[rows][1:] == contracts[rows][:-1]
         moves, own = np.diff(values), np.diff(price[rows])
-        off = same & (np.abs(moves - own) > EQUAL * usual)
+        off = same & (np.abs(moves - own) > tolerance)
         if off.mean() > 0.2:  # not by differences: by ratios?
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = values / price[rows]

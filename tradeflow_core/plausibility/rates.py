@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tradeflow_core.plausibility.finding import Finding, Floats, times_off, usual_change
+from tradeflow_core.plausibility.finding import Finding, Floats, in_time, times_off, usual_change
 
 ODD_RATE, NOT_OF_THIS_SIZE = "odd rate", "rate of another size"
 
@@ -73,11 +73,12 @@ def doubtful_rates(currency: str, rates: pd.Series, decided: NDArray[np.bool_] |
 
     `decided`: which of them a person has decided about. These are right, and so are those that follow one at its level.
     """
-    known = rates.notna().to_numpy()
-    if not known.any():
+    marked = np.zeros(len(rates), dtype=bool) if decided is None else decided
+    known = in_time(pd.DataFrame({"rate": rates.to_numpy(dtype=float), "decided": marked}, index=rates.index).dropna())
+    if known.empty:
         return []
-    values, index = rates.to_numpy(dtype=float)[known], pd.DatetimeIndex(rates.index)[known]
-    accepted = np.zeros(len(values), dtype=bool) if decided is None else decided[known]
+    values, index = known["rate"].to_numpy(dtype=float), pd.DatetimeIndex(known.index)
+    accepted = known["decided"].to_numpy(dtype=bool)
     typical = float(np.median(values))
     low, high = USUAL.get(currency, (0.0, np.inf))
     if not low <= typical <= high and not accepted.any():
@@ -107,7 +108,7 @@ def doubtful_rates(currency: str, rates: pd.Series, decided: NDArray[np.bool_] |
 def rates_beside_futures(currency: str, rates: pd.Series, futures: pd.Series) -> Iterator[Finding]:
     """Rates that are another thing than a future on the currency, priced in dollars for one unit, trades at: the cross-check for a series
     that is wrong as a whole."""
-    rates, futures = rates.dropna(), futures.dropna()
+    rates, futures = in_time(rates.dropna()), in_time(futures.dropna())
     days = pd.DatetimeIndex(futures.index).normalize()
     closes = futures.groupby(days).last().iloc[-CROSS_DAYS:]
     beside = rates.groupby(pd.DatetimeIndex(rates.index).normalize()).last().reindex(closes.index).dropna()
