@@ -121,6 +121,13 @@ def _kinds(counts: dict[str, int]) -> str:
 @click.option(
     "--capital", type=click.FloatRange(min=1), default=5_000_000, show_default=True, help="Starting capital in US dollars."
 )
+@click.option(
+    "--fill-at",
+    type=click.Choice(["next close", "close after next"]),
+    default="next close",
+    show_default=True,
+    help="The close at which orders are filled that no intraday bar has filled, counted from their decision.",
+)
 @click.option("--through-dagster", is_flag=True, help="Run every job through Dagster.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -132,6 +139,7 @@ def replay(
     end: datetime,
     instruments: str | None,
     capital: float,
+    fill_at: str,
     through_dagster: bool,
     as_json: bool,
 ) -> None:
@@ -146,7 +154,7 @@ def replay(
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
     path = home or replay_home(opened_tape, first, last)
     execute = executor(through_dagster=through_dagster)
-    seeded_home = seed_replay(path, opened_tape, first, end=last, instruments=codes, capital=int(capital))
+    seeded_home = seed_replay(path, opened_tape, first, end=last, instruments=codes, capital=int(capital), fill_at=fill_at)
     if not as_json:
         console.print(f"[dim]{seeded_home.describe()}[/dim]", soft_wrap=True)
     desk = Desk(seeded_home)
@@ -177,6 +185,14 @@ def replay(
             f"{totals['rolls']:.0f} rolls, {totals['fills']:.0f} fills, {totals['closed']:.0f} positions closed by a roll; "
             f"profit {totals['profit']:+,.0f} {summary.base_currency}, account {totals['value']:,.0f}"
         )
+        console.print(
+            f"fills: {totals['fills_at_close']:.0f} of {totals['fills']:.0f} at a close; {escape(summary.how_filled)}",
+            soft_wrap=True,
+        )
+        if summary.only_closes:
+            console.print(
+                f"no intraday bars, so all their orders are filled at a close: {', '.join(summary.only_closes)}", soft_wrap=True
+            )
         for instrument, why in summary.left_out.items():
             console.print(f"left out: {instrument}, {why}")
         for problem in problems:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from tradeflow_core.brokers import BrokerUnavailable
 from tradeflow_core.desk import Desk
@@ -30,12 +30,15 @@ from tradeflow_core.ledger import (
     unfinished_rolls,
     unwanted_broker_orders,
 )
+from tradeflow_core.model import CLOSING_HOUR
 
 POLL_SECONDS = 5
 """Time between two passes in a live home: short enough that a person who watches sees a fill booked."""
 ROUNDS = 5
 """How often one pass sends what the fills of this very pass make due: the second leg of an outright roll goes out with the fills of the
 first, and a pass that is repeated after a kill finds nothing more to do. A bound, so that the next pass reconciles and looks for stops."""
+AFTER_CLOSE = time(CLOSING_HOUR, 5)
+"""When a replay looks at the closes of a day, in the desk's time zone."""
 CANCEL_SECONDS = 60
 """How long a broker may take to confirm cancellations before an alert asks a person to look."""
 STOP_SECONDS = 15
@@ -145,7 +148,6 @@ class StackHandler:
         is_supervised: Callable[[], bool],
     ) -> Pass:
         desk, total = self.desk, Pass()
-        tick = timedelta(minutes=desk.settings.day.tick_minutes)
         self._reconcile()
         while desk.now() < until:
             if not is_supervised():
@@ -163,9 +165,17 @@ class StackHandler:
             total = total + done
             if on_pass:
                 on_pass(done)
-            self._wait(until if over else min(desk.now() + tick, until), until)
+            self._wait(until if over else self._next_pass(until), until)
         total.fills += self.end_of_day()
         return total
+
+    def _next_pass(self, until: datetime) -> datetime:
+        """When the next pass is by a simulated clock: a tick later; in a replay also just after the day's close, which a long tick would miss."""
+        desk, now = self.desk, self.desk.now()
+        later = now + timedelta(minutes=desk.settings.day.tick_minutes)
+        if desk.settings.market == "replay" and now < (close := desk.home.at(desk.today(), AFTER_CLOSE)):
+            later = min(later, close)
+        return min(later, until)
 
     def end_of_day(self) -> int:
         """Cancel what is at work, book its last fills, close every order: no order outlives its day. Returns the number of fills booked."""

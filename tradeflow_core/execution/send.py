@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution.isolation import Failures, collecting, lock_failures, lock_for_execution
-from tradeflow_core.execution.quotes import price_problem, quote_problem
+from tradeflow_core.execution.quotes import known_price_problem, price_problem, quote_problem
 from tradeflow_core.execution.rolls import led_by
 from tradeflow_core.ledger import (
     Rejections,
@@ -141,6 +141,8 @@ def _quote_problem(desk: Desk, order: ContractOrder, quotes: Sequence[Quote]) ->
     instrument = desk.instrument(order.instrument)
     for quote in quotes:
         if problem := quote_problem(quote, desk.settings.execution, spread_cost=instrument.costs.spread_cost, now=desk.now()):
+            return problem
+        if problem := known_price_problem(quote, order.reference_time):
             return problem
     reference = order.reference_price
     return price_problem(quotes[0], reference, desk.settings.execution) if reference is not None else ""

@@ -29,6 +29,7 @@ from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
 from tradeflow_core.importers.stamps import to_instants
 from tradeflow_core.instruments import Instrument, load_fx_table
+from tradeflow_core.model import CLOSING_HOUR
 from tradeflow_core.series import (
     back_adjust,
     back_out_events,
@@ -39,7 +40,7 @@ from tradeflow_core.series import (
 )
 from tradeflow_core.store import MANIFEST, Store
 
-CLOSE = pd.Timedelta(hours=23)
+CLOSE = pd.Timedelta(hours=CLOSING_HOUR)
 HOUR = pd.Timedelta(hours=1)
 EQUAL = 1e-9
 """Relative difference up to which two adjusted prices count as equal: both are sums of the same differences in another order."""

@@ -230,6 +230,7 @@ _SHARES = (
         instrument_orders.c.strategy,
         shares.c.quantity,
         shares.c.filled,
+        instrument_orders.c.reference_time,
     )
     .join(instrument_orders, instrument_orders.c.id == shares.c.instrument_order_id)
     .where(shares.c.contract_order_id.in_(bindparam("orders", expanding=True)))

@@ -3,6 +3,10 @@ from .check import (
     check_desk as check_desk,
     store_problems as store_problems,
 )
+from .closes import (
+    fills_at_close as fills_at_close,
+    how_filled as how_filled,
+)
 from .controls import (
     lock_rows as lock_rows,
     override_rows as override_rows,

@@ -80,6 +80,12 @@ class Tape:
         """Roll events in order: after (UTC, NaT first), price_contract, forward_contract, carry_contract, reason."""
         return self.store.read("roll_events", instrument)
 
+    def has_intraday(self, instrument: str, start: datetime, end: datetime) -> bool:
+        """Whether a bar of the instrument that is shorter than a day ends in (start, end]; a mark, which has no length, is none."""
+        bars = self.bars(instrument)
+        bars = bars[(bars["end"] > start) & (bars["end"] <= end)]
+        return bool(((bars["frequency"] != "D") & (bars["start"] < bars["end"])).any())
+
     def first_and_last(self, instrument: str) -> tuple[datetime, datetime]:
         """When the first and the last bar of the instrument end (UTC)."""
         end = self.bars(instrument)["end"]
