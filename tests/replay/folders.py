@@ -7,6 +7,7 @@ spreads are nothing, so positions are held and fills are exact.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -66,10 +67,18 @@ def write_folder(folder: Path) -> Path:
 
 def keep_closes(folder: Path, code: str, on: str = "") -> None:
     """Leave of an instrument's prices the closes alone, and what its rolls wrote; or of one day `on` of it."""
+    _keep(folder, code, lambda line: line[11:13] == "23" or not line.startswith(on))
+
+
+def drop_day(folder: Path, code: str, day: str) -> None:
+    """Leave out all of an instrument's prices of one day."""
+    _keep(folder, code, lambda line: not line.startswith(day))
+
+
+def _keep(folder: Path, code: str, wanted: Callable[[str], bool]) -> None:
     path = folder / "multiple_prices_csv" / f"{code}.csv"
     header, *lines = path.read_text().splitlines()
-    kept = [line for line in lines if line[11:13] == "23" or not line.startswith(on)]
-    path.write_text("\n".join([header, *kept]) + "\n")
+    path.write_text("\n".join([header, *filter(wanted, lines)]) + "\n")
 
 
 def _stamps() -> pd.DatetimeIndex:

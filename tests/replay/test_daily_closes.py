@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from tests.commands import run, said
 from tests.frames import table_of
-from tests.replay.folders import END, START, keep_closes, write_folder
+from tests.replay.folders import END, START, drop_day, keep_closes, write_folder
 from tradeflow_core.business_day import run_replay
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution import StackHandler
@@ -169,3 +169,15 @@ def test_the_command_sets_and_tells_it(tape, tmp_path):
     assert "no intraday bars, so all their orders are filled at a close: ALPHA, GAMMA" in shown
     assert "second close after its decision" in shown
     assert Home.open(tmp_path / "home").settings.replay.fill_at == "close after next"
+
+
+def test_an_order_that_finds_no_bar_and_no_close_says_so_in_the_days_of_the_replay(tmp_path):
+    folder = write_folder(tmp_path / "csv")
+    drop_day(folder, "ALPHA", f"{START}")
+    import_pysystemtrade(folder, tmp_path / "gap", instruments=["ALPHA"])
+    home = seed_replay(tmp_path / "home", Tape.open(tmp_path / "gap"), START, end=END)
+    (day,) = run_replay(home, START).days
+    (line,) = day.not_traded
+    assert line.startswith("ALPHA (static_trend_carry): ") and "not traded, cancelled: market closed (23:05 to 22:05 UTC)" in line
+    assert "the tape has neither an intraday bar nor" in line
+    assert "1 orders not filled in full" in day.line()

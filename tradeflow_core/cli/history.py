@@ -169,6 +169,8 @@ def replay(
         bar.update(task, advance=1, description=str(record.day))
         if not as_json:
             console.print(escape(record.line()), soft_wrap=True)
+            for line in record.not_traded:
+                console.print(f"  [dim]{escape(line)}[/dim]", soft_wrap=True)
 
     with bar:
         summary = run_replay(seeded_home, last, execute, on_day=show_day)

@@ -13,6 +13,7 @@ from tradeflow_core.brokers import BrokerUnavailable
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.execution.fills import poll_orders, request_cancel
+from tradeflow_core.execution.held_back import Hindrances, why_unfilled
 from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import finish_rolls, generate_roll_orders, lagging_rolls
 from tradeflow_core.execution.send import send_orders
@@ -75,6 +76,7 @@ class StackHandler:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._lagging: set[str] = set()
+        self._hindrances = Hindrances()
         self._has_looked_back = False
 
     def step(self) -> Pass:
@@ -101,7 +103,8 @@ class StackHandler:
                 done.rolls += finish_rolls(desk)
                 done.spawned += spawn_contract_orders(desk)
                 done.rolls += generate_roll_orders(desk)
-                sent, _ = send_orders(desk)
+                sent, blocked = send_orders(desk)
+                self._hindrances.note(blocked, desk.now())
                 if not sent:
                     break
                 done.sent += sent
@@ -192,8 +195,9 @@ class StackHandler:
             )
             desk.alerts.send("orders at work after the end of day", message, desk.now())
             raise StateError(message)
+        why = why_unfilled(desk, self._hindrances)
         with desk.ledger.begin() as tx:
-            close_all_orders(tx, desk.account, desk.now())
+            close_all_orders(tx, desk.account, desk.now(), why=why)
             rests = unfinished_rolls(tx, desk.account)
         for instrument, rest in rests.items():
             text = f"{instrument}: {rest} contracts are left of a roll that is half done (`tradeflow positions`); the next session trades them first"

@@ -13,16 +13,25 @@ from tradeflow_core.home import ReplaySettings, next_business_day
 from tradeflow_core.ledger import recorded_steps, rolls_recorded
 from tradeflow_core.model import ROLLS, OrderType
 from tradeflow_core.replay.seeding import left_out_instruments, replay_settings
-from tradeflow_core.reports import capital_history, fills_at_close, fills_of_day, how_filled, orders_of_day, profit_of_day
+from tradeflow_core.reports import (
+    capital_history,
+    fills_at_close,
+    fills_of_day,
+    how_filled,
+    not_traded,
+    not_traded_lines,
+    orders_of_day,
+    profit_of_day,
+)
 from tradeflow_core.rolls import open_tape
 
 
 @dataclass(frozen=True, slots=True)
 class DayRecord:
     """What one day of a replay did. `orders` of strategies, `roll_orders` of forced rolls, `closed` positions in contracts that the tape had
-    rolled out of, `fills_at_close`: those of the `fills` that were at the day's close, `rolls` of price series, `profit` the change of the
-    account value over the day, `value` of the account and `capital` at its end (base currency), `seconds` the measured time of its work;
-    `prices` is the summary of the price step."""
+    rolled out of, `fills_at_close`: those of the `fills` that were at the day's close, `not_traded`: a sentence for each order that was not
+    filled in full, `rolls` of price series, `profit` the change of the account value over the day, `value` of the account and `capital` at
+    its end (base currency), `seconds` the measured time of its work; `prices` is the summary of the price step."""
 
     day: date
     prices: str
@@ -31,6 +40,7 @@ class DayRecord:
     closed: int
     fills: int
     fills_at_close: int
+    not_traded: list[str]
     rolls: int
     profit: float
     value: float
@@ -40,10 +50,11 @@ class DayRecord:
     def line(self) -> str:
         """The day in one line."""
         at_close = f" ({self.fills_at_close} at the close)" if self.fills_at_close else ""
+        unfilled = f", {len(self.not_traded)} orders not filled in full" if self.not_traded else ""
         closed = f", {self.closed} closed at the last price because the tape rolled" if self.closed else ""
         return (
             f"{self.day}: {self.prices}; {self.orders} orders, {self.roll_orders} roll orders, "
-            f"{self.fills} fills{at_close}, {self.rolls} rolls{closed}; "
+            f"{self.fills} fills{at_close}, {self.rolls} rolls{closed}{unfilled}; "
             f"profit {self.profit:+,.0f}, account {self.value:,.0f}, capital {self.capital:,.0f}"
         )
 
@@ -121,6 +132,7 @@ def day_record(desk: Desk, day: date) -> DayRecord:
         closed=int(is_closing.sum()),
         fills=len(fills),
         fills_at_close=fills_at_close(desk, fills),
+        not_traded=not_traded_lines([row for row in not_traded(desk, day) if row["order"] is not None]),
         rolls=int(rolls),
         profit=profit_of_day(desk, day) or 0.0,
         value=float(last_capital["broker"]),

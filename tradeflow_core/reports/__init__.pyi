@@ -14,6 +14,10 @@ from .controls import (
     trade_limit_rows as trade_limit_rows,
 )
 from .daily import daily_report as daily_report
+from .not_traded import (
+    not_traded as not_traded,
+    not_traded_lines as not_traded_lines,
+)
 from .orders import (
     BrokerStory as BrokerStory,
     ContractStory as ContractStory,
