@@ -21,6 +21,7 @@ from tradeflow_core.home import Home, environment_home, next_business_day
 from tradeflow_core.importers import InstrumentImport, import_pysystemtrade
 from tradeflow_core.replay import DayRecord, adopt, replay_home, seed_replay
 from tradeflow_core.reports import check_desk
+from tradeflow_core.series import METHODS, RollMethod
 from tradeflow_core.store import Tape
 
 
@@ -36,6 +37,20 @@ def import_() -> None:
 @click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the times in the folder.")
 @click.option("--replace", is_flag=True, help="Replace an existing tape.")
 @click.option("--skip-bad", is_flag=True, help="Leave out instruments with anything wrong, and list them.")
+@click.option(
+    "--roll-method",
+    type=click.Choice(METHODS),
+    default="infer",
+    show_default=True,
+    help="How a roll gets the price that the folder lacks: infer (median of the last common differences) or fill (the last known one).",
+)
+@click.option(
+    "--roll-price",
+    "roll_prices",
+    multiple=True,
+    metavar="CODE:CONTRACT@TIME=PRICE",
+    help="A price that you know of such a roll, its time in the folder's zone.",
+)
 @click.option("--adopt", "adopting", is_flag=True, help="Make the tape the production history of the home, which must have none.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -48,6 +63,8 @@ def pysystemtrade(
     zone: str,
     replace: bool,
     skip_bad: bool,
+    roll_method: RollMethod,
+    roll_prices: tuple[str, ...],
     adopting: bool,
     as_json: bool,
 ) -> None:
@@ -67,7 +84,15 @@ def pysystemtrade(
 
     with bar:
         report = import_pysystemtrade(
-            folder, tape, instruments=codes, zone=zone, on_instrument=show_progress, replace=replace, skip_bad=skip_bad
+            folder,
+            tape,
+            instruments=codes,
+            zone=zone,
+            on_instrument=show_progress,
+            replace=replace,
+            skip_bad=skip_bad,
+            roll_method=roll_method,
+            roll_prices=roll_prices,
         )
     if as_json:
         print_json(json.loads(report.to_json()) | {"tape": str(tape), "seconds": time.perf_counter() - started})
