@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from tests.commands import run, said
 from tests.frames import table_of
 from tests.replay.folders import END, START, drop_day, keep_closes, write_folder
 from tradeflow_core.business_day import run_replay
 from tradeflow_core.desk import Desk
-from tradeflow_core.execution import StackHandler
 from tradeflow_core.home import Home
 from tradeflow_core.importers import import_pysystemtrade
 from tradeflow_core.ledger import allocations, instrument_orders, ledger_problems
@@ -48,16 +47,18 @@ def replayed(tape: Tape, tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk
 
 
 def fills_and_decisions(desk: Desk) -> pd.DataFrame:
-    """Each fill of a strategy's order, with the time of the newest price that the order was decided on."""
+    """Each fill of a strategy's order, with when it was decided, and the time of the newest price that it was decided on."""
     of, order = allocations.c, instrument_orders.c
     query = (
-        select(of.time, of.instrument, of.contract, of.price, order.reference_time)
+        select(of.time, of.instrument, of.contract, of.price, order.reference_time, order.created_at)
         .select_from(allocations.join(instrument_orders))
         .where(order.order_type == "best")
     )
     with desk.ledger.read() as view:
-        frame = pd.DataFrame(view.execute(query).all(), columns=["time", "instrument", "contract", "price", "decided_on"])
-    return frame.assign(time=pd.to_datetime(frame["time"], utc=True), decided_on=pd.to_datetime(frame["decided_on"], utc=True))
+        frame = pd.DataFrame(
+            view.execute(query).all(), columns=["time", "instrument", "contract", "price", "decided_on", "decided_at"]
+        )
+    return frame.assign(**{name: pd.to_datetime(frame[name], utc=True) for name in ("time", "decided_on", "decided_at")})
 
 
 def price_times(tape: Tape, fill: pd.Series) -> pd.DatetimeIndex:
@@ -83,7 +84,7 @@ def test_orders_are_filled_at_the_first_close_after_their_decision(replayed, tap
 def test_no_fill_of_any_market_is_at_a_price_that_its_decision_knew(replayed, tape):
     desk, _ = replayed
     for _, fill in fills_and_decisions(desk).iterrows():
-        assert price_times(tape, fill).min() > fill["decided_on"]
+        assert price_times(tape, fill)[-1] > max(fill["decided_on"], fill["decided_at"])
 
 
 def test_a_market_without_intraday_bars_on_one_day_is_filled_at_its_close(replayed, tape):
@@ -123,23 +124,12 @@ def test_a_long_tick_does_not_miss_the_close(tape, tmp_path, monkeypatch):
     assert run_replay(home, START).days[0].fills_at_close > 0
 
 
-def test_an_order_that_was_decided_on_a_close_is_not_filled_at_it(tape, tmp_path):
-    """As where the desk's day begins after the close, or somebody orders by what he sees."""
+def test_a_desk_whose_day_begins_after_the_close_never_trades_at_it(tape, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRADEFLOW_DAY__START", "23:02")
     home = seed_replay(tmp_path / "home", tape, START, end=END, instruments=["ALPHA"])
-    desk = Desk(home)
-    run_until_orders(desk)
-    close = home.at(START, pd.Timestamp("23:00").time())
-    with desk.ledger.begin() as tx:
-        tx.execute(update(instrument_orders).values(reference_time=close))
-    StackHandler(desk).run(home.at(START, home.settings.day.session_end))
-    assert not desk.broker.positions(desk.account)
-    desk.close()
-
-
-def run_until_orders(desk: Desk) -> None:
-    from tests.days import run_until
-
-    run_until(desk, "instrument_orders")
+    summary = run_replay(home, date(2023, 8, 10))
+    assert summary.totals["orders"] > 0 and summary.totals["fills"] == 0
+    assert all("was known when the order was decided" in line for day in summary.days for line in day.not_traded)
 
 
 # --- what is said of it --------------------------------------------------------------------------------------------------

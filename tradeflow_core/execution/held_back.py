@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import TradeflowError
 from tradeflow_core.execution.send import Blocked, blocked_orders
@@ -12,13 +14,14 @@ from tradeflow_core.execution.spawn import legs_now
 from tradeflow_core.ledger import (
     LedgerTrouble,
     active_stop,
+    broker_orders_below,
     contract_orders_below,
     locked_instruments,
     open_instrument_orders,
     rejections,
     roll_states_now,
 )
-from tradeflow_core.model import InstrumentOrder, OrderLevel
+from tradeflow_core.model import BrokerOrderStatus, InstrumentOrder, OrderLevel
 
 MOST_REASONS = 6
 """So many different reasons are kept of one contract order, the newest: some hold figures, and would be without end."""
@@ -75,11 +78,12 @@ def held_back(desk: Desk, orders: Sequence[InstrumentOrder]) -> dict[int, str]:
 def why_unfilled(desk: Desk, seen: Hindrances) -> dict[tuple[OrderLevel, int], str]:
     """Why the orders that are still open at the end of a session were not filled, by level and id.
 
-    What the passes of the session saw, or else what holds an order back now; and how often the broker refused it.
+    What the passes of the session saw, or else what holds an order back now; what the broker has not filled, and how often it refused it.
     """
     with desk.ledger.read() as view:
         orders = open_instrument_orders(view, desk.account)
         below = {order.id: contract_orders_below(view, order.id) for order in orders}
+        sent = {child.id: _unfilled_at_broker(view, child.id) for children in below.values() for child in children}
         refused = rejections(view, [child.id for children in below.values() for child in children])
     try:
         now = held_back(desk, orders)
@@ -94,11 +98,25 @@ def why_unfilled(desk: Desk, seen: Hindrances) -> dict[tuple[OrderLevel, int], s
             if not any(leg.remaining for leg in child.legs):
                 continue
             parts = seen.of(child.id) or ([now[order.id]] if now[order.id] else [])
+            parts += sent[child.id]
             if child.id in refused:
                 parts.append(f"rejected {refused[child.id].count} times ({refused[child.id].reason})")
-            parts = parts or ["it was at work at the broker, which did not fill it"]
             reasons[OrderLevel.CONTRACT, child.id] = "; ".join(parts)
             of_order += parts
         of_order = of_order or [now[order.id] or "no pass of the stack handler worked it"]
         reasons[OrderLevel.INSTRUMENT, order.id] = "; ".join(dict.fromkeys(of_order))
     return reasons
+
+
+def _unfilled_at_broker(view: Connection, contract_order: int) -> list[str]:
+    """What became of broker orders that were sent and are not filled here, in words."""
+    words = []
+    for order in broker_orders_below(view, contract_order):
+        left = ", ".join(f"{leg.remaining:+d}" for leg in order.legs if leg.remaining)
+        if left and order.status is BrokerOrderStatus.FILLED:
+            words.append(f"the broker calls {order.client_ref} filled and has not told the executions of {left}")
+        elif left and order.status is BrokerOrderStatus.NEVER_ARRIVED:
+            words.append(f"{order.client_ref}: {order.reason}")
+        elif left and order.status is not BrokerOrderStatus.REJECTED and order.sent_at is not None:
+            words.append(f"{left} were at work at the broker since {order.sent_at:%H:%M} UTC and not filled")
+    return words

@@ -142,7 +142,7 @@ def _quote_problem(desk: Desk, order: ContractOrder, quotes: Sequence[Quote]) ->
     for quote in quotes:
         if problem := quote_problem(quote, desk.settings.execution, spread_cost=instrument.costs.spread_cost, now=desk.now()):
             return problem
-        if problem := known_price_problem(quote, order.reference_time):
+        if problem := known_price_problem(quote, order.decided_at):
             return problem
     reference = order.reference_price
     return price_problem(quotes[0], reference, desk.settings.execution) if reference is not None else ""

@@ -159,13 +159,13 @@ class InstrumentOrder:
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a contract order does for one instrument order: signed `quantity`, of which `filled` is done; the sum over both legs of a
-    spread, which has one share only. `reference_time`: of the newest price that the instrument order was decided on (UTC), if of any."""
+    spread, which has one share only. `decided_at`: when the instrument order was made, if prices decided on it (UTC)."""
 
     instrument_order_id: int
     strategy: str
     quantity: int
     filled: int = 0
-    reference_time: datetime | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,9 @@ class ContractOrder:
         return tuple(share.strategy for share in self.shares)
 
     @property
-    def reference_time(self) -> datetime | None:
-        """When the newest price was made that it was decided on (UTC); None where no price decided."""
-        return max((share.reference_time for share in self.shares if share.reference_time is not None), default=None)
+    def decided_at(self) -> datetime | None:
+        """When it was decided (UTC), on prices up to then; None where no price decided, as of a roll."""
+        return max((share.decided_at for share in self.shares if share.decided_at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
