@@ -3,6 +3,7 @@ from .capital import (
     CapitalEventKind as CapitalEventKind,
     events_in_force as events_in_force,
 )
+from .closes import CLOSING_HOUR as CLOSING_HOUR
 from .contracts import (
     MONTH_LETTERS as MONTH_LETTERS,
     adjacent_contract as adjacent_contract,

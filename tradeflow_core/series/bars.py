@@ -7,10 +7,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.model import CLOSING_HOUR
+
 SPIKE_SPAN = 500
 """Span, in rows, of the exponentially weighted average of absolute changes."""
-CLOSING_HOUR = 23
-"""The hour at which a daily close is stamped, as in pysystemtrade."""
 NANOSECONDS_A_DAY = 86_400 * 10**9
 
 Table = TypeVar("Table", pd.Series, pd.DataFrame)
