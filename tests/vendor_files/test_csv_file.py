@@ -168,6 +168,7 @@ def test_hours_are_not_taken_for_days_nor_days_for_hours(tmp_path: Path) -> None
     [
         (b"", "is empty"),
         (b"Time,Close\n", "holds no row of prices below the header"),
+        (b"Time;Close\n2024-03-08;1\n", "column Time or .* the header has Time;Close: ';' separates its cells: set `delimiter`"),
         (b"Time,Close,close\n2024-03-08,1,2\n", "line 1: column Close is there twice"),
         (b"Time,Close\n2024-03-08,1\xb2\n", "is not utf-8-sig text .* set `encoding` in a profile"),
     ],

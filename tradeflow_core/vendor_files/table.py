@@ -125,9 +125,12 @@ def _places(path: Path, header: Sequence[str], profile: Profile, *, line: int) -
     for name, names in wanted.items():
         place = _find(header, names)
         if place is None and name in option:
+            separator = next((each for each in (";", "\t", "|") if len(header) == 1 and each in header[0]), "")
+            remedy = f"name the column with --{option[name]}, or in `columns` of a profile"
+            if separator:
+                remedy = f"{separator!r} separates its cells: set `delimiter` in a profile"
             raise ConfigError(
-                f"{path}, line {line}: column {' or '.join(names)} is missing; the header has {','.join(header)}: name the column with "
-                f"--{option[name]}, or in `columns` of a profile"
+                f"{path}, line {line}: column {' or '.join(names)} is missing; the header has {','.join(header)}: {remedy}"
             )
         if place is None:
             continue
