@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
 from tradeflow_core.cli.repair import repair
+from tradeflow_core.cli.seed import seed
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import REGIONS
@@ -20,8 +21,6 @@ from tradeflow_core.ledger import FX_CONTRACT
 from tradeflow_core.model import contract_label, parse_contract
 from tradeflow_core.plausibility import Finding
 from tradeflow_core.prices import (
-    FREQUENCY_NAMES,
-    CsvColumns,
     PriceDecision,
     PriceWindow,
     SuspectPrice,
@@ -29,11 +28,9 @@ from tradeflow_core.prices import (
     delete_prices,
     doubts,
     price_summary,
-    read_bars_csv,
     review_bars,
     review_rates,
     sample_spreads,
-    seed_bars,
     suspect_prices,
     update_instrument,
 )
@@ -45,6 +42,7 @@ def prices() -> None:
 
 
 prices.add_command(repair)
+prices.add_command(seed)
 
 
 @prices.command()
@@ -267,67 +265,6 @@ def _suspect_fields(suspect: SuspectPrice) -> dict[str, object]:
         "stored": suspect.stored,
         "context": suspect.context,
     }
-
-
-@prices.command()
-@click.argument("instrument")
-@click.option("--csv", "path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file, with a header.")
-@click.option("--contract", required=True, help="The contract, such as 20240300.")
-@click.option(
-    "--frequency",
-    type=click.Choice(FREQUENCY_NAMES),
-    default="D",
-    show_default=True,
-    help="Length of a row: a day, an hour, or so many minutes.",
-)
-@click.option("--zone", help="Time zone of times without an offset (default: the desk's).")
-@click.option("--time", default="Time", show_default=True, help="Column of the times.")
-@click.option("--time-format", help="How times are written, as of strptime (default: ISO).")
-@click.option("--open", "open_", help="Column of opening prices.")
-@click.option("--high", help="Column of highest prices.")
-@click.option("--low", help="Column of lowest prices.")
-@click.option("--final", default="Close", show_default=True, help="Column of closing prices.")
-@click.option("--volume", help="Column of volumes.")
-@click.option("--yes", is_flag=True, help="Store the prices without the check for spikes.")
-@dry_run_option
-@json_option
-@click.pass_obj
-def seed(
-    home: Path | None,
-    instrument: str,
-    path: Path,
-    *,
-    contract: str,
-    frequency: str,
-    zone: str | None,
-    time: str,
-    time_format: str | None,
-    open_: str | None,
-    high: str | None,
-    low: str | None,
-    final: str,
-    volume: str | None,
-    yes: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Add the price history of one contract of INSTRUMENT from a CSV file. What is stored stays."""
-    desk = open_desk(home, quiet=as_json)
-    instrument = desk.instrument(instrument).code
-    columns = CsvColumns(time, final, open_, high, low, volume, time_format)
-    bars = read_bars_csv(path, parse_contract(contract), columns, frequency=frequency, zone=zone or desk.settings.time_zone)
-    report = seed_bars(desk, instrument, bars, trust=yes, dry_run=dry_run)
-    if report.refused:
-        raise StateError(f"{instrument}: {report.refused}; nothing was stored: correct the file, or store it as it is with --yes")
-    if as_json:
-        print_json({"instrument": instrument, "read": report.read, "added": report.added, "stored": not dry_run})
-    else:
-        verb = "would add" if dry_run else "added"
-        console.print(
-            f"{verb} {report.added:,} of {report.read:,} bars of {instrument} {contract_label(parse_contract(contract))}"
-        )
-        if report.added and not dry_run:
-            console.print(f"`tradeflow roll parameters {instrument}` rebuilds its roll history with them", soft_wrap=True)
 
 
 @prices.command()

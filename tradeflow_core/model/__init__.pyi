@@ -45,4 +45,7 @@ from .rolls import (
     RollEvent as RollEvent,
     RollState as RollState,
 )
-from .text import nearest as nearest
+from .text import (
+    nearest as nearest,
+    nearest_names as nearest_names,
+)

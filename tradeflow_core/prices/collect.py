@@ -45,13 +45,13 @@ class PriceSpike(DataError):
 @dataclass
 class Collected:
     """The result of one instrument's download: the closes that are stored now, in parts; bars added by frequency; contracts without data;
-    bars dropped by reason; why batches were refused; the bars that were, or would be, added."""
+    bars dropped by reason; why batches were refused, by contract and frequency; the bars that were, or would be, added."""
 
     stored: Sequence[Closes]
     added: dict[str, int] = field(default_factory=dict)
     without_data: list[int] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
+    refused: dict[tuple[int, str], str] = field(default_factory=dict)
     accepted: pd.DataFrame = field(default_factory=no_bars)
 
 
@@ -152,7 +152,7 @@ def store_bars(
         batch = closes.part(rows)
         if finding := findings.get((contract, frequency)):
             batch_name = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
-            report.refused.append(f"{batch_name}: {finding.detail}")
+            report.refused[contract, frequency] = f"{batch_name}: {finding.detail}"
             continue
         report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)
         accepted.append(rows)

@@ -166,7 +166,7 @@ def _collect(desk: Desk, instrument: str, sampled: Sequence[int], *, window: Pri
     report = collect_bars(desk, instrument, contracts, full_refresh=window.full_refresh, start=window.start, end=window.end)
     if report.refused:
         raise PriceSpike(
-            f"{instrument}: {'; '.join(report.refused)}; these bars were not stored: check with `tradeflow prices check {instrument}`"
+            f"{instrument}: {'; '.join(report.refused.values())}; these bars were not stored: check with `tradeflow prices check {instrument}`"
         )
     facts: dict[str, str | int | float] = {"added": sum(report.added.values())}
     facts |= {f"added_{frequency}": added for frequency, added in report.added.items()}
