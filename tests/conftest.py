@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,12 @@ from tradeflow_core.execution import StackHandler
 from tradeflow_core.home import Home
 
 pytest_plugins = ["tests.summary", "tests.postgres"]
+
+for _number in (signal.SIGINT, signal.SIGTERM):
+    # A shell that starts the tests in the background has Ctrl-C ignored; what they start would inherit it, and Dagster's way of putting
+    # handlers back gives SIGTERM the one of Ctrl-C.
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TRADEFLOW_SHARED", REPO.parent / "shared"))

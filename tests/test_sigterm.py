@@ -36,6 +36,17 @@ finally:
     Path(sys.argv[1]).touch()
 """
 
+WHERE_PYTHON_DROPS_IT = """
+import os, signal, sys, time, weakref
+from tradeflow_core.cli.ending import listen
+listen()
+class Thing: pass
+thing = Thing()
+kept = weakref.ref(thing, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
+del thing
+time.sleep(60)
+"""
+
 
 def ended(home: Path, *words: str, after: str, seconds: float = 0.0) -> tuple[int, list[str]]:
     """Exit code and lines on standard error of a command to which SIGTERM comes some seconds after it has said `after`."""
@@ -116,3 +127,10 @@ def test_a_second_sigterm_does_not_interrupt_the_ending(tmp_path: Path) -> None:
     assert child.wait(30) == 143
     child.stdout.close()
     assert done.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_that_comes_where_python_drops_what_is_raised_is_not_lost(number: int, code: int) -> None:
+    command = [sys.executable, "-c", WHERE_PYTHON_DROPS_IT, str(int(number))]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == code and "ignored" not in done.stderr

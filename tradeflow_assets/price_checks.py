@@ -14,11 +14,12 @@ from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.ledger import contract_facts, current_rolls, instruments_locked_by, locked_instruments
 from tradeflow_core.model import LockOwner, contract_label
 from tradeflow_core.parquet import DamagedFile
-from tradeflow_core.prices import HISTORY_CHANGES, bar_ends
+from tradeflow_core.prices import HISTORY_CHANGES, bar_ends, recent_doubts
 from tradeflow_core.reports import freshness, store_problems
 from tradeflow_core.series import rolls_not_into_forward
 
 GAP_WINDOW_DAYS = 60
+DOUBT_DAYS = 30
 MAX_MISSING_DAYS = 4
 """Where an exchange's calendar is not known, holidays count as missing; this many may fall into the window."""
 
@@ -31,6 +32,23 @@ def refused_prices(desk: Desk) -> dg.AssetCheckResult:
         [(instrument, locked[instrument]) for instrument in refused if instrument in desk.universe], columns=["instrument", "why"]
     )
     return dg.AssetCheckResult(passed=bad.empty, metadata={"n_refused": len(bad), "refused": table(bad)})
+
+
+def doubtful_bars(desk: Desk) -> dg.AssetCheckResult:
+    """No recent bar is odd: a close that repeats while other contracts move, volume that falls to nothing, prices of a bar in disorder."""
+    rows = []
+    for instrument in desk.universe:
+        with suppress(DamagedFile):
+            rows += [
+                (instrument, contract_label(doubt.contract), f"{doubt.last:%Y-%m-%d}", doubt.kind, doubt.detail)
+                for doubt in recent_doubts(desk, instrument, days=DOUBT_DAYS)
+            ]
+    found = pd.DataFrame(rows, columns=["instrument", "contract", "last", "kind", "detail"])
+    return dg.AssetCheckResult(
+        passed=found.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"n_doubts": len(found), "doubts": table(found), "remedy": "tradeflow prices check INSTRUMENT"},
+    )
 
 
 def stale_prices(desk: Desk) -> dg.AssetCheckResult:
@@ -154,6 +172,7 @@ def expired_key_contracts(desk: Desk) -> dg.AssetCheckResult:
 
 _RULES: list[tuple[str, str, Callable[[Desk], dg.AssetCheckResult]]] = [
     ("contract_prices", "no_prices_refused", refused_prices),
+    ("contract_prices", "no_odd_bars", doubtful_bars),
     ("contract_prices", "series_in_order", disordered_series),
     ("contract_prices", "gaps", gaps),
     ("multiple_prices", "rolls_into_forward", strange_rolls),

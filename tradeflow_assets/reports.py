@@ -4,12 +4,20 @@ import dagster as dg
 
 from tradeflow_assets.decisions import observe, why_not_reports
 from tradeflow_assets.execution import positions, positions_are_right, stack_handler_job, trades
-from tradeflow_assets.metadata import rows, sparkline, table
+from tradeflow_assets.metadata import bullets, rows, sparkline, table
 from tradeflow_assets.resources import home_exists, universe_of
 from tradeflow_core.business_day import report_step
 from tradeflow_core.desk import Desk
 from tradeflow_core.home import Home
-from tradeflow_core.reports import capital_history, contract_positions, fills_of_day, orders_of_day, profit_of_day
+from tradeflow_core.reports import (
+    capital_history,
+    contract_positions,
+    fills_of_day,
+    not_traded,
+    not_traded_lines,
+    orders_of_day,
+    profit_of_day,
+)
 
 
 @dg.asset(group_name="reports", deps=[trades, positions])
@@ -26,12 +34,15 @@ def daily_report(desk: dg.ResourceParam[Desk]) -> dg.MaterializeResult:
         capital_history(desk),
         profit_of_day(desk, day),
     )
+    unfilled = not_traded_lines(not_traded(desk, day))
     return dg.MaterializeResult(
         metadata={
             "day": day.isoformat(),
             "account_value": float(capital["broker"].iloc[-1]),
             "n_orders": len(orders),
             "n_fills": len(fills),
+            "n_not_traded": len(unfilled),
+            "not_traded": bullets(unfilled),
             **({} if profit is None else {"profit": profit}),
             "capital": sparkline(capital["capital"]),
             "orders": table(orders),

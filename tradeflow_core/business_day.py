@@ -179,25 +179,30 @@ def instrument_orders_step(desk: Desk) -> dict[str, OrderPlan]:
     """Make the orders of every strategy; returns by strategy what was decided for each instrument, traded or not."""
     day = desk.business_day()
     with recorded_step(desk, "instrument_orders") as note:
-        plans = {}
+        plans, waiting = {}, []
         for name in desk.settings.strategies:
-            plans[name] = orders.generate_orders(desk, name, _optimal_rows(desk, name), day=day)
+            optimal = _traded_rows(desk, name)
+            if not optimal:
+                waiting.append(name)
+                continue
+            plans[name] = orders.generate_orders(desk, name, optimal, day=day)
             orders.store_decisions(desk, name, plans[name].decisions, day=day)
         decisions = [decision for plan in plans.values() for decision in plan.decisions]
         made = sum(decision.quantity != 0 for decision in decisions)
         held_back = sum(decision.wanted != 0 and decision.quantity == decision.unfilled == 0 for decision in decisions)
         more = f", {held_back} held back: `tradeflow status` says why" if held_back else ""
         note.summary = f"{made} orders out of {len(decisions)} instruments{more}"
+        note.summary += f"; {', '.join(waiting)}: its first decision waits for the close after next" if waiting else ""
     return plans
 
 
-def _optimal_rows(desk: Desk, strategy: str) -> Mapping[str, Mapping[str, Any]]:
-    """The optimal positions of a strategy, made anew where their file was damaged since they were made."""
+def _traded_rows(desk: Desk, strategy: str) -> Mapping[str, Mapping[str, Any]]:
+    """The optimal positions that a strategy trades, made anew where their file was damaged since they were made."""
     try:
-        return nightly.optimal_rows(desk, strategy)
+        return nightly.traded_rows(desk, strategy)
     except DamagedFile:
         nightly.save_run(desk, nightly.run_strategy(desk, strategy), desk.business_day())
-        return nightly.optimal_rows(desk, strategy)
+        return nightly.traded_rows(desk, strategy)
 
 
 def stack_handler_step(

@@ -75,6 +75,7 @@ class Reader:
         `is_shown`: what its commands say stands below it, so that a refusal is no surprise.
         """
         if block.file:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.code, encoding="utf-8")
         elif block.language == "python":
             exec(compile("\n" * (block.line - 1) + block.code, str(block.page), "exec"), self._names)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
+from exchange_calendars import get_calendar
 from hypothesis import given, settings, strategies as st
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments import Sessions, load_instruments, load_sessions
+from tradeflow_core.instruments.special_days import half_days
 
 INSTRUMENTS = load_instruments()
 SESSIONS = load_sessions(INSTRUMENTS)
@@ -44,11 +47,20 @@ def test_berlin_opens_at_ten_past_one_before_and_after_the_clocks_change() -> No
     ]
 
 
+def hours_of(name: str, day: date) -> timedelta:
+    """How long a session is open on a trade date."""
+    return sum((closes - opens for opens, closes in SESSIONS.session_bounds(name, day)), timedelta())
+
+
 @pytest.mark.parametrize("name", SESSION_NAMES)
-def test_every_session_shows_the_same_local_hours_all_year(name: str) -> None:
+def test_every_session_shows_the_same_local_hours_all_year_but_for_half_days(name: str) -> None:
     session = SESSIONS.session_of(name)
     days = [day.date() for day in SESSIONS.trading_days(name, date(2023, 1, 1), date(2023, 12, 31))]
     assert 240 <= len(days) <= 262
+    whole = max(hours_of(name, day) for day in days)
+    half = [day for day in days if hours_of(name, day) < whole]
+    assert len(half) <= 10
+    days = [day for day in days if day not in half]
     hours = {
         tuple(
             (o.astimezone(session.zone).time(), c.astimezone(session.zone).time()) for o, c in SESSIONS.session_bounds(name, day)
@@ -200,3 +212,78 @@ def test_an_unknown_calendar_is_refused_when_its_holidays_are_asked_for(tmp_path
 def test_an_instrument_cannot_name_a_session_that_is_not_in_the_table() -> None:
     with pytest.raises(ConfigError, match="unknown session 'CBOT_GRAINS'"):
         Sessions({"CORN": INSTRUMENTS["CORN"]}, {})
+
+
+# --- half days -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "zone"),
+    [
+        ("SP500_micro", "2025-11-28 12:00", "America/Chicago"),  # the day after Thanksgiving
+        ("SP500_micro", "2025-07-04 12:00", "America/Chicago"),
+        ("CORN", "2025-11-28 12:00", "America/Chicago"),
+        ("VIX", "2025-11-28 10:30", "America/Chicago"),
+        ("FTSE100", "2025-12-24 12:30", "Europe/London"),
+        ("EURIBOR-ICE", "2025-12-31 12:30", "Europe/London"),
+        ("HANG_mini", "2025-12-24 12:00", "Asia/Hong_Kong"),
+        ("SPI200", "2025-12-24 14:10", "Australia/Sydney"),
+    ],
+)
+def test_on_a_half_day_a_market_closes_early_and_does_not_open_again(code: str, last: str, zone: str) -> None:
+    close = datetime.fromisoformat(last).replace(tzinfo=ZoneInfo(zone))
+    before, after = close - timedelta(minutes=1), close
+    assert SESSIONS.is_open(code, before) and SESSIONS.closes_at(code, before) == close
+    assert not SESSIONS.is_open(code, after)
+    assert SESSIONS.next_open(code, after) > close + timedelta(hours=2)
+    assert SESSIONS.session_bounds(code, close.date())[-1][1] == close
+
+
+def test_an_exchange_of_another_country_has_no_half_day_then() -> None:
+    for code in ("DAX", "EURIBOR-ICE", "NIKKEI"):
+        name = INSTRUMENTS[code].session or ""
+        assert hours_of(name, date(2025, 11, 27)) == hours_of(name, date(2025, 11, 26))
+
+
+@pytest.mark.parametrize("calendar", ["CMES", "XNYS", "XLON", "XHKG", "XASX", "IEPA", "XEUR"])
+def test_half_days_are_those_of_the_calendar(calendar: str) -> None:
+    """They are taken from its rules; here they are compared with the schedule that it builds of them."""
+    known = get_calendar(calendar, start="2005-01-01", end="2025-12-31")
+    ours = half_days(known, date(2005, 1, 1), date(2025, 12, 31))
+    trade_dates = {day.date() for day in known.sessions}
+    theirs = {
+        day.date(): close.tz_convert(known.tz).time() for day, close in known.schedule.loc[known.early_closes, "close"].items()
+    }
+    assert {day: at for day, at in ours.items() if day in trade_dates} == theirs
+
+
+def special(folder: Path, *lines: str) -> Path:
+    (folder / "special_days.csv").write_text("\n".join(("Session,Day,Close", *lines)) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_a_home_says_what_a_session_does_on_single_days(tmp_path: Path) -> None:
+    folder = special(tmp_path, "EUREX,2024-03-04,12:15", "EUREX,03-05,closed", "EUREX,2024-03-29,open", "EUREX,2025-03-05,open")
+    sessions = load_sessions(INSTRUMENTS, folder)
+    berlin = ZoneInfo("Europe/Berlin")
+    assert sessions.session_bounds("EUREX", date(2024, 3, 4))[-1][1] == datetime(2024, 3, 4, 12, 15, tzinfo=berlin)
+    assert sessions.session_bounds("EUREX", date(2024, 3, 5)) == [] and not sessions.is_business_day("EUREX", date(2024, 3, 5))
+    assert sessions.is_business_day("EUREX", date(2024, 3, 29)), "Good Friday, on which the exchange is closed"
+    assert sessions.is_business_day("EUREX", date(2025, 3, 5)), "a date goes before a day of every year"
+    days = {day.date() for day in sessions.trading_days("EUREX", date(2024, 3, 1), date(2024, 3, 31))}
+    assert date(2024, 3, 29) in days and date(2024, 3, 4) in days and date(2024, 3, 5) not in days
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("EUREX,2024-02-30,closed", "special_days.csv, line 2, column Day: '2024-02-30' is no day"),
+        ("EUREX,soon,closed", "column Day: 'soon' is no day"),
+        ("EUREX,12-24,25:00", "column Close: '25:00' is neither closed nor open nor a time"),
+        ("EUREKS,12-24,closed", "EUREKS"),
+        ("EUREX,12-24,closed\nEUREX,12-24,open", "12-24 stands twice for session EUREX"),
+    ],
+)
+def test_a_special_day_that_makes_no_sense_is_named(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_sessions(INSTRUMENTS, special(tmp_path, line))

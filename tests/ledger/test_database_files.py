@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from tradeflow_core import ledger as books
 from tradeflow_core.home import is_sqlite, sqlite_problems
 from tradeflow_core.ledger import Ledger
+from tradeflow_core.store import create_sql_engine
 
 NOW = datetime(2024, 1, 8, 12, tzinfo=UTC)
 
@@ -86,3 +89,22 @@ def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path, content: by
     file.write_bytes(content)
     assert not is_sqlite(file)
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.sqlite"]
+
+
+def test_many_that_open_a_new_database_at_once_all_get_it(tmp_path: Path) -> None:
+    """Each changes the journal first, for which SQLite does not wait: one in a hundred was refused."""
+
+    def come(url: str, barrier: threading.Barrier) -> int:
+        engine = create_sql_engine(url)
+        barrier.wait()
+        with engine.begin() as tx:
+            tx.exec_driver_sql("create table if not exists visits (visitor)")
+            tx.exec_driver_sql("insert into visits values (1)")
+            count = len(tx.exec_driver_sql("select * from visits").all())
+        engine.dispose()
+        return count
+
+    for number in range(40):
+        url, barrier = f"sqlite:///{tmp_path / f'{number}.sqlite'}", threading.Barrier(8)
+        with ThreadPoolExecutor(8) as visitors:
+            assert sorted(visitors.map(come, [url] * 8, [barrier] * 8)) == list(range(1, 9))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -139,19 +138,6 @@ def test_a_rate_is_checked_by_its_currency(trading_desk: Desk) -> None:
 def test_what_cannot_be_read_is_refused(trading_desk: Desk, arguments: tuple[str, ...], message: str) -> None:
     result = run(trading_desk, "check", *arguments)
     assert result.exit_code == 1 and message in said(result), result.output
-
-
-def test_a_file_is_seeded_with_a_mapping_of_its_columns(trading_desk: Desk, tmp_path: Path) -> None:
-    path = tmp_path / "zn.csv"
-    days = pd.bdate_range("2020-12-01", periods=30)
-    path.write_text("Day,Settle,Vol\n" + "".join(f"{day:%d.%m.%Y},{100 + n % 3},9\n" for n, day in enumerate(days)))
-    arguments = ("seed", "US10", "--csv", str(path), "--contract", "202103", "--time", "Day", "--time-format", "%d.%m.%Y")
-    arguments += ("--final", "Settle", "--volume", "Vol", "--zone", "America/Chicago")
-    assert answer(trading_desk, *arguments, "--dry-run") == {"instrument": "US10", "read": 30, "added": 30, "stored": False}
-    assert answer(trading_desk, *arguments)["added"] == 30
-    path.write_text(path.read_text() + "01.02.2021,much,9\n")
-    refused = run(trading_desk, *arguments)
-    assert refused.exit_code == 1 and "line 32, column Settle: 'much' is not a number" in said(refused)
 
 
 def test_price_files_are_deleted_only_when_confirmed(trading_desk: Desk) -> None:

@@ -208,6 +208,20 @@ def test_a_rate_that_goes_from_1_to_50_is_refused_until_a_person_accepts_it(trad
     assert len(stored_fx(desk)["EURUSD"]) == len(stored)
 
 
+def test_rates_reach_as_far_back_as_the_prices_that_need_them(trading_desk: Desk) -> None:
+    """An instrument has no position while there is no rate for its currency."""
+    desk = trading_desk
+    stored = desk.store.read("spot_fx", "EURUSD")
+    first_price = desk.store.read("adjusted_prices", "EUROSTX", []).index[0]
+    assert stored.index[0] - first_price < pd.Timedelta(days=8)
+    late = stored.iloc[len(stored) // 2 :]
+    desk.store.write("spot_fx", "EURUSD", late)
+    rates = update_spot_fx(desk, "EUR")
+    assert rates.index[0] - first_price < pd.Timedelta(days=8) and rates.index.is_monotonic_increasing
+    pd.testing.assert_series_equal(rates[late.index[0] :], stored_fx(desk)["EURUSD"][late.index[0] :])
+    pd.testing.assert_series_equal(desk.store.read("spot_fx", "EURUSD")["rate"][late.index], late["rate"])
+
+
 def test_a_stored_rate_can_be_replaced_or_rejected(trading_desk: Desk) -> None:
     desk = trading_desk
     rates = stored_fx(desk)["EURUSD"]

@@ -1,11 +1,13 @@
 """A small pysystemtrade data folder, written from nothing: three markets with quarterly rolls, one of them in August 2023.
 
-ALPHA and BETA trade from 09:00 to 17:00 London time, in dollars and in euros; the forward contract of GAMMA has no price but at the moment of
-the roll, so that nobody can roll a position in it. Trends are strong and spreads are nothing, so positions are held and fills are exact.
+ALPHA and BETA trade from 09:00 to 17:00 London time, in dollars and in euros; the forward contract of GAMMA has no price but the one that its
+roll wrote, in the night, so that nobody can roll a position in it. Trends are strong and
+spreads are nothing, so positions are held and fills are exact.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +19,9 @@ START, END = date(2023, 8, 9), date(2023, 8, 18)
 """Eight business days around the roll."""
 ROLL = "2023-08-16 23:00:00"
 """The last stamp of the contract 2023-08."""
+
+NIGHT_ROLL = "2023-08-16 23:45:01"
+"""The same of GAMMA: the time of what its roll wrote."""
 
 ROLL_DAY = 16
 ROLL_MONTHS = (2, 5, 8, 11)
@@ -60,6 +65,22 @@ def write_folder(folder: Path) -> Path:
     return folder
 
 
+def keep_closes(folder: Path, code: str, on: str = "") -> None:
+    """Leave of an instrument's prices the closes alone, and what its rolls wrote; or of one day `on` of it."""
+    _keep(folder, code, lambda line: line[11:13] == "23" or not line.startswith(on))
+
+
+def drop_day(folder: Path, code: str, day: str) -> None:
+    """Leave out all of an instrument's prices of one day."""
+    _keep(folder, code, lambda line: not line.startswith(day))
+
+
+def _keep(folder: Path, code: str, wanted: Callable[[str], bool]) -> None:
+    path = folder / "multiple_prices_csv" / f"{code}.csv"
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *filter(wanted, lines)]) + "\n")
+
+
 def _stamps() -> pd.DatetimeIndex:
     days = pd.bdate_range("2021-06-01", "2023-08-31")
     recent = days[days >= pd.Timestamp(HOURLY_FROM)]
@@ -75,13 +96,16 @@ def multiple_prices(stamps: pd.DatetimeIndex, seed: int, *, thin: bool = False) 
     price = np.round(500 + 0.25 * days * (1 if seed != 1 else -0.6) + random.normal(0, 0.8, len(stamps)).cumsum(), 2)
     quarter = np.searchsorted(_roll_stamps(stamps), stamps, side="left")
     last_row = np.append(np.diff(quarter) > 0, False)
-    forward = np.where(thin & ~last_row, np.nan, np.round(price + 2 + 0.5 * seed, 2))
+    forward = np.round(price + 2 + 0.5 * seed, 2)
     labels = np.array([year * 10000 + month * 100 for year in (2021, 2022, 2023, 2024) for month in ROLL_MONTHS])[2:]
     frame = pd.DataFrame(index=stamps)
     frame["CARRY"], frame["CARRY_CONTRACT"] = forward, labels[quarter + 1]
     frame["PRICE"], frame["PRICE_CONTRACT"] = price, labels[quarter]
     frame["FORWARD"], frame["FORWARD_CONTRACT"] = forward, labels[quarter + 1]
-    return frame
+    if not thin:
+        return frame
+    written = frame[last_row].set_axis(frame.index[last_row] + pd.Timedelta(minutes=45, seconds=1))
+    return pd.concat([frame.assign(CARRY=np.nan, FORWARD=np.nan), written]).sort_index()
 
 
 def _roll_stamps(stamps: pd.DatetimeIndex) -> pd.DatetimeIndex:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.replay.folders import CODES, END, ROLL, START
+from tests.replay.folders import CODES, END, NIGHT_ROLL, ROLL, START
 from tests.replay.runs import ROLL_RULES, fills_of, make_tape, orders_of, positions_of, rolls_of, seed
 from tradeflow_core.business_day import run_replay
 from tradeflow_core.desk import Desk
@@ -148,7 +148,9 @@ def test_prices_roll_on_the_morning_after_the_tape_did(replayed):
     rolled = rolls_of(desk)
     rolled = rolled[rolled["price_contract"] == NEW]
     assert rolled["instrument"].tolist() == list(CODES)
-    assert (pd.to_datetime(rolled["after"], utc=True) == pd.Timestamp(ROLL, tz=LONDON)).all()
+    assert pd.to_datetime(rolled["after"], utc=True).tolist() == [
+        pd.Timestamp(NIGHT_ROLL if code == "GAMMA" else ROLL, tz=LONDON) for code in CODES
+    ]
     assert (pd.to_datetime(rolled["recorded_at"], utc=True) == pd.Timestamp("2023-08-17 00:05", tz=LONDON)).all()
     assert {day.day: day.rolls for day in summary.days if day.rolls} == {date(2023, 8, 17): 3}
 

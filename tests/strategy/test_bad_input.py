@@ -262,9 +262,12 @@ LEFT_OUT: dict[str, tuple[Callable[[], BacktestData], set[str]]] = {
     "one new row": (lambda: with_table(lambda table: table.iloc[-1:]), {"short history", "never traded"}),
     "a price that never moved": (
         *(lambda: with_table(flat_from(1)),),
-        {"short history", "price stands still", "never traded"},
+        {"short history", "price stands still", "never traded", "time without the contract"},
     ),
-    "a price that moves no more": (lambda: with_table(flat_from(300)), {"short history", "price stands still"}),
+    "a price that moves no more": (
+        *(lambda: with_table(flat_from(300)),),
+        {"short history", "price stands still", "time without the contract"},
+    ),
     "years without prices": (lambda: with_table(years_missing), {"short history", "gaps"}),
     "prices at zero and below": (lambda: with_table(at_zero), {"short history"}),
     "contracts of carry that are the priced ones": (

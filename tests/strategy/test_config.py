@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import SHARED, needs_shared
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.strategy import StrategyConfig, load_strategy, packaged_strategies
+from tradeflow_core.strategy import StrategyConfig, load_strategy, packaged_strategies, strategy_from_dict
 from tradeflow_core.strategy.config.compat import EXPLANATIONS, Correction
+from tradeflow_core.strategy.config.reference_names import rule_name
+from tradeflow_core.strategy.rules import RULES as RULES_BY_NAME
 
 RULES = """\
 trading_rules:
@@ -140,6 +143,56 @@ def test_names_of_pysystemtrade_are_ours(file: Path) -> None:
     text = RULES.replace("ewmac\n", "systems.provided.rules.ewmac.ewmac\n")
     text = text.replace("[daily_price, daily_returns_volatility]", "[rawdata.get_daily_prices, rawdata.daily_returns_volatility]")
     assert load(file, text).trading_rules == load(file, RULES).trading_rules
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("systems.provided.rules.ewmac.ewmac", "ewmac"),
+        ("systems.provided.rules.ewmac.carry2", "carry"),
+        ("systems.provided.futures_chapter15.rules.ewmac", "ewmac"),
+        ("systems.provided.futures_chapter15.rules.ewmac_calc_vol", "ewmac_calc_vol"),
+        ("systems.provided.futures_chapter15.rules.carry2", "carry"),
+        ("systems.provided.example.rules.ewmac_forecast_with_defaults", "ewmac_calc_vol"),
+        ("systems.provided.moretradingrules.morerules.short_bias", "short_bias"),
+        ("systems.provided.moretradingrules.morerules.breakout", "breakout"),
+        ("systems.somewhere.else.relative_momentum", "relative_momentum"),
+        ("ewmac.ewmac", "ewmac"),
+        ("mine.ewmac", "mine.ewmac"),
+        ("my_systems.rules.ewmac", "my_systems.rules.ewmac"),
+    ],
+)
+def test_older_files_name_a_rule_by_another_path(path: str, rule: str) -> None:
+    assert rule_name(path) == rule
+
+
+@needs_shared("reference", "functions.csv")
+def test_every_path_that_is_known_of_a_rule_is_one_of_our_rules() -> None:
+    with (SHARED / "reference" / "functions.csv").open() as lines:
+        paths = [row["function"] for row in csv.DictReader(lines) if row["function"].startswith("systems.")]
+    assert len(paths) > 20 and {path: rule_name(path) for path in paths if rule_name(path) not in RULES_BY_NAME} == {}
+
+
+def test_a_function_of_pysystemtrade_that_is_unknown_is_told_once_with_the_nearest_ones(file: Path) -> None:
+    rules = "".join(
+        f"  {name}:\n    function: systems.provided.older.{function}\n    data: [daily_price]\n"
+        for name, function in (("slow", "ewmac_calc"), ("fast", "ewmac_calc"), ("other", "zigzag"))
+    )
+    told = refusal(file, f"trading_rules:\n{rules}").splitlines()
+    assert len(told) == 2
+    assert (
+        "line 2: trading_rules.slow, trading_rules.fast: systems.provided.older.ewmac_calc is no rule of pysystemtrade" in told[0]
+    )
+    assert "(nearest: ewmac_calc_vol, ewmac" in told[0] and "trading_rules.other: systems.provided.older.zigzag" in told[1]
+    with pytest.raises(ConfigError, match=r"systems\.provided\.older\.zigzag is no rule of pysystemtrade"):
+        strategy_from_dict({"trading_rules": {"other": {"function": "systems.provided.older.zigzag"}}})
+
+
+def test_a_package_that_bears_the_name_of_theirs_is_the_users_where_it_was_allowed(file: Path) -> None:
+    text = "trading_rules:\n  mine: {function: systems.mine.zigzag, data: [daily_price]}\n"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"systems\.mine\.zigzag cannot be imported"):
+        load_strategy(file, rule_modules=["systems.mine"])
 
 
 def test_keys_that_matter_only_elsewhere_are_ignored(file: Path) -> None:

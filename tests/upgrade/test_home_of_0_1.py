@@ -19,6 +19,7 @@ import yaml
 from tests.commands import answer, run
 from tradeflow_assets.instance import write_dagster_home
 from tradeflow_assets.runner import execute_job
+from tradeflow_core import instruments
 from tradeflow_core.business_day import days_to_run, run_day, run_job
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
@@ -67,8 +68,16 @@ def test_the_first_command_upgrades_it_and_its_history_is_there(old_home: Path) 
     assert answer(old_home, "check") == {"problems": []}
 
 
+def without_half_days(home: Path) -> None:
+    """Version 0.1 knew none: on 15 January 2024 Chicago closes at noon."""
+    header, *lines = (Path(instruments.__file__).parent / "tables" / "sessions.csv").read_text().splitlines()
+    rows = [header, *(f"{line.rpartition(',')[0]},none" for line in lines)]
+    (home / "config" / "sessions.csv").write_text("\n".join(rows) + "\n")
+
+
 @pytest.mark.parametrize("execute", [run_job, execute_job], ids=["directly", "through Dagster"])
 def test_it_goes_on_trading_exactly_as_the_old_version_would_have(old_home: Path, execute: object) -> None:
+    without_half_days(old_home)
     desk = Desk(Home.open(old_home))
     for day in days_to_run(desk, 2):
         run_day(desk, day, execute)  # type: ignore[arg-type]

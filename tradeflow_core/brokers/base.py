@@ -71,7 +71,10 @@ class ContractSpec:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Best bid and ask with their sizes (contracts) at `time`."""
+    """Best bid and ask with their sizes (contracts) at `time`.
+
+    `priced_at`: when the newest price behind it was made, where the broker only has prices of the past (a replay); None: at `time`.
+    """
 
     instrument: str
     contract: int
@@ -80,6 +83,7 @@ class Quote:
     ask: float
     bid_size: int
     ask_size: int
+    priced_at: datetime | None = None
 
     @property
     def mid(self) -> float:

@@ -21,7 +21,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
 from tradeflow_core.ledger import recorded_steps
-from tradeflow_core.reports import capital_history, contract_positions, fills_by_contract, fills_of_day, orders_of_day
+from tradeflow_core.reports import capital_history, contract_positions, fills_by_contract, fills_of_day, not_traded, orders_of_day
 
 WRITTEN_BY_INIT = ("market", "capital", "base", "universe", "time_zone", "seed")
 """Options of init that become settings."""
@@ -201,6 +201,7 @@ def closing_tables(desk: Desk, last: date | None) -> dict[str, pd.DataFrame]:
     return {
         "orders": orders_of_day(desk, last),
         "fills": fills_by_contract(fills_of_day(desk, last)),
+        "not_traded": pd.DataFrame(not_traded(desk, last)),
         "positions": contract_positions(desk),
         "capital": capital_history(desk).tail(5).rename_axis("time").reset_index(),
     }
@@ -209,7 +210,7 @@ def closing_tables(desk: Desk, last: date | None) -> dict[str, pd.DataFrame]:
 def print_closing(desk: Desk, last: date | None) -> None:
     """Show the closing tables of a day."""
     for name, frame in closing_tables(desk, last).items():
-        title = f"{name.capitalize()} of {last}" if name in ("orders", "fills") else name.capitalize()
+        title = name.replace("_", " ").capitalize() + (f" of {last}" if name in ("orders", "fills", "not_traded") else "")
         print_table(title, frame, decimals=2 if name == "fills" else 0)
 
 

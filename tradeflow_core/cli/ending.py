@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from types import FrameType
 
@@ -41,6 +43,15 @@ class _Signals:
             self.last = time.monotonic()
             raise Terminated
 
+    def lost(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Python drops what is raised in a callback of its own (a weak reference, an import): then the signal comes once more."""
+        if not isinstance(unraisable.exc_value, Terminated | KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+        self.last = -PATIENCE
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
 
 _signals = _Signals()
 
@@ -51,6 +62,7 @@ def listen() -> None:
     for end in (_signals.notes, into):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    sys.unraisablehook = _signals.lost
     # Both have the same handler: what Dagster puts back for both, when it is done, is that of Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _signals.come)

@@ -21,6 +21,7 @@ from tradeflow_core.home import Home, environment_home, next_business_day
 from tradeflow_core.importers import InstrumentImport, import_pysystemtrade
 from tradeflow_core.replay import DayRecord, adopt, replay_home, seed_replay
 from tradeflow_core.reports import check_desk
+from tradeflow_core.series import METHODS, RollMethod
 from tradeflow_core.store import Tape
 
 
@@ -36,6 +37,20 @@ def import_() -> None:
 @click.option("--zone", default="Europe/London", show_default=True, help="The time zone of the times in the folder.")
 @click.option("--replace", is_flag=True, help="Replace an existing tape.")
 @click.option("--skip-bad", is_flag=True, help="Leave out instruments with anything wrong, and list them.")
+@click.option(
+    "--roll-method",
+    type=click.Choice(METHODS),
+    default="infer",
+    show_default=True,
+    help="How a roll gets the price that the folder lacks: infer (median of the last common differences) or fill (the last known one).",
+)
+@click.option(
+    "--roll-price",
+    "roll_prices",
+    multiple=True,
+    metavar="CODE:CONTRACT@TIME=PRICE",
+    help="A price that you know of such a roll, its time in the folder's zone.",
+)
 @click.option("--adopt", "adopting", is_flag=True, help="Make the tape the production history of the home, which must have none.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -48,6 +63,8 @@ def pysystemtrade(
     zone: str,
     replace: bool,
     skip_bad: bool,
+    roll_method: RollMethod,
+    roll_prices: tuple[str, ...],
     adopting: bool,
     as_json: bool,
 ) -> None:
@@ -67,7 +84,15 @@ def pysystemtrade(
 
     with bar:
         report = import_pysystemtrade(
-            folder, tape, instruments=codes, zone=zone, on_instrument=show_progress, replace=replace, skip_bad=skip_bad
+            folder,
+            tape,
+            instruments=codes,
+            zone=zone,
+            on_instrument=show_progress,
+            replace=replace,
+            skip_bad=skip_bad,
+            roll_method=roll_method,
+            roll_prices=roll_prices,
         )
     if as_json:
         print_json(json.loads(report.to_json()) | {"tape": str(tape), "seconds": time.perf_counter() - started})
@@ -119,6 +144,13 @@ def _kinds(counts: dict[str, int]) -> str:
 @click.option("--end", type=DAY, required=True, help="Last day.")
 @click.option("--instruments", help="Codes, separated by commas (default: all on the tape).")
 @click.option("--capital", type=CAPITAL, default=5_000_000, show_default=True, help="Starting capital in US dollars.")
+@click.option(
+    "--fill-at",
+    type=click.Choice(["next close", "close after next"]),
+    default="next close",
+    show_default=True,
+    help="The close at which orders are filled that no intraday bar has filled, counted from their decision.",
+)
 @click.option("--through-dagster", is_flag=True, help="Run every job through Dagster.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj
@@ -130,6 +162,7 @@ def replay(
     end: datetime,
     instruments: str | None,
     capital: float,
+    fill_at: str,
     through_dagster: bool,
     as_json: bool,
 ) -> None:
@@ -144,7 +177,7 @@ def replay(
     codes = [code.strip() for code in instruments.split(",") if code.strip()] if instruments else None
     path = home or replay_home(opened_tape, first, last)
     execute = executor(through_dagster=through_dagster)
-    seeded_home = seed_replay(path, opened_tape, first, end=last, instruments=codes, capital=int(capital))
+    seeded_home = seed_replay(path, opened_tape, first, end=last, instruments=codes, capital=int(capital), fill_at=fill_at)
     if not as_json:
         console.print(f"[dim]{seeded_home.describe()}[/dim]", soft_wrap=True)
     desk = Desk(seeded_home)
@@ -159,6 +192,8 @@ def replay(
         bar.update(task, advance=1, description=str(record.day))
         if not as_json:
             console.print(escape(record.line()), soft_wrap=True)
+            for line in record.not_traded:
+                console.print(f"  [dim]{escape(line)}[/dim]", soft_wrap=True)
 
     with bar:
         summary = run_replay(seeded_home, last, execute, on_day=show_day)
@@ -175,6 +210,14 @@ def replay(
             f"{totals['rolls']:.0f} rolls, {totals['fills']:.0f} fills, {totals['closed']:.0f} positions closed by a roll; "
             f"profit {totals['profit']:+,.0f} {summary.base_currency}, account {totals['value']:,.0f}"
         )
+        console.print(
+            f"fills: {totals['fills_at_close']:.0f} of {totals['fills']:.0f} at a close; {escape(summary.how_filled)}",
+            soft_wrap=True,
+        )
+        if summary.only_closes:
+            console.print(
+                f"no intraday bars, so all their orders are filled at a close: {', '.join(summary.only_closes)}", soft_wrap=True
+            )
         for instrument, why in summary.left_out.items():
             console.print(f"left out: {instrument}, {why}")
         for problem in problems:

@@ -57,7 +57,7 @@ def orders(context: click.Context, *, dry_run: bool, as_json: bool) -> None:
         return
     desk = open_desk(context.obj, quiet=as_json)
     if dry_run:
-        plans = {name: preview_orders(desk, name, nightly.optimal_rows(desk, name)) for name in desk.settings.strategies}
+        plans = {name: preview_orders(desk, name, nightly.traded_rows(desk, name)) for name in desk.settings.strategies}
     else:
         _require_positions_of_today(desk)
         plans = business_day.instrument_orders_step(desk)

@@ -23,25 +23,24 @@ from tradeflow_core.cli.common import (
     yes_option,
 )
 from tradeflow_core.cli.repair import repair
+from tradeflow_core.cli.seed import seed
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, DataError, StateError
 from tradeflow_core.instruments import REGIONS
 from tradeflow_core.ledger import FX_CONTRACT
 from tradeflow_core.model import contract_label, parse_contract
+from tradeflow_core.plausibility import Finding
 from tradeflow_core.prices import (
-    FREQUENCY_NAMES,
-    CsvColumns,
     PriceDecision,
     PriceWindow,
     SuspectPrice,
     decide_prices,
     delete_prices,
+    doubts,
     price_summary,
-    read_bars_csv,
     review_bars,
     review_rates,
     sample_spreads,
-    seed_bars,
     suspect_prices,
     update_instrument,
 )
@@ -53,6 +52,7 @@ def prices() -> None:
 
 
 prices.add_command(repair)
+prices.add_command(seed)
 
 
 @prices.command()
@@ -136,7 +136,11 @@ def chosen_instruments(desk: Desk, instruments: tuple[str, ...], region: str | N
 @click.option("--accept", multiple=True, metavar="CONTRACT@TIME", help="The price is right: the next update stores its batch.")
 @click.option("--reject", multiple=True, metavar="CONTRACT@TIME", help="The price is wrong: it is ignored everywhere.")
 @click.option(
-    "--replace", "replaced", multiple=True, metavar="CONTRACT@TIME=PRICE", help="The price is wrong: PRICE is used instead."
+    "--replace",
+    "replaced",
+    multiple=True,
+    metavar="CONTRACT@TIME=PRICE",
+    help="The price is wrong: PRICE is used instead; *0.01 multiplies it.",
 )
 @click.option("--why", default="", help="The reason, kept in the ledger; needed for a decision.")
 @click.option("--stored", "only_stored", is_flag=True, help="Do not ask the broker for new prices.")
@@ -158,9 +162,11 @@ def check(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List suspected spikes of INSTRUMENT, stored and new ones, with the rows before each; or decide about a price.
+    """List what is doubtful about prices of INSTRUMENT, stored and new ones; or decide about a price.
 
-    Bars are never edited: decisions are kept in the ledger and applied on read. TIME is in UTC, as in the list; a rate (--fx) has only a TIME.
+    Spikes, with the rows before each; contracts in other units than their neighbours, bars outside of a contract's life, prices of a bar in
+    disorder, closes that repeat, volume that falls to nothing; of rates, those that stand out. Bars are never edited: decisions are kept in
+    the ledger and applied on read. TIME is in UTC, as in the list, or FIRST..LAST for all prices between; a rate (--fx) has only a TIME.
     """
     if (instrument is None) == (currency is None):
         raise ConfigError("name an instrument, or a currency with --fx")
@@ -187,33 +193,47 @@ def check(
             shown = table.assign(contract=[_contract_name(contract) for contract in table["contract"]])
             print_table("Would be decided" if dry_run else "Decided", shown, decimals=4)
     suspected = suspect_prices(desk, name, bars)
+    doubtful = pd.DataFrame([_doubt_fields(finding) for finding in doubts(desk, name, bars)])
     if as_json:
-        print_json({**report, "suspects": [_suspect_fields(suspect) for suspect in suspected]})
+        print_json({**report, "suspects": [_suspect_fields(suspect) for suspect in suspected], "doubts": doubtful})
         return
     console.print(f"{len(suspected)} suspected spikes of {name}" + (" left" if decisions else ""))
     for suspect in suspected:
         print_table(_title(suspect), suspect.context, decimals=4)
+    if len(doubtful):
+        print_table("Doubtful; name the prices as they stand here to decide about them", doubtful)
 
 
 def _parse_decision(verdict: str, text: str, currency: str | None) -> PriceDecision:
     """Parse `CONTRACT@TIME` or `CONTRACT@TIME=PRICE`; for rates without CONTRACT@. Raises ConfigError."""
     place, _, price = text.partition("=")
     contract, separator, time_text = place.rpartition("@")
+    first, _, last = time_text.partition("..")
     example = "2024-01-05T19:20" if currency else "20240300@2024-01-05T19:20"
     example += "=101.5" if verdict == "replace" else ""
     problem = ConfigError(f"--{verdict} {text!r} cannot be read; write it as {example}")
+    is_factor = price.startswith("*")
     try:
-        stamp = pd.Timestamp(time_text)
-        number = float(price) if price else None
+        stamps = [pd.Timestamp(each) for each in (first, last) if each]
+        number = float(price.removeprefix("*")) if price else None
         contract_id = FX_CONTRACT if currency else parse_contract(contract)
     except (ValueError, DataError) as error:
         raise problem from error
-    if stamp is pd.NaT or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
+    if not first or pd.NaT in stamps or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
         raise problem
     if not 1900 <= stamp.year < 2200 or (number is not None and not abs(number) <= PRICE.most):
         raise problem
-    time = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return PriceDecision(contract_id, time.to_pydatetime(), verdict, number)  # type: ignore[arg-type]
+    time, *until = (
+        (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).to_pydatetime() for stamp in stamps
+    )
+    return PriceDecision(
+        contract_id,
+        time,
+        verdict,  # type: ignore[arg-type]
+        price=None if is_factor else number,
+        until=until[0] if until else time if is_factor else None,
+        factor=number if is_factor else None,
+    )
 
 
 def _contract_name(contract: int) -> str:
@@ -222,12 +242,21 @@ def _contract_name(contract: int) -> str:
 
 def _reference(suspect: SuspectPrice) -> str:
     """The text that names the price in a decision."""
-    time = (
-        f"{suspect.time:%Y-%m-%dT%H:%M}"
-        if suspect.time == suspect.time.replace(second=0, microsecond=0)
-        else suspect.time.isoformat()
-    )
-    return f"{suspect.contract}@{time}" if suspect.contract else time
+    return _place(suspect.contract, _time(suspect.time))
+
+
+def _place(contract: int, time: str) -> str:
+    return f"{contract}@{time}" if contract else time
+
+
+def _time(time: datetime) -> str:
+    """In UTC, as short as it can be."""
+    return f"{time:%Y-%m-%dT%H:%M}" if time == time.replace(second=0, microsecond=0) else time.isoformat()
+
+
+def _doubt_fields(finding: Finding) -> dict[str, object]:
+    span = _time(finding.first) if finding.first == finding.last else f"{_time(finding.first)}..{_time(finding.last)}"
+    return {"prices": _place(finding.contract, span), "kind": finding.kind, "detail": finding.detail, "count": finding.rows}
 
 
 def _title(suspect: SuspectPrice) -> str:
@@ -246,67 +275,6 @@ def _suspect_fields(suspect: SuspectPrice) -> dict[str, object]:
         "stored": suspect.stored,
         "context": suspect.context,
     }
-
-
-@prices.command()
-@click.argument("instrument")
-@click.option("--csv", "path", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file, with a header.")
-@click.option("--contract", required=True, help="The contract, such as 20240300.")
-@click.option(
-    "--frequency",
-    type=click.Choice(FREQUENCY_NAMES),
-    default="D",
-    show_default=True,
-    help="Length of a row: a day, an hour, or so many minutes.",
-)
-@click.option("--zone", help="Time zone of times without an offset (default: the desk's).")
-@click.option("--time", default="Time", show_default=True, help="Column of the times.")
-@click.option("--time-format", help="How times are written, as of strptime (default: ISO).")
-@click.option("--open", "open_", help="Column of opening prices.")
-@click.option("--high", help="Column of highest prices.")
-@click.option("--low", help="Column of lowest prices.")
-@click.option("--final", default="Close", show_default=True, help="Column of closing prices.")
-@click.option("--volume", help="Column of volumes.")
-@click.option("--yes", is_flag=True, help="Store the prices without the check for spikes.")
-@dry_run_option
-@json_option
-@click.pass_obj
-def seed(
-    home: Path | None,
-    instrument: str,
-    path: Path,
-    *,
-    contract: str,
-    frequency: str,
-    zone: str | None,
-    time: str,
-    time_format: str | None,
-    open_: str | None,
-    high: str | None,
-    low: str | None,
-    final: str,
-    volume: str | None,
-    yes: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Add the price history of one contract of INSTRUMENT from a CSV file. What is stored stays."""
-    desk = open_desk(home, quiet=as_json)
-    instrument = desk.instrument(instrument).code
-    columns = CsvColumns(time, final, open_, high, low, volume, time_format)
-    bars = read_bars_csv(path, parse_contract(contract), columns, frequency=frequency, zone=zone or desk.settings.time_zone)
-    report = seed_bars(desk, instrument, bars, trust=yes, dry_run=dry_run)
-    if report.refused:
-        raise StateError(f"{instrument}: {report.refused}; nothing was stored: correct the file, or store it as it is with --yes")
-    if as_json:
-        print_json({"instrument": instrument, "read": report.read, "added": report.added, "stored": not dry_run})
-    else:
-        verb = "would add" if dry_run else "added"
-        console.print(
-            f"{verb} {report.added:,} of {report.read:,} bars of {instrument} {contract_label(parse_contract(contract))}"
-        )
-        if report.added and not dry_run:
-            console.print(f"`tradeflow roll parameters {instrument}` rebuilds its roll history with them", soft_wrap=True)
 
 
 @prices.command()

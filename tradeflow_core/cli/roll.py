@@ -31,6 +31,7 @@ from tradeflow_core.rolls import (
     ParameterChange,
     RollStatus,
     apply_parameters,
+    mend_gaps,
     parse_state,
     plan_parameters,
     preview_roll,
@@ -40,7 +41,7 @@ from tradeflow_core.rolls import (
     roll_statuses,
     set_state,
 )
-from tradeflow_core.series import RollPlan
+from tradeflow_core.series import METHODS, MendedRoll, RollMethod, RollPlan
 
 
 @click.group(invoke_without_command=True)
@@ -56,6 +57,7 @@ def roll(ctx: click.Context, days: int | None, *, as_json: bool) -> None:
     tradeflow roll explain                        what the states mean
     tradeflow roll preview GOLD_micro             the prices before and after a roll
     tradeflow roll set GOLD_micro Roll_Adjusted   roll the prices into the forward contract
+    tradeflow roll mend GOLD_micro --dry-run      past rolls without a price of both contracts
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -223,6 +225,67 @@ def print_preview(desk: Desk, instrument: str, plan: RollPlan) -> None:
 
 def _event(plan: RollPlan) -> dict[str, object]:
     return {"after": plan.after, **{name: getattr(plan, name) for name in EVENT_CONTRACTS}}
+
+
+@roll.command()
+@click.argument("instrument")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="infer",
+    show_default=True,
+    help="infer: by the median of the last common differences to another contract; fill: the last known price of the contract.",
+)
+@click.option(
+    "--price", "prices", multiple=True, metavar="CONTRACT@TIME=PRICE", help="A price that you know, its time in the desk's zone."
+)
+@why_option
+@click.option("--dry-run", is_flag=True, help="Only show the rolls and the prices that they would get.")
+@yes_option
+@json_option
+@click.pass_obj
+def mend(
+    home: Path | None,
+    instrument: str,
+    method: RollMethod,
+    *,
+    prices: tuple[str, ...],
+    why: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Give the past rolls of INSTRUMENT that have no price of one of their contracts one, and make its prices anew.
+
+    Without it its prices cannot be stitched, and it stays locked. What is taken is recorded as a mark; the bars stay as they are.
+    """
+    desk = open_desk(home, quiet=as_json)
+    desk.instrument(instrument)
+    mended = mend_gaps(desk, instrument, method, told=prices, who=getpass.getuser(), why=why, dry_run=True)
+    if not as_json:
+        for each in mended:
+            console.print(f"{instrument}: {each}", soft_wrap=True)
+    done = bool(mended) and not dry_run and ask(f"take these prices for the rolls of {instrument}?", yes=yes, as_json=as_json)
+    if done:
+        mend_gaps(desk, instrument, method, told=prices, who=getpass.getuser(), why=why)
+    if as_json:
+        print_json({"instrument": instrument, "rolls": [_mended(each) for each in mended], "done": done})
+    elif not mended:
+        console.print(f"every roll of {instrument} has a price of both contracts; nothing to mend")
+    else:
+        console.print("recorded; its prices are made anew" if done else "nothing was changed")
+
+
+def _mended(each: MendedRoll) -> dict[str, object]:
+    gap = each.gap
+    facts = {
+        "at": gap.stamp,
+        "from": gap.price_contract,
+        "into": gap.forward_contract,
+        "price": each.price,
+        "forward": each.forward,
+    }
+    return {**facts, "how": {str(contract): how for contract, how in each.how.items()}}
 
 
 @roll.command()

@@ -19,7 +19,8 @@ from tradeflow_core.ledger import active_stop, locked_instruments
 def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
     """Show capital, positions against optimal ones, orders, freshness and locks.
 
-    With INSTRUMENT: the same for that one alone, and why it has no order today.
+    What was wanted today and is not traded, an order that ended unfilled too, says why and what can be done. With INSTRUMENT: the same for that
+    one alone.
     """
     desk = open_desk(home, quiet=as_json)
     if instrument:
@@ -38,9 +39,10 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         }
         for blocked in execution.blocked_orders(desk)
     ]
+    not_traded = reports.not_traded(desk, today)
     if instrument:
-        positions, orders, fresh, held_back = (
-            [row for row in rows if row["instrument"] == instrument] for rows in (positions, orders, fresh, held_back)
+        positions, orders, fresh, held_back, not_traded = (
+            [row for row in rows if row["instrument"] == instrument] for rows in (positions, orders, fresh, held_back, not_traded)
         )
     if as_json:
         print_json(
@@ -56,6 +58,7 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
                 "positions": positions,
                 "orders": orders,
                 "orders_held_back": held_back,
+                "not_traded": not_traded,
                 "prices": fresh,
                 "locks": locked,
                 "damaged_files": damaged,
@@ -77,6 +80,8 @@ def status(home: Path | None, instrument: str | None, *, as_json: bool) -> None:
         console.print(f"[bold red]damaged file[/bold red]: {escape(problem)}", soft_wrap=True)
     print_table("Positions against optimal", positions, "none yet; `tradeflow day` computes them")
     print_table(f"Orders for {today}", orders, "none")
+    for line in reports.not_traded_lines(not_traded):
+        console.print(f"[yellow]not traded[/yellow] {escape(line)}", soft_wrap=True)
     if held_back:
         print_table("Contract orders that cannot be sent now", held_back)
     stale = [row for row in fresh if row["age"] is None or row["age"] > 1 or row["lock"]]

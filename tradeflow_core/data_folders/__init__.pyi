@@ -15,6 +15,7 @@ from .problems import (
 )
 from .series_files import (
     CONTRACT as CONTRACT,
+    MISSING as MISSING,
     PRICE as PRICE,
     STAMP as STAMP,
     SeriesFile as SeriesFile,

@@ -33,7 +33,9 @@ STAMP, PRICE, CONTRACT = "stamp", "price", "contract"
 SHOWN = 20
 """So many wrong cells of one file are named; the others are counted."""
 
-_MISSING = {"", "nan", "NaN", "NA", "N/A", "n/a", "null", "None", "NULL", "<NA>", "-nan", "-NaN", "#N/A"}
+MISSING = frozenset({"", "nan", "NaN", "NA", "N/A", "n/a", "null", "None", "NULL", "<NA>", "-nan", "-NaN", "#N/A"})
+"""Texts that stand for no value."""
+
 _DATE_LENGTH = len("2023-08-31")
 _DATE = "\0is date"
 """A column beside those of the file while it is read."""
@@ -249,7 +251,7 @@ def _problem(cell: str, kind: str) -> str:
         try:
             return (
                 ""
-                if cell in _MISSING or math.isfinite(float(cell))
+                if cell in MISSING or math.isfinite(float(cell))
                 else "not finite; leave the cell empty where there is no price"
             )
         except ValueError:

@@ -14,6 +14,7 @@ from .handler import (
     StackHandler as StackHandler,
     Unsupervised as Unsupervised,
 )
+from .held_back import held_back as held_back
 from .levels import (
     Comparison as Comparison,
     Difference as Difference,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from tradeflow_core.brokers import BrokerUnavailable
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.execution.fills import poll_orders, request_cancel
+from tradeflow_core.execution.held_back import Hindrances, why_unfilled
 from tradeflow_core.execution.reconciliation import reconcile
 from tradeflow_core.execution.rolls import finish_rolls, generate_roll_orders, lagging_rolls
 from tradeflow_core.execution.send import send_orders
@@ -30,12 +31,15 @@ from tradeflow_core.ledger import (
     unfinished_rolls,
     unwanted_broker_orders,
 )
+from tradeflow_core.model import CLOSING_HOUR
 
 POLL_SECONDS = 5
 """Time between two passes in a live home: short enough that a person who watches sees a fill booked."""
 ROUNDS = 5
 """How often one pass sends what the fills of this very pass make due: the second leg of an outright roll goes out with the fills of the
 first, and a pass that is repeated after a kill finds nothing more to do. A bound, so that the next pass reconciles and looks for stops."""
+AFTER_CLOSE = time(CLOSING_HOUR, 5)
+"""When a replay looks at the closes of a day, in the desk's time zone."""
 CANCEL_SECONDS = 60
 """How long a broker may take to confirm cancellations before an alert asks a person to look."""
 STOP_SECONDS = 15
@@ -72,6 +76,7 @@ class StackHandler:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._lagging: set[str] = set()
+        self._hindrances = Hindrances()
         self._has_looked_back = False
 
     def step(self) -> Pass:
@@ -98,7 +103,8 @@ class StackHandler:
                 done.rolls += finish_rolls(desk)
                 done.spawned += spawn_contract_orders(desk)
                 done.rolls += generate_roll_orders(desk)
-                sent, _ = send_orders(desk)
+                sent, blocked = send_orders(desk)
+                self._hindrances.note(blocked, desk.now())
                 if not sent:
                     break
                 done.sent += sent
@@ -145,7 +151,6 @@ class StackHandler:
         is_supervised: Callable[[], bool],
     ) -> Pass:
         desk, total = self.desk, Pass()
-        tick = timedelta(minutes=desk.settings.day.tick_minutes)
         self._reconcile()
         while desk.now() < until:
             if not is_supervised():
@@ -163,9 +168,17 @@ class StackHandler:
             total = total + done
             if on_pass:
                 on_pass(done)
-            self._wait(until if over else min(desk.now() + tick, until), until)
+            self._wait(until if over else self._next_pass(until), until)
         total.fills += self.end_of_day()
         return total
+
+    def _next_pass(self, until: datetime) -> datetime:
+        """When the next pass is by a simulated clock: a tick later; in a replay also just after the day's close, which a long tick would miss."""
+        desk, now = self.desk, self.desk.now()
+        later = now + timedelta(minutes=desk.settings.day.tick_minutes)
+        if desk.settings.market == "replay" and now < (close := desk.home.at(desk.today(), AFTER_CLOSE)):
+            later = min(later, close)
+        return min(later, until)
 
     def end_of_day(self) -> int:
         """Cancel what is at work, book its last fills, close every order: no order outlives its day. Returns the number of fills booked."""
@@ -182,8 +195,9 @@ class StackHandler:
             )
             desk.alerts.send("orders at work after the end of day", message, desk.now())
             raise StateError(message)
+        why = why_unfilled(desk, self._hindrances)
         with desk.ledger.begin() as tx:
-            close_all_orders(tx, desk.account, desk.now())
+            close_all_orders(tx, desk.account, desk.now(), why=why)
             rests = unfinished_rolls(tx, desk.account)
         for instrument, rest in rests.items():
             text = f"{instrument}: {rest} contracts are left of a roll that is half done (`tradeflow positions`); the next session trades them first"

@@ -24,6 +24,16 @@ def quote_problem(quote: Quote, settings: ExecutionSettings, *, spread_cost: flo
     return ""
 
 
+def known_price_problem(quote: Quote, decided_at: datetime | None) -> str:
+    """Why the order waits for another price, or an empty text: the newest one was known when it was decided (UTC).
+
+    Only a replay has quotes so old: a fill at them would be at a price that the decision knew.
+    """
+    if quote.priced_at is None or decided_at is None or quote.priced_at > decided_at:
+        return ""
+    return f"the newest price of {quote.contract}, of {quote.priced_at:%Y-%m-%d %H:%M} UTC, was known when the order was decided"
+
+
 def price_problem(quote: Quote, reference: float, settings: ExecutionSettings) -> str:
     """Why the price is not traded on, or an empty text: it is too far from the `reference` price that the order was decided on."""
     distance = abs(quote.mid - reference)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.execution.isolation import Failures, collecting, lock_failures, lock_for_execution
-from tradeflow_core.execution.quotes import price_problem, quote_problem
+from tradeflow_core.execution.quotes import known_price_problem, price_problem, quote_problem
 from tradeflow_core.execution.rolls import led_by
 from tradeflow_core.ledger import (
     Rejections,
@@ -30,7 +30,7 @@ MAX_REJECTIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A contract order that was not sent now, and why."""
+    """A contract order that was not sent now, or not in full, and why."""
 
     order: ContractOrder
     why: str
@@ -57,9 +57,9 @@ class _Intent:
 def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
     """Send what can be sent now: for each open contract order without a broker order at work, as much as limits and the quoted size allow.
 
-    Returns the number of orders sent and those that were held back. Nothing is sent while trading is stopped, to a closed market or in a
-    locked instrument. All intents are committed, in one transaction, before the first is sent; when the broker does not answer, an order
-    stays `sending` and is found again by its reference (`fills.poll_orders`).
+    Returns the number of orders sent and those that were held back, in whole or in part. Nothing is sent while trading is stopped, to a
+    closed market or in a locked instrument. All intents are committed, in one transaction, before the first is sent; when the broker does
+    not answer, an order stays `sending` and is found again by its reference (`fills.poll_orders`).
     """
     sized, blocked, failures = _sized_orders(desk)
     intents: list[_Intent] = []
@@ -142,6 +142,8 @@ def _quote_problem(desk: Desk, order: ContractOrder, quotes: Sequence[Quote]) ->
     for quote in quotes:
         if problem := quote_problem(quote, desk.settings.execution, spread_cost=instrument.costs.spread_cost, now=desk.now()):
             return problem
+        if problem := known_price_problem(quote, order.decided_at):
+            return problem
     reference = order.reference_price
     return price_problem(quotes[0], reference, desk.settings.execution) if reference is not None else ""
 
@@ -165,8 +167,9 @@ def _record_intents(
         with collecting(failures, order.instrument, "sending its order"):
             sizes = tuple(min(size, led.get(order.id, size)) for size in each.sizes)
             allowance = allowed_for(at_work, order, sizes)
-            if not any(allowance.quantities):
+            if allowance.why:
                 blocked.append(Blocked(order, allowance.why))
+            if not any(allowance.quantities):
                 continue
             legs = tuple(Leg(leg.contract, size) for leg, size in zip(order.legs, allowance.quantities, strict=True) if size)
             type_ = OrderType.LIMIT if order.limit_price is not None else OrderType.MARKET

@@ -72,6 +72,16 @@ class ReplaySettings(Section):
     tape: str = Field(description="folder of the tape, as `tradeflow import` made it")
     start: date = Field(description="first business day")
     end: date = Field(description="last day")
+    fill_at: Literal["next close", "close after next"] = Field(
+        default="next close",
+        description="the close at which an order is filled that no intraday bar of the tape has filled: the first one after its decision, or, "
+        "with `close after next`, the second one, since every decision is then traded one business day late; never the one it was decided on",
+    )
+
+    @property
+    def decisions_wait(self) -> bool:
+        """Whether the orders of a business day follow what was decided on the day before."""
+        return self.fill_at == "close after next"
 
 
 class DaySettings(Section):

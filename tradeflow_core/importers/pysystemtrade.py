@@ -24,12 +24,17 @@ import numpy as np
 import pandas as pd
 
 from tradeflow_core.brokers import BAR_COLUMNS
-from tradeflow_core.data_folders import CONFIG, FX, MULTIPLE, TABLES, DataFolder, Problems, SeriesFile
+from tradeflow_core.data_folders import CONFIG, FX, MULTIPLE, TABLES, DataFolder, Note, Problems, SeriesFile
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.importers.report import ImportReport, InstrumentImport
+from tradeflow_core.importers.rolls import RollChoice, mend_rolls, note_of, off_by_a_constant, stored_marks
 from tradeflow_core.importers.stamps import to_instants
-from tradeflow_core.instruments import Instrument, load_fx_table
+from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
+from tradeflow_core.model import CLOSING_HOUR
+from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates, rates_beside_futures
 from tradeflow_core.series import (
+    MendedRoll,
+    RollMethod,
     back_adjust,
     back_out_events,
     build_from_events,
@@ -39,7 +44,7 @@ from tradeflow_core.series import (
 )
 from tradeflow_core.store import MANIFEST, Store
 
-CLOSE = pd.Timedelta(hours=23)
+CLOSE = pd.Timedelta(hours=CLOSING_HOUR)
 HOUR = pd.Timedelta(hours=1)
 EQUAL = 1e-9
 """Relative difference up to which two adjusted prices count as equal: both are sums of the same differences in another order."""
@@ -54,12 +59,15 @@ def import_pysystemtrade(
     on_instrument: Callable[[InstrumentImport], None] | None = None,
     replace: bool = False,
     skip_bad: bool = False,
+    roll_method: RollMethod = "infer",
+    roll_prices: Sequence[str] = (),
 ) -> ImportReport:
     """Make the tape `tape` from a pysystemtrade data folder (the folder with `csvconfig` and `multiple_prices_csv`).
 
     `instruments`: codes (default: all that have multiple prices); `zone`: time zone of the folder's times; `skip_bad`: instruments whose files
-    or lines are wrong are left out and listed in the report. The tape is complete or not there; an existing one is only replaced with
-    `replace`. Raises ConfigError naming missing files, or everything that is wrong, by file, line and column.
+    or lines are wrong are left out and listed in the report. `roll_method`, `roll_prices` (`CODE:CONTRACT@TIME=PRICE`, times in `zone`): which
+    price a roll gets that has none of one contract; the report names every such roll. The tape is complete or not there; an existing one is
+    only replaced with `replace`. Raises ConfigError naming missing files, or everything that is wrong, by file, line and column.
     """
     tape = Path(tape).absolute()
     if tape.exists() and not replace:
@@ -69,6 +77,7 @@ def import_pysystemtrade(
     source = DataFolder.open(folder)
     names = _chosen_instruments(source, instruments)
     to_instants(pd.DatetimeIndex([]), zone, "")  # an unknown zone is told once, not for every file
+    choice = RollChoice.parse(roll_method, roll_prices, zone)
     report = ImportReport(str(source.root), zone)
     with _complete_or_absent(tape) as partial:
         store = Store(str(partial))
@@ -77,13 +86,15 @@ def import_pysystemtrade(
         for name in names:
             try:
                 instrument = _usable(source, name, rates=report.fx, wrong_rates=wrong_rates)
-                imported = _import_instrument(source, store, name, zone=zone)
+                imported, mended = _import_instrument(source, store, name, zone=zone, choice=choice)
             except (ConfigError, DataError) as error:
                 report.left_out[name] = str(error) if name in str(error) else f"{name}: {error}"
-                store.delete("bars", name)
+                for dataset in ("bars", "roll_events", "roll_marks"):
+                    store.delete(dataset, name)
                 continue
             chosen.append(instrument)
             report.instruments.append(imported)
+            report.notes += [note_of(name, each) for each in mended]
             if on_instrument:
                 on_instrument(imported)
         if not chosen or (report.left_out and not skip_bad):
@@ -165,9 +176,13 @@ def _alive(pid: int) -> bool:
 # --- prices --------------------------------------------------------------------------------------------------------------
 
 
-def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zone: str) -> InstrumentImport:
+def _import_instrument(
+    source: DataFolder, store: Store, instrument: str, *, zone: str, choice: RollChoice
+) -> tuple[InstrumentImport, list[MendedRoll]]:
     path = source.root / MULTIPLE / f"{instrument}.csv"
     multiple = source.multiple_prices(instrument).at_closes()
+    theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
+    source.notes.extend(_doubts(source, instrument, multiple, adjusted=theirs))
     local = pd.DatetimeIndex(multiple.index)
     instants = to_instants(local, zone, str(path))
     multiple.index = instants.utc
@@ -178,13 +193,19 @@ def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zon
     store.write("bars", instrument, bars)
     store.write("roll_events", instrument, events.assign(after=events["after"].astype("datetime64[us, UTC]"), reason="import"))
 
-    differences = compare_multiple_prices(multiple, build_from_events(bar_prices(bars), events))
+    prices = bar_prices(bars)
+    rebuilt = build_from_events(prices, events)
+    differences = compare_multiple_prices(multiple, rebuilt)
+    mended = mend_rolls(rebuilt, instrument, choice, zone=zone)
+    if mended:
+        of_rolls = stored_marks(mended)
+        store.write("roll_marks", instrument, of_rolls)
+        rebuilt = build_from_events(pd.concat([prices, of_rolls[["contract", "date", "price"]]], ignore_index=True), events)
     calendar = _compare_calendar(source.roll_calendar(instrument), events, zone, what=f"the roll calendar of {instrument}")
-    theirs = source.adjusted_prices(instrument) if source.has_adjusted_prices(instrument) else None
-    adjusted = _compare_adjusted(theirs, multiple, zone, instrument=instrument)
+    adjusted = _compare_adjusted(theirs, rebuilt, mended, zone=zone, instrument=instrument)
     marks = int((bars["start"] == bars["end"]).sum())
     daily = int((bars["frequency"] == "D").sum())
-    return InstrumentImport(
+    imported = InstrumentImport(
         instrument=instrument,
         first=f"{local[0]:%Y-%m-%d %H:%M:%S}",
         last=f"{local[-1]:%Y-%m-%d %H:%M:%S}",
@@ -201,7 +222,20 @@ def _import_instrument(source: DataFolder, store: Store, instrument: str, *, zon
         adjusted_equal=adjusted[1],
         adjusted_new=adjusted[2],
         odd_times=instants.odd,
+        mended_rolls=[str(each) for each in mended],
     )
+    return imported, mended
+
+
+def _doubts(source: DataFolder, instrument: str, multiple: pd.DataFrame, *, adjusted: SeriesFile | None) -> list[Note]:
+    """What is not plausible in the prices and facts of an instrument, and in the rates of a currency that it is a future on."""
+    facts, price = source.instrument(instrument), multiple["PRICE"]
+    found = doubtful_history(multiple, adjusted.at_closes()["price"] if adjusted else None)
+    for pair in source.rate_files:
+        if facts.is_on_currency(pair[:3]):
+            found += rates_beside_futures(pair[:3], source.rates(pair).frame["PRICE"], price)
+    of_facts = doubtful_facts(facts, price, load_instruments().get(instrument))
+    return [Note(instrument, *doubt) for doubt in (*((each.kind, each.detail) for each in found), *of_facts)]
 
 
 def make_bars(series: pd.DataFrame, local: pd.DatetimeIndex, utc: pd.DatetimeIndex, *, zone: str) -> pd.DataFrame:
@@ -252,20 +286,17 @@ def _compare_calendar(calendar: SeriesFile | None, events: pd.DataFrame, zone: s
     return len(theirs), len(theirs.merge(ours.assign(date=ours["date"].astype(theirs["date"].dtype)), on=["date", *names]))
 
 
-def _compare_adjusted(file: SeriesFile | None, multiple: pd.DataFrame, zone: str, *, instrument: str) -> tuple[int, int, int]:
-    """Number of adjusted prices in the folder, of those that equal ours, and of ours that the folder lacks."""
+def _compare_adjusted(
+    file: SeriesFile | None, multiple: pd.DataFrame, mended: Sequence[MendedRoll], *, zone: str, instrument: str
+) -> tuple[int, int, int]:
+    """Number of adjusted prices in the folder, of those that equal ours, before a mended roll up to a constant, and of ours that it lacks."""
     if file is None:
         return 0, 0, 0
-    try:
-        ours = back_adjust(multiple).dropna()
-    except DataError as error:
-        raise DataError(
-            f"{instrument}: its multiple prices cannot be adjusted ({error}); correct them at the roll, or leave the instrument out"
-        ) from error
+    ours = back_adjust(multiple).dropna()
     prices = file.at_closes()
     stamps = to_instants(pd.DatetimeIndex(prices.index), zone, f"adjusted prices of {instrument}").utc
     theirs = prices["price"].set_axis(stamps).dropna()
-    both = ours.reindex(theirs.index)
+    both = off_by_a_constant(theirs, ours.reindex(theirs.index), mended)
     equal = np.isclose(both.to_numpy(), theirs.to_numpy(), rtol=EQUAL, atol=EQUAL)
     return len(theirs), int(equal.sum()), int((~ours.index.isin(theirs.index)).sum())
 
@@ -279,6 +310,7 @@ def _import_fx(source: DataFolder, store: Store, zone: str, *, report: ImportRep
     for pair, file in source.rate_files.items():
         try:
             rates = source.rates(pair).at_closes()["PRICE"].dropna()
+            source.notes.extend(Note(pair, doubt.kind, doubt.detail) for doubt in doubtful_rates(pair[:3], rates))
             rates.index = to_instants(pd.DatetimeIndex(rates.index), zone, str(file.path)).utc.rename("time")
         except (ConfigError, DataError) as error:
             wrong[pair] = str(error)

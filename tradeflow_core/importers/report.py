@@ -18,7 +18,7 @@ class InstrumentImport:
     `series.compare_multiple_prices`); `calendar_rows`, `calendar_matching`: rolls of the folder's roll calendar, and those of them that are
     in the prices; `adjusted_rows`, `adjusted_equal`: adjusted prices in the folder, and those of them that equal our back-adjusted prices;
     `adjusted_new`: our adjusted prices at times that the folder's series lacks; `odd_times`: times in the hours that occur twice, or not at
-    all, when summer time ends or begins.
+    all, when summer time ends or begins; `mended_rolls`: rolls that had no price of one of their contracts, and the price that they got.
     """
 
     instrument: str
@@ -37,6 +37,7 @@ class InstrumentImport:
     adjusted_equal: int = 0
     adjusted_new: int = 0
     odd_times: int = 0
+    mended_rolls: list[str] = field(default_factory=list)
 
     @property
     def proven(self) -> bool:

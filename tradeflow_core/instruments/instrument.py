@@ -46,3 +46,7 @@ class Instrument:
     roll_rule: RollRule | None
     session: str | None = None
     tick: float = 0.0
+
+    def is_on_currency(self, currency: str) -> bool:
+        """Whether it is a future on that currency, priced in dollars for one unit of it: its code begins with the currency."""
+        return self.asset_class == "FX" and self.currency == "USD" and self.code[:3] == currency

@@ -2,19 +2,20 @@
 
 A session (`sessions.csv`) is one or more daily windows in the time zone of its exchange. Days are *trade dates*: the
 window `17:00-1d` to `16:00` of Monday opens on Sunday evening, `17:15` to `03:00+1d` of Friday closes on Saturday morning. The
-hours are local, so summer time moves them in UTC and never in local time. A holiday closes every window of its trade date;
-early closes on half days are ignored.
+hours are local, so summer time moves them in UTC and never in local time. A holiday closes every window of its trade date; a half day
+ends what is open when the exchange closes early, and what would open later does not.
 
 Columns: Session, Zone (IANA name), Calendar (a name of exchange_calendars, or `none` for a market without holidays),
-Days (`Mon-Fri`, `Sun-Thu`, `Mon`), Open, Close.
+Days (`Mon-Fri`, `Sun-Thu`, `Mon`), Open, Close, and HalfDays, which may be missing: when the product closes on half days of its exchange,
+a local time, or `none` where it has whole days; empty: when the exchange does. `special_days.py` knows single days.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +25,20 @@ import pandas as pd
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.instrument import Instrument
+from tradeflow_core.instruments.special_days import (
+    COLUMNS,
+    SPECIAL_DAYS,
+    SpecialDays,
+    clock,
+    ends_at,
+    half_days,
+    is_clock,
+    read_special_days,
+)
 from tradeflow_core.instruments.tables import Row, find_instrument, read_first, table_folders, unknown_name
 
 NO_CALENDAR = "none"
+NO_HALF_DAYS = "none"
 
 _COLUMNS = ("Session", "Zone", "Calendar", "Days", "Open", "Close")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -46,12 +58,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The trading hours of an exchange or of a group of its products; `windows` in the order of opening."""
+    """The trading hours of an exchange or of a group of its products; `windows` in the order of opening; `half_days`: the column's text."""
 
     name: str
     zone: ZoneInfo
     calendar: str
     windows: tuple[Window, ...]
+    half_days: str = ""
+    special_days: SpecialDays = field(default_factory=SpecialDays)
 
 
 class Sessions:
@@ -95,11 +109,12 @@ class Sessions:
         session = self.session_of(name)
         days = pd.date_range(_as_date(start), _as_date(end), freq="D", name="date")
         days = days[days.day_of_week.isin(sorted(_weekdays(session)))]
-        if session.calendar == NO_CALENDAR or days.empty:
-            return days
-        calendar = _calendar(session.calendar)
-        calendar.require(session.name, days[0].date(), days[-1].date())
-        return days[days.isin(calendar.days)]
+        regular = days
+        if session.calendar != NO_CALENDAR and len(days):
+            calendar = _calendar(session.calendar)
+            calendar.require(session.name, days[0].date(), days[-1].date())
+            regular = days[days.isin(calendar.days)]
+        return session.special_days.applied(days, regular)
 
     def is_open(self, instrument: str, time: datetime) -> bool:
         """Whether the market trades at `time`: the opening time is included, the closing time is not."""
@@ -136,22 +151,37 @@ class Sessions:
         key = (session.name, day)
         if key not in self._bounds:
             windows = [w for w in session.windows if day.weekday() in w.weekdays] if _is_trade_date(session, day) else []
+            last = _last_trade(session, day)
             self._bounds[key] = tuple(
-                (_instant(day, w.open, session.zone), _instant(day, w.close, session.zone)) for w in windows
+                (
+                    _instant(day, w.open, session.zone),
+                    _instant(day, w.close if last is None else min(w.close, last), session.zone),
+                )
+                for w in windows
+                if last is None or w.open < last
             )
         return self._bounds[key]
 
 
 def load_sessions(instruments: Mapping[str, Instrument], *folders: str | Path) -> Sessions:
-    """The opening hours of `instruments`, from the packaged sessions; a session in a folder's `sessions.csv` replaces the one of that name."""
+    """The opening hours of `instruments`, from the packaged sessions; a session in a folder's `sessions.csv` replaces the one of that name,
+    and so do the special days of a session in a folder's `special_days.csv`."""
     sessions: dict[str, Session] = {}
+    special: dict[str, SpecialDays] = {}
     for folder in table_folders(folders):
+        _, days = read_first(folder, (SPECIAL_DAYS,), COLUMNS)
+        special |= read_special_days(days)
         _, rows = read_first(folder, ("sessions.csv",), _COLUMNS)
         grouped: dict[str, list[Row]] = {}
         for row in rows:
             grouped.setdefault(row.code("Session"), []).append(row)
         sessions.update({name: _session(name, lines) for name, lines in grouped.items()})
-    return Sessions(instruments, sessions)
+    for name in special:
+        if name not in sessions:
+            raise ConfigError(f"{SPECIAL_DAYS}: {unknown_name(name, sessions, 'session')}; correct it, or add it to sessions.csv")
+    return Sessions(
+        instruments, {name: replace(each, special_days=special.get(name, SpecialDays())) for name, each in sessions.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +193,8 @@ class _Calendar:
     last: date
     days: pd.DatetimeIndex
     dates: frozenset[date]
+    zone: ZoneInfo
+    half_days: Mapping[date, time]
 
     def require(self, session: str, start: date, end: date) -> None:
         """Raise DataError where `start` or `end` is outside the recorded years."""
@@ -191,17 +223,32 @@ def _calendar(name: str) -> _Calendar:
     first = _EARLIEST if low is None else max(_EARLIEST, low.date())
     last = _LATEST if high is None else min(_LATEST, high.date())
     days = pd.date_range(first, last, freq=calendar.day)
-    return _Calendar(name, first, last, days, frozenset(days.date))
+    early = half_days(calendar, first, last)
+    return _Calendar(name, first, last, days, frozenset(days.date), ZoneInfo(str(calendar.tz)), early)
 
 
 def _is_trade_date(session: Session, day: date) -> bool:
     if day.weekday() not in _weekdays(session):
         return False
+    if (special := session.special_days.on(day)) is not None and special.takes_place is not None:
+        return special.takes_place
     if session.calendar == NO_CALENDAR:
         return True
     calendar = _calendar(session.calendar)
     calendar.require(session.name, day, day)
     return day in calendar.dates
+
+
+def _last_trade(session: Session, day: date) -> timedelta | None:
+    """When a trade date ends early, from local midnight; None where it does not."""
+    if (special := session.special_days.on(day)) is not None:
+        return special.close
+    if session.calendar == NO_CALENDAR or session.half_days == NO_HALF_DAYS:
+        return None
+    calendar = _calendar(session.calendar)
+    if (at := calendar.half_days.get(day)) is None:
+        return None
+    return clock(session.half_days) if session.half_days else ends_at(day, at, exchange=calendar.zone, session=session.zone)
 
 
 def _weekdays(session: Session) -> frozenset[int]:
@@ -227,8 +274,8 @@ def _as_date(day: date) -> date:
 
 def _session(name: str, rows: list[Row]) -> Session:
     for row in rows[1:]:
-        for column in ("Zone", "Calendar"):
-            if row.cells[column] != rows[0].cells[column]:
+        for column in ("Zone", "Calendar", "HalfDays"):
+            if row.cells.get(column) != rows[0].cells.get(column):
                 raise row.error(
                     column, f"{row.cells[column]} differs from line {rows[0].line} of the same session; make them equal"
                 )
@@ -236,7 +283,17 @@ def _session(name: str, rows: list[Row]) -> Session:
     for (before, _), (after, row) in pairwise(pairs):
         if before.close > after.open and before.weekdays & after.weekdays:
             raise row.error("Open", f"this window of session {name} opens before the previous one closes; shorten one of them")
-    return Session(name, _zone(rows[0]), rows[0].text("Calendar"), tuple(window for window, _ in pairs))
+    windows = tuple(window for window, _ in pairs)
+    return Session(name, _zone(rows[0]), rows[0].text("Calendar"), windows, _half_days(rows[0]))
+
+
+def _half_days(row: Row) -> str:
+    text = row.cells.get("HalfDays", "")
+    if text and text != NO_HALF_DAYS and not is_clock(text):
+        raise row.error(
+            "HalfDays", f"{text!r} is neither a time nor none; write 12:15, none, or nothing for the close of the exchange"
+        )
+    return text
 
 
 def _zone(row: Row) -> ZoneInfo:

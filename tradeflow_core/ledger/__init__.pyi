@@ -97,6 +97,7 @@ from .ledger import (
     Ledger as Ledger,
 )
 from .orders import (
+    DAY_ENDED as DAY_ENDED,
     SYSTEM as SYSTEM,
     add_broker_order as add_broker_order,
     add_contract_order as add_contract_order,

@@ -39,6 +39,9 @@ SYSTEM = "tradeflow"
 RETRY = "retry: "
 """How the reason of an event begins by which a person has a rejected order tried again at once."""
 
+DAY_ENDED = "no order outlives its day"
+"""How the reason of an event begins by which an order ends in the evening; what held it back follows after a colon."""
+
 CHANGING = {"id", "filled", "status", "closed_at", "broker_id", "reason", "missing_at"}
 """Columns of orders that change; all others are fixed when an order is made."""
 
@@ -262,20 +265,27 @@ _FILLED_INSTRUMENT_ORDERS = select(instrument_orders.c.id).where(
 )
 
 
-def close_all_orders(tx: Connection, account: str, now: datetime) -> int:
+def close_all_orders(
+    tx: Connection, account: str, now: datetime, *, why: Mapping[tuple[OrderLevel, int], str] | None = None
+) -> int:
     """End of day: cancel every open instrument and contract order of the account; returns the number of instrument orders.
 
-    No broker order may be at work; raises StateError otherwise.
+    `why`: by level and id why an order was not filled, which is recorded. No broker order may be at work; raises StateError otherwise.
     """
     of = broker_orders.c
     at_work = tx.execute(select(of.client_ref).where(of.account == account, of.status.in_(LIVE_STATUSES))).scalars().all()
     if at_work:
         raise StateError(f"broker orders {', '.join(at_work)} are still at work; cancel them first (`tradeflow stop` does)")
     closed = 0
-    for table in (contract_orders, instrument_orders):
+    for table, level in ((contract_orders, OrderLevel.CONTRACT), (instrument_orders, OrderLevel.INSTRUMENT)):
         is_open = select(table.c.id).where(table.c.account == account, table.c.status == OrderStatus.OPEN)
         orders = list(tx.execute(is_open).scalars())
-        _end(tx, table, orders, status=OrderStatus.CANCELLED, now=now, why="no order outlives its day")
+        by_reason: dict[str, list[int]] = {}
+        for order in orders:
+            reason = (why or {}).get((level, order), "")
+            by_reason.setdefault(f"{DAY_ENDED}: {reason}" if reason else DAY_ENDED, []).append(order)
+        for reason, some in by_reason.items():
+            _end(tx, table, some, status=OrderStatus.CANCELLED, now=now, why=reason)
         closed = len(orders)
     return closed
 

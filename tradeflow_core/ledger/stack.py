@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, exists, func, or_, select
 
 from tradeflow_core.ledger.orders import RETRY
 from tradeflow_core.ledger.schema import (
@@ -230,6 +230,7 @@ _SHARES = (
         instrument_orders.c.strategy,
         shares.c.quantity,
         shares.c.filled,
+        case((instrument_orders.c.reference_time.is_not(None), instrument_orders.c.created_at)),
     )
     .join(instrument_orders, instrument_orders.c.id == shares.c.instrument_order_id)
     .where(shares.c.contract_order_id.in_(bindparam("orders", expanding=True)))

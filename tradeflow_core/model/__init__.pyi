@@ -3,6 +3,7 @@ from .capital import (
     CapitalEventKind as CapitalEventKind,
     events_in_force as events_in_force,
 )
+from .closes import CLOSING_HOUR as CLOSING_HOUR
 from .contracts import (
     MONTH_LETTERS as MONTH_LETTERS,
     adjacent_contract as adjacent_contract,
@@ -44,4 +45,7 @@ from .rolls import (
     RollEvent as RollEvent,
     RollState as RollState,
 )
-from .text import nearest as nearest
+from .text import (
+    nearest as nearest,
+    nearest_names as nearest_names,
+)

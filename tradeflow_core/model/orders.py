@@ -159,12 +159,13 @@ class InstrumentOrder:
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a contract order does for one instrument order: signed `quantity`, of which `filled` is done; the sum over both legs of a
-    spread, which has one share only."""
+    spread, which has one share only. `decided_at`: when the instrument order was made, if prices decided on it (UTC)."""
 
     instrument_order_id: int
     strategy: str
     quantity: int
     filled: int = 0
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,11 @@ class ContractOrder:
     def strategies(self) -> tuple[str, ...]:
         """Whose order it is."""
         return tuple(share.strategy for share in self.shares)
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """When it was decided (UTC), on prices up to then; None where no price decided, as of a roll."""
+        return max((share.decided_at for share in self.shares if share.decided_at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

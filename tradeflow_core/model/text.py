@@ -11,6 +11,11 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
     The similarity of difflib, 0 to 1, must be 0.5: then GOLD still finds GOLD_micro.
     """
+    close = nearest_names(word, valid, count=1)
+    return f" (nearest: {close[0]})" if close else ""
+
+
+def nearest_names(word: str, valid: Iterable[str], *, count: int) -> list[str]:
+    """At most `count` of `valid` that are like `word`, as `nearest`, the most similar first."""
     names = {name.casefold(): name for name in valid}
-    close = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.5)
-    return f" (nearest: {names[close[0]]})" if close else ""
+    return [names[each] for each in difflib.get_close_matches(word.casefold(), names, n=count, cutoff=0.5)]

@@ -30,4 +30,7 @@ from .saved_runs import (
     saved_days as saved_days,
     saved_strategies as saved_strategies,
 )
-from .stored import optimal_rows as optimal_rows
+from .stored import (
+    optimal_rows as optimal_rows,
+    traded_rows as traded_rows,
+)

@@ -99,7 +99,7 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     save_day(desk.store, run.backtest, run.strategy, day=day, time=time)
     prune(desk.store, run.strategy, day, keep_days=desk.settings.keep_runs_days)
     rows = run.optimal.assign(
-        reference_time=pd.to_datetime(run.optimal["reference_date"]).dt.tz_localize(
+        reference_time=_newest_price_times(run).dt.tz_localize(
             desk.settings.time_zone, ambiguous=True, nonexistent="shift_forward"
         ),
         time=pd.Timestamp(time).as_unit("us"),
@@ -110,6 +110,13 @@ def save_run(desk: Desk, run: StrategyRun, day: date) -> pd.DataFrame:
     return rows
 
 
+def _newest_price_times(run: StrategyRun) -> pd.Series:
+    """When the newest price of each instrument was made that the run knew: local times, NaT where there is none."""
+    prices = run.backtest.data.adjusted_prices
+    times = {instrument: prices[instrument].last_valid_index() for instrument in run.optimal.index}
+    return pd.Series(pd.to_datetime(pd.Series(times)), index=run.optimal.index).astype("datetime64[us]")
+
+
 def store_optimal(desk: Desk, strategy: str, rows: pd.DataFrame) -> None:
     """Store the optimal positions of one day, index instrument, in place of those of the same day."""
     dataset = "optimal_positions"
@@ -117,10 +124,10 @@ def store_optimal(desk: Desk, strategy: str, rows: pd.DataFrame) -> None:
     desk.store.write(dataset, strategy, rows if old is None else pd.concat([old[old["day"] != rows["day"].iloc[0]], rows]))
 
 
-def latest_optimal(desk: Desk, strategy: str) -> pd.DataFrame:
-    """The newest stored optimal positions of a strategy, index instrument."""
+def latest_optimal(desk: Desk, strategy: str, day: date | None = None) -> pd.DataFrame:
+    """The newest stored optimal positions of a strategy, or those of `day`; index instrument."""
     stored = desk.store.read("optimal_positions", strategy)
-    return stored[stored["day"] == stored["day"].max()]
+    return stored[stored["day"] == (stored["day"].max() if day is None else pd.Timestamp(day))]
 
 
 def run_behind(desk: Desk, strategy: str, optimal: pd.DataFrame) -> SavedRun:

@@ -12,6 +12,8 @@ from tradeflow_core.model import ROLLS, ContractOrder, Leg, Override, OverrideKi
 from tradeflow_core.orders.sizing import apply_override, apply_position_limits, cut_to_caps, cut_to_total
 from tradeflow_core.orders.standing import AtWork, Standing
 
+OFFERED_LESS = "the market offers fewer contracts than are left"
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -70,7 +72,7 @@ def allowed_now(standing: Standing, strategy: str, legs: Sequence[Leg], *, sizes
     if standing.tradeable is not None and sum(map(abs, quantities)) > standing.tradeable:
         quantities, why = cut_to_total(quantities, standing.tradeable), "trade limit"
     if any(quantities) and (offered := cut_to_caps(quantities, tuple(sizes))) != quantities:
-        quantities, why = offered, "size quoted" if any(offered) else "no size quoted"
+        quantities, why = offered, OFFERED_LESS if any(offered) else "no size quoted"
     return Allowance(quantities, why)
 
 
@@ -91,7 +93,7 @@ def allowed_for(at_work: AtWork, order: ContractOrder, sizes: Sequence[int]) -> 
         if total < abs(tightest.quantities[0]):
             tightest = Allowance((total if leg.remaining > 0 else -total,), f"{share.strategy}: {own.why}")
     offered = cut_to_caps(tightest.quantities, tuple(sizes))
-    return tightest if offered == tightest.quantities else Allowance(offered, "size quoted" if any(offered) else "no size quoted")
+    return tightest if offered == tightest.quantities else Allowance(offered, OFFERED_LESS if any(offered) else "no size quoted")
 
 
 def _leg_of(share: Share, leg: Leg) -> Leg:

@@ -90,7 +90,7 @@ def plan_orders(desk: Desk, view: Connection, strategy: str, *, optimal: Rows | 
         # Loaded only here, since the optimiser needs pandas and NumPy.
         from tradeflow_core.orders.optimised import optimised_positions
 
-        before = nightly.latest_optimal(desk, strategy) if isinstance(optimal, Mapping) else optimal
+        before = nightly.latest_optimal(desk, strategy, _day_of(rows)) if isinstance(optimal, Mapping) else optimal
         optimised = optimised_positions(before, nightly.run_behind(desk, strategy, before), by_instrument)
         rows, decided = _plain(optimised), optimised is not before
     decisions = [
@@ -161,6 +161,12 @@ def store_decisions(desk: Desk, strategy: str, decisions: Sequence[Decision], *,
 def _plain(optimal: pd.DataFrame) -> Rows:
     by_instrument = optimal.to_dict("index").items()
     return {str(instrument): {str(name): value for name, value in row.items()} for instrument, row in by_instrument}
+
+
+def _day_of(rows: Rows) -> date:
+    """The business day of optimal positions."""
+    day: datetime = next(iter(rows.values()))["day"]
+    return day.date()
 
 
 def _reference(row: Mapping[str, Any] | None) -> dict[str, Any]:

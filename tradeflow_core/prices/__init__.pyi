@@ -1,6 +1,7 @@
 from .bar_store import (
     BAR_TYPES as BAR_TYPES,
     FREQUENCY_NAMES as FREQUENCY_NAMES,
+    INTRADAY_MINUTES as INTRADAY_MINUTES,
     KEY as KEY,
     Closes as Closes,
     bar_ends as bar_ends,
@@ -14,6 +15,7 @@ from .damage import (
     lock_damaged as lock_damaged,
     rates_needed as rates_needed,
 )
+from .deletion import delete_prices as delete_prices
 from .handed_on import (
     back_adjust as back_adjust,
     build_multiple_prices as build_multiple_prices,
@@ -22,6 +24,11 @@ from .handed_on import (
 from .history import (
     HISTORY_CHANGES as HISTORY_CHANGES,
     HistoryChange as HistoryChange,
+)
+from .history_source import (
+    History as History,
+    HistorySource as HistorySource,
+    Offer as Offer,
 )
 from .pipeline import (
     STAGES as STAGES,
@@ -43,6 +50,8 @@ from .review import (
     PriceDecision as PriceDecision,
     SuspectPrice as SuspectPrice,
     decide_prices as decide_prices,
+    doubts as doubts,
+    recent_doubts as recent_doubts,
     review_bars as review_bars,
     review_rates as review_rates,
     suspect_prices as suspect_prices,
@@ -57,11 +66,10 @@ from .seed import (
     history_events as history_events,
     seed_instrument as seed_instrument,
 )
-from .seed_csv import (
-    CsvColumns as CsvColumns,
-    delete_prices as delete_prices,
-    read_bars_csv as read_bars_csv,
-    seed_bars as seed_bars,
+from .seed_history import (
+    Seeded as Seeded,
+    Seeding as Seeding,
+    seed_history as seed_history,
 )
 from .spot_fx import (
     latest_rate as latest_rate,

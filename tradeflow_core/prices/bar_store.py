@@ -84,6 +84,10 @@ class Closes:
         first, last = self.frequency[low:high].searchsorted((frequency_code, frequency_code + 1)).tolist()
         return slice(low + first, low + last)
 
+    def batches(self) -> Iterator[tuple[slice, int, str]]:
+        """For each contract and frequency: its rows, contract and frequency."""
+        return _batches(self.contract, self.frequency)
+
     def part(self, rows: slice) -> Closes:
         """Some of the rows."""
         return Closes(self.contract[rows], self.frequency[rows], self.start[rows], self.end[rows], self.final[rows])
@@ -144,9 +148,12 @@ def not_stored(new: pd.DataFrame, stored: Sequence[Closes]) -> pd.DataFrame:
 
 def batches_of(bars: pd.DataFrame) -> Iterator[tuple[slice, int, str]]:
     """For each contract and frequency of sorted bars: its rows, contract and frequency."""
-    contracts, codes = bars["contract"].to_numpy(), frequency_codes(bars)
-    starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1]))[: len(bars)]).tolist()
-    for start, end in pairwise([*starts, len(bars)]):
+    yield from _batches(bars["contract"].to_numpy(), frequency_codes(bars))
+
+
+def _batches(contracts: NDArray[np.int64], codes: NDArray[np.int8]) -> Iterator[tuple[slice, int, str]]:
+    starts = np.flatnonzero(np.append(True, (contracts[1:] != contracts[:-1]) | (codes[1:] != codes[:-1]))[: len(codes)]).tolist()
+    for start, end in pairwise([*starts, len(codes)]):
         yield slice(start, end), int(contracts[start]), FREQUENCY_NAMES[codes[start]]
 
 

@@ -1,14 +1,14 @@
 """From the broker to the store: the new bars of the sampled contracts.
 
-New bars are appended. A batch (the new bars of one contract and frequency) with a suspected spike is refused as a whole. A refresh of the whole
+New bars are appended. A batch (the new bars of one contract and frequency) that is not plausible is refused as a whole. A refresh of the whole
 history adds missing bars and never changes stored ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -16,38 +16,42 @@ import pandas as pd
 from tradeflow_core.brokers import NoData, UnknownContract
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
-from tradeflow_core.ledger import marks_of
+from tradeflow_core.ledger import contract_facts, marks_of
 from tradeflow_core.model import contract_label
+from tradeflow_core.plausibility import SPIKE, YOUNG, Finding, Series, refused_batch, wrong_times
 from tradeflow_core.prices.bar_store import (
     BAR_TYPES,
     DATASET,
     Closes,
-    batches_of,
     in_order,
+    instants,
     no_bars,
     not_stored,
     stored_closes,
 )
 from tradeflow_core.prices.incoming import NEGATIVE_PRICE, Batch, check_bars, clean_bars, typed_bars
-from tradeflow_core.series import apply_marks, first_spike, suspected_spikes
+from tradeflow_core.series import apply_marks, first_spike
+
+NEIGHBOURS = 8
+"""So many contracts tell what is usual for a young one."""
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PriceSpike(DataError):
-    """A batch of new bars was refused because of a suspected spike."""
+    """A batch of new bars was refused: a suspected spike, other units than the other contracts, or a time at which there is no contract."""
 
 
 @dataclass
 class Collected:
     """The result of one instrument's download: the closes that are stored now, in parts; bars added by frequency; contracts without data;
-    bars dropped by reason; why batches were refused; the bars that were, or would be, added."""
+    bars dropped by reason; why batches were refused, by contract and frequency; the bars that were, or would be, added."""
 
     stored: Sequence[Closes]
     added: dict[str, int] = field(default_factory=dict)
     without_data: list[int] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
+    refused: dict[tuple[int, str], str] = field(default_factory=dict)
     accepted: pd.DataFrame = field(default_factory=no_bars)
 
 
@@ -74,7 +78,8 @@ def collect_bars(
 
     `frequencies`: default daily and the intraday one of the settings. Normally only bars after the last stored one of each contract and
     frequency are fetched; `full_refresh` fetches all bars from `start` on (default: the beginning) and adds missing ones. Raises
-    BrokerUnavailable, and writes nothing, where the broker does not answer. A batch with a spike is refused and reported, the others are written.
+    BrokerUnavailable, and writes nothing, where the broker does not answer. A batch that is not plausible is refused and reported, the others are
+    written.
     """
     stored = stored_closes(desk, instrument)
     fetched = fetch_bars(
@@ -132,24 +137,22 @@ def _fetch_start(desk: Desk, last: int, frequency: str, *, now: datetime) -> dat
 def store_bars(
     desk: Desk, instrument: str, new: pd.DataFrame, *, report: Collected, check: bool = True, write: bool = True
 ) -> Collected:
-    """Add the `new` bars, except batches with a suspected spike, to those stored; completes `report`, which has the stored ones.
+    """Add the `new` bars, except batches that are not plausible, to those stored; completes `report`, which has the stored ones.
 
-    `check` False: do not look for spikes; `write` False: report what would be added, and write nothing.
+    `check` False: take them as they are; `write` False: report what would be added, and write nothing.
     """
     if not len(new):
         return report
     if new.dtypes.to_dict() != BAR_TYPES:
         new = new.astype(BAR_TYPES)
     new = in_order(new)
-    with desk.ledger.read() as view:
-        marks = marks_of(view, instrument)
-    limit, closes, accepted = desk.settings.prices.max_price_spike, Closes.of_bars(new), []
-    for rows, contract, frequency in batches_of(new):
+    closes, accepted = Closes.of_bars(new), []
+    findings = refused_bars(desk, instrument, closes, stored=report.stored) if check else {}
+    for rows, contract, frequency in closes.batches():
         batch = closes.part(rows)
-        if check and (spike := _spike(_history(report.stored, contract, frequency), batch, limit, marks=marks)):
-            time, units = spike
+        if finding := findings.get((contract, frequency)):
             batch_name = f"{frequency} bars of {contract_label(contract)} from {new['start'].iloc[rows.start]:%Y-%m-%d %H:%M}"
-            report.refused.append(f"{batch_name}: FINAL moves {units:.1f} average days at {time:%Y-%m-%d %H:%M} UTC")
+            report.refused[contract, frequency] = f"{batch_name}: {finding.detail}"
             continue
         report.added[frequency] = report.added.get(frequency, 0) + len(batch.end)
         accepted.append(rows)
@@ -164,28 +167,63 @@ def store_bars(
     return report
 
 
-def _history(stored: Sequence[Closes], contract: int, frequency: str) -> list[Closes]:
-    """The stored bars of one contract and frequency, in parts that are not empty."""
-    parts = [(part, part.place(contract, frequency)) for part in stored]
-    return [part.part(rows) for part, rows in parts if rows.stop > rows.start]
+def refused_bars(desk: Desk, instrument: str, new: Closes, *, stored: Sequence[Closes]) -> dict[tuple[int, str], Finding]:
+    """By contract and frequency, why their `new` bars must not be stored beside the `stored` ones before a person has looked."""
+    with desk.ledger.read() as view:
+        marks, facts = marks_of(view, instrument), contract_facts(view, instrument)
+    expiries = {contract: expiry for contract, (expiry, _) in facts.items()}
+    known = _Known(stored, new, marks, expiries, desk.settings.prices.max_price_spike)
+    batches = ((contract, frequency) for _, contract, frequency in new.batches())
+    return {batch: finding for batch in batches if (finding := known.refusal(*batch))}
 
 
-def _spike(history: list[Closes], batch: Closes, limit: float, *, marks: pd.DataFrame) -> tuple[pd.Timestamp, float] | None:
-    """Time and size (in average daily changes) of the first suspected spike of a batch, which follows the stored `history` of its contract and
-    frequency; None where there is none that nobody has decided about."""
-    parts, first_new = [*history, batch], batch.end.min()
-    if len(marks):
-        bars = apply_marks(pd.concat([part.bars() for part in parts]), marks).sort_values("end", kind="stable")
-        final = pd.Series(bars["FINAL"].to_numpy(), index=pd.DatetimeIndex(bars["end"]))
-        spikes = suspected_spikes(final, limit, _stamp(first_new) if history else None, decided=bars["decided"].to_numpy())
-        return (spikes.index[0], float(spikes.iloc[0])) if len(spikes) else None
-    ends, finals = np.concatenate([part.end for part in parts]), np.concatenate([part.final for part in parts])
-    if (ends[1:] < ends[:-1]).any():
-        order = np.argsort(ends, kind="stable")
-        ends, finals = ends[order], finals[order]
-    spike = first_spike(ends * 1000, finals, int(ends.searchsorted(first_new)) if history else 0, limit=limit)
-    return (_stamp(ends[spike[0]]), spike[1]) if spike else None
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All bars of an instrument, the `stored` ones in parts, what people have decided about them, when its contracts expire, and the limit
+    for spikes."""
 
+    stored: Sequence[Closes]
+    new: Closes
+    marks: pd.DataFrame
+    expiries: Mapping[int, date]
+    limit: float
 
-def _stamp(microseconds: int) -> pd.Timestamp:
-    return pd.Timestamp(microseconds, unit="us", tz="UTC")
+    def refusal(self, contract: int, frequency: str) -> Finding | None:
+        """Why the new bars of one contract and frequency must not be stored before a person has looked; None: nothing speaks against them."""
+        own = self.series(contract, frequency)
+        has_stored = any(rows.stop > rows.start for rows in (part.place(contract, frequency) for part in self.stored))
+        first_new = int(own.end.searchsorted(self.new.end[self.new.place(contract, frequency)].min())) if has_stored else 0
+        new = slice(first_new, None)
+        if wrong := wrong_times(contract, own.end[new][~own.decided[new]], self.expiries.get(contract)):
+            return wrong
+        if spike := first_spike(own.end * 1000, own.final, first_new, limit=self.limit, decided=own.decided):
+            time = pd.Timestamp(own.end[spike[0]], unit="us", tz="UTC")
+            detail = f"FINAL moves {spike[1]:.1f} average days at {time:%Y-%m-%d %H:%M} UTC"
+            return Finding(SPIKE, detail, time, time, contract=contract)
+        return (
+            refused_batch(own, first_new, self.neighbours(contract, frequency), limit=self.limit) if first_new < YOUNG else None
+        )
+
+    def series(self, contract: int, frequency: str) -> Series:
+        """The closes of one contract and frequency in order of time, stored and new ones, with marks applied."""
+        places = [(part, part.place(contract, frequency)) for part in (*self.stored, self.new)]
+        found = [part.part(rows) for part, rows in places if rows.stop > rows.start]
+        if not found:
+            return Series(contract, np.empty(0, "int64"), np.empty(0), np.empty(0, bool))
+        if len(self.marks):
+            bars = apply_marks(pd.concat([part.bars() for part in found]), self.marks)
+            ends, finals, decided = instants(bars["end"]), bars["FINAL"].to_numpy(), bars["decided"].to_numpy(dtype=bool)
+        else:
+            ends, finals = np.concatenate([part.end for part in found]), np.concatenate([part.final for part in found])
+            decided = np.zeros(len(ends), dtype=bool)
+        if (ends[1:] < ends[:-1]).any():
+            order = np.argsort(ends, kind="stable")
+            ends, finals, decided = ends[order], finals[order], decided[order]
+        return Series(contract, ends, finals, decided)
+
+    def neighbours(self, contract: int, frequency: str) -> list[Series]:
+        """The closes of the contracts nearest to one."""
+        ids = np.unique(np.concatenate([np.unique(part.contract) for part in (*self.stored, self.new)]))
+        ids = ids[ids != contract]
+        nearest = ids[np.argsort(np.abs(ids - contract), kind="stable")][:NEIGHBOURS]
+        return [self.series(int(each), frequency) for each in nearest]

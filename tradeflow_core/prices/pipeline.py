@@ -31,7 +31,7 @@ from tradeflow_core.prices.collect import PriceSpike, collect_bars
 from tradeflow_core.prices.history import record_history_change
 from tradeflow_core.prices.sampling import update_sampled_contracts
 from tradeflow_core.prices.seed import seed_instrument
-from tradeflow_core.series import back_adjust, build_from_events, contracts_without_prices
+from tradeflow_core.series import back_adjust, build_from_events, contracts_without_prices, roll_gaps
 
 STAGES = ("sampled_contracts", "contract_prices", "multiple_prices", "adjusted_prices")
 
@@ -166,7 +166,7 @@ def _collect(desk: Desk, instrument: str, sampled: Sequence[int], *, window: Pri
     report = collect_bars(desk, instrument, contracts, full_refresh=window.full_refresh, start=window.start, end=window.end)
     if report.refused:
         raise PriceSpike(
-            f"{instrument}: {'; '.join(report.refused)}; these bars were not stored: check with `tradeflow prices check {instrument}`"
+            f"{instrument}: {'; '.join(report.refused.values())}; these bars were not stored: check with `tradeflow prices check {instrument}`"
         )
     facts: dict[str, str | int | float] = {"added": sum(report.added.values())}
     facts |= {f"added_{frequency}": added for frequency, added in report.added.items()}
@@ -204,7 +204,14 @@ def _multiple(desk: Desk, instrument: str, closes: Sequence[Closes] | None) -> t
 
 
 def _adjusted(desk: Desk, instrument: str, multiple: pd.DataFrame) -> StageResult:
-    adjusted = back_adjust(multiple, method=desk.settings.prices.stitching)
+    try:
+        adjusted = back_adjust(multiple, method=desk.settings.prices.stitching)
+    except DataError as error:
+        if gaps := roll_gaps(multiple):
+            raise DataError(
+                f"{instrument}: {'; '.join(map(str, gaps))} (UTC); `tradeflow roll mend {instrument} --dry-run` shows what it would be"
+            ) from error
+        raise
     priced_rows = np.flatnonzero(adjusted.notna().to_numpy())
     if not len(priced_rows):
         raise DataError(f"{instrument}: its adjusted series has no price; check its contract prices")

@@ -139,7 +139,7 @@ def _bars_of_broker(desk: Desk, instrument: str, known: list[Closes]) -> tuple[p
         for frequency, start in (("D", None), (desk.settings.prices.intraday_frequency, _intraday_since(desk, instrument)))
     ]
     report = store_bars(desk, instrument, pd.concat(fetched, ignore_index=True), report=Collected(known), write=False)
-    refused = [f"{text}; check with `tradeflow prices check {instrument}`" for text in report.refused]
+    refused = [f"{text}; check with `tradeflow prices check {instrument}`" for text in report.refused.values()]
     return report.accepted, refused
 
 

@@ -1,4 +1,4 @@
-"""Prices to be checked by hand: suspected spikes with their context, and decisions about them.
+"""Prices to be checked by hand: suspected spikes with their context, what else is doubtful, and decisions about them.
 
 A decision is a mark in the ledger, applied on read; the bars stay as the broker sent them. After an accepted spike the next update stores the
 refused batch; a rejected bar is ignored everywhere; a replaced one counts with the new price.
@@ -6,9 +6,9 @@ refused batch; a rejected bar is ignored everywhere; a replaced one counts with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -19,8 +19,9 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError
 from tradeflow_core.ledger import FX_CONTRACT, contract_facts, find_roll, marks_of, rate_marks_of, record_mark
 from tradeflow_core.model import contract_label
-from tradeflow_core.prices.bar_store import Closes, stored_bars
-from tradeflow_core.prices.collect import fetch_bars
+from tradeflow_core.plausibility import SPIKE, Finding, doubtful_bars, doubtful_rates
+from tradeflow_core.prices.bar_store import BAR_TYPES, Closes, in_order, stored_bars
+from tradeflow_core.prices.collect import fetch_bars, refused_bars
 from tradeflow_core.prices.pipeline import run_stages
 from tradeflow_core.prices.spot_fx import fetch_rates
 from tradeflow_core.series import MANUAL, apply_marks, bar_times, spike_units, suspected_spikes
@@ -47,12 +48,17 @@ class SuspectPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceDecision:
-    """A manual decision about the price of `contract` (0: an FX rate) at `time` (UTC); `price` for `replace` only."""
+    """A manual decision about the price of `contract` (0: an FX rate) at `time` (UTC), or about all from `time` to `until`.
+
+    For `replace` only: the `price`, or the `factor` by which each is multiplied.
+    """
 
     contract: int
     time: datetime
     verdict: Verdict
     price: float | None = None
+    until: datetime | None = None
+    factor: float | None = None
 
 
 def review_bars(desk: Desk, instrument: str, *, fetch: bool = True) -> pd.DataFrame:
@@ -107,6 +113,34 @@ def suspect_prices(desk: Desk, instrument: str, bars: pd.DataFrame) -> list[Susp
     return spikes
 
 
+def doubts(desk: Desk, instrument: str, bars: pd.DataFrame) -> list[Finding]:
+    """What is doubtful beside spikes, and nobody has decided about: why new bars are refused, and what deserves a look among all.
+
+    `instrument`, `bars`: as of `suspect_prices`. Stamps are those by which decisions name a price.
+    """
+    corrected = apply_marks(bars, _marks(desk, instrument, bars))
+    if is_rates(bars):
+        rates = corrected.sort_values("time", kind="stable")
+        series = pd.Series(rates["FINAL"].to_numpy(), index=pd.DatetimeIndex(rates["time"]))
+        return doubtful_rates(instrument[:3], series, rates["decided"].to_numpy(dtype=bool))
+    stored, new = (in_order(bars.loc[bars["stored"] == is_stored, BAR_COLUMNS].astype(BAR_TYPES)) for is_stored in (True, False))
+    refused = refused_bars(desk, instrument, Closes.of_bars(new), stored=[Closes.of_bars(stored)]) if len(new) else {}
+    found = [
+        replace(finding, detail=f"New {frequency} bars: {finding.detail}.")
+        for (_, frequency), finding in refused.items()
+        if finding.kind != SPIKE
+    ]
+    return [*found, *doubtful_bars(corrected)]
+
+
+def recent_doubts(desk: Desk, instrument: str, *, days: int) -> list[Finding]:
+    """What deserves a look among the stored bars of the last days, and nobody has decided about."""
+    bars = stored_bars(desk, instrument, since=desk.now() - timedelta(days=days))
+    bars = bars.assign(time=bar_times(bars))
+    with desk.ledger.read() as view:
+        return doubtful_bars(apply_marks(bars, marks_of(view, instrument)))
+
+
 def decide_prices(
     desk: Desk,
     instrument: str,
@@ -124,7 +158,8 @@ def decide_prices(
     unless `trust`. Where stored prices change, multiple and adjusted prices are rebuilt at once. `dry_run` records nothing. Raises DataError
     where there is no such bar, or a price is not usable.
     """
-    rows = [_bar_of(instrument, bars, decision) for decision in decisions]
+    each = [one for decision in decisions for one in _single(instrument, bars, decision)]
+    decisions, rows = [decision for decision, _ in each], [row for _, row in each]
     prices = [_decided_price(instrument, row, decision) for row, decision in zip(rows, decisions, strict=True)]
     if not trust:
         _check_replacements(desk, instrument, bars, decisions=decisions, prices=prices)
@@ -180,6 +215,24 @@ def _as_bars(rates: pd.Series) -> pd.DataFrame:
 def _marks(desk: Desk, instrument: str, bars: pd.DataFrame) -> pd.DataFrame:
     with desk.ledger.read() as view:
         return rate_marks_of(view, instrument) if is_rates(bars) else marks_of(view, instrument)
+
+
+def _single(instrument: str, bars: pd.DataFrame, decision: PriceDecision) -> Iterator[tuple[PriceDecision, pd.Series]]:
+    """A decision about several prices as one about each, with its bar. Raises DataError where there is none."""
+    if decision.until is None:
+        yield decision, _bar_of(instrument, bars, decision)
+        return
+    chosen = bars[(bars["contract"] == decision.contract) & bars["time"].between(decision.time, decision.until)]
+    if chosen.empty:
+        raise DataError(
+            f"{instrument}: no price of {contract_label(decision.contract) if decision.contract else 'it'} from "
+            f"{decision.time:%Y-%m-%dT%H:%M} to {decision.until:%Y-%m-%dT%H:%M} UTC; see `tradeflow prices check`"
+        )
+    # Of several bars at one time the daily one counts.
+    chosen = chosen.assign(rank=chosen["frequency"] != "D").sort_values(["time", "rank"]).drop_duplicates("time")
+    for _, row in chosen.iterrows():
+        price = float(row["FINAL"]) * decision.factor if decision.factor is not None else decision.price
+        yield replace(decision, time=row["time"].to_pydatetime(), until=None, price=price, factor=None), row
 
 
 def _bar_of(instrument: str, bars: pd.DataFrame, decision: PriceDecision) -> pd.Series:

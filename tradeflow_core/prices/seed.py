@@ -32,7 +32,7 @@ def seed_instrument(desk: Desk, instrument: str) -> int:
     specs = desk.broker.contracts(instrument, since=BEGINNING.date())
     collected = collect_bars(desk, instrument, [spec.contract for spec in specs], frequencies=("D",), full_refresh=True)
     if collected.refused:
-        raise PriceSpike(f"{instrument}: its history is not usable: {'; '.join(collected.refused)}")
+        raise PriceSpike(f"{instrument}: its history is not usable: {'; '.join(collected.refused.values())}")
     events = history_events(instrument, contract_prices(desk, instrument), rule, today=today)
     with desk.ledger.begin() as tx:
         append_roll_events(tx, events, now, who="tradeflow", why="seeded from the price history")

@@ -16,6 +16,7 @@ from tradeflow_core.instruments import Instrument
 from tradeflow_core.ledger import append_roll_events, current_rolls, record_contracts
 from tradeflow_core.model import RollEvent
 from tradeflow_core.prices import BAR_TYPES, KEY
+from tradeflow_core.rolls import record_tape_marks
 from tradeflow_core.store import Store, Tape
 
 MARKER_FILE = "adopting"
@@ -90,6 +91,7 @@ def record_rolls_and_contracts(
             for time, (price, forward, carry) in zip(roll_times, event_contracts, strict=True)
         ]
         append_roll_events(tx, rows, now, who="import", why=f"from the tape {tape.path.name}")
+        record_tape_marks(tx, tape, instrument, after=None, until=rows[-1].after, now=now)
         priced = sorted(bars["contract"].unique().tolist())
         record_contracts(
             tx, instrument, {contract: (_expiry(tape.instruments[instrument], contract), False) for contract in priced}, now=now

@@ -18,6 +18,7 @@ from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import LEDGER_WORD_FILE, SETTINGS_FILE, Home, ReplaySettings, environment_home
 from tradeflow_core.ledger import current_rolls
+from tradeflow_core.model import CLOSING_HOUR
 from tradeflow_core.replay.adopt import copy_history, copy_tables, record_rolls_and_contracts
 from tradeflow_core.store import Tape
 
@@ -25,7 +26,8 @@ ACCOUNT = "REPLAY-1"
 STRATEGY = "static_trend_carry"
 DAY_START = time(0, 5)
 """After the close of the day before, at 23:00, and before the first session of the day."""
-SESSION_END = time(22, 0)
+SESSION_END = time(CLOSING_HOUR, 30)
+"""After the close of the day, at which orders are filled that no intraday bar has filled."""
 TICK_MINUTES = 60
 """The tape's bars are hourly: looking more often shows nothing new."""
 NO_SPIKE_LIMIT = 1e9
@@ -50,16 +52,18 @@ def seed_replay(
     instruments: Sequence[str] | None = None,
     capital: Decimal | int = 5_000_000,
     base: str = "USD",
+    fill_at: str = "next close",
 ) -> Home:
     """A home that replays `tape` from the business day `start` to `end`; one that was seeded with the same arguments is opened as it is.
 
     `instruments`: codes; default: all of the tape that have prices at the start (the others are listed in the home's `replay.json`).
+    `fill_at`: as the setting `replay.fill_at`.
     Seeding that was interrupted is done again. Raises ConfigError for an empty period, for instruments without prices at the start, and
     where the folder holds something else.
     """
     home_path = Path(home_path).absolute()
     playable, left_out = _with_prices(tape, start, end, requested=instruments)
-    values = _settings(tape, start, end, instruments=playable, capital=Decimal(capital), base=base)
+    values = _settings(tape, start, end, instruments=playable, capital=Decimal(capital), base=base, fill_at=fill_at)
     if (home_path / SETTINGS_FILE).exists():
         home = Home.open(home_path)
         _require_same(home, values)
@@ -99,7 +103,9 @@ def _with_prices(tape: Tape, start: date, end: date, *, requested: Sequence[str]
     return [instrument for instrument in candidates if instrument not in left_out], left_out
 
 
-def _settings(tape: Tape, start: date, end: date, *, instruments: Sequence[str], capital: Decimal, base: str) -> dict[str, Any]:
+def _settings(
+    tape: Tape, start: date, end: date, *, instruments: Sequence[str], capital: Decimal, base: str, fill_at: str
+) -> dict[str, Any]:
     return {
         "market": "replay",
         "account": ACCOUNT,
@@ -108,7 +114,7 @@ def _settings(tape: Tape, start: date, end: date, *, instruments: Sequence[str],
         "time_zone": tape.zone,
         "universe": list(instruments),
         "strategies": {STRATEGY: {"config": STRATEGY, "weight": 1.0}},
-        "replay": {"tape": str(tape.path), "start": start.isoformat(), "end": end.isoformat()},
+        "replay": {"tape": str(tape.path), "start": start.isoformat(), "end": end.isoformat(), "fill_at": fill_at},
         "rolls": {"decide": "tape"},
         "prices": {"max_price_spike": NO_SPIKE_LIMIT},
         "day": {
@@ -127,6 +133,7 @@ def _require_same(home: Home, values: dict[str, Any]) -> None:
         "tape": replay and replay.tape,
         "start": replay and replay.start.isoformat(),
         "end": replay and replay.end.isoformat(),
+        "fill_at": replay and replay.fill_at,
         "instruments": list(settings.universe),
         "capital": settings.capital,
         "base currency": settings.base_currency,

@@ -3,6 +3,10 @@ from .check import (
     check_desk as check_desk,
     store_problems as store_problems,
 )
+from .closes import (
+    fills_at_close as fills_at_close,
+    how_filled as how_filled,
+)
 from .controls import (
     lock_rows as lock_rows,
     override_rows as override_rows,
@@ -10,6 +14,10 @@ from .controls import (
     trade_limit_rows as trade_limit_rows,
 )
 from .daily import daily_report as daily_report
+from .not_traded import (
+    not_traded as not_traded,
+    not_traded_lines as not_traded_lines,
+)
 from .orders import (
     BrokerStory as BrokerStory,
     ContractStory as ContractStory,

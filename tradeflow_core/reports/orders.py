@@ -9,11 +9,10 @@ from typing import Any
 
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.execution import blocked_orders, legs_now
+from tradeflow_core.execution import held_back
 from tradeflow_core.ledger import (
     BookedFill,
     OrderEvent,
-    active_stop,
     broker_orders_below,
     contract_orders_below,
     events_of_orders,
@@ -21,9 +20,7 @@ from tradeflow_core.ledger import (
     instrument_order,
     instrument_orders_of,
     live_broker_orders,
-    locked_instruments,
     open_instrument_orders,
-    roll_states_now,
 )
 from tradeflow_core.model import (
     LIVE_STATUSES,
@@ -52,7 +49,7 @@ def order_list(desk: Desk, *, day: date | None = None, every: bool = False) -> l
             orders = open_instrument_orders(view, desk.account)
         at_work = _at_work(live_broker_orders(view, desk.account))
     still_open = [order for order in orders if order.status is OrderStatus.OPEN]
-    held_back = _held_back(desk, [order for order in still_open if order.id not in at_work])
+    waits = held_back(desk, [order for order in still_open if order.id not in at_work])
     names = ("id", "day", "strategy", "instrument", "quantity", "filled")
     return [
         {
@@ -61,7 +58,7 @@ def order_list(desk: Desk, *, day: date | None = None, every: bool = False) -> l
             "limit": order.limit_price,
             "status": str(order.status),
             "at_work": at_work.get(order.id, ""),
-            "held_back": held_back.get(order.id, ""),
+            "held_back": waits.get(order.id, ""),
             "who": order.who,
             "why": order.why,
         }
@@ -92,28 +89,6 @@ def _at_work(orders: Iterable[BrokerOrder]) -> dict[int, str]:
                 f"{legs_words(order.legs)}{limit}: {order.status} {order.client_ref}"
             )
     return {order: "; ".join(parts) for order, parts in words.items()}
-
-
-def _held_back(desk: Desk, orders: list[InstrumentOrder]) -> dict[int, str]:
-    """Why nothing is at work for open instrument orders, by order."""
-    if not orders:
-        return {}
-    why: dict[int, list[str]] = {}
-    for blocked in blocked_orders(desk):
-        for share in blocked.order.shares:
-            why.setdefault(share.instrument_order_id, []).append(blocked.why)
-    with desk.ledger.read() as view:
-        stop, locked, states = active_stop(view), locked_instruments(view), roll_states_now(view)
-        waiting = {order.id for order in open_instrument_orders(view, desk.account, unspawned=True)}
-        for order in orders:
-            if order.id in waiting:
-                if stop:
-                    why[order.id] = [f"trading is stopped ({stop.why})"]
-                elif order.instrument in locked:
-                    why[order.id] = [f"locked ({locked[order.instrument]})"]
-                elif not legs_now(view, desk, order.instrument, trade=order.quantity):
-                    why[order.id] = [f"the roll of {order.instrument} is in the state {states.get(order.instrument)}"]
-    return {order.id: "; ".join(dict.fromkeys(why.get(order.id, []))) for order in orders}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,4 +164,4 @@ def order_story(desk: Desk, order: int) -> OrderStory:
         )
         for contract in contracts
     )
-    return OrderStory(found, stories, tuple(events), at_work, _held_back(desk, waits).get(order, ""))
+    return OrderStory(found, stories, tuple(events), at_work, held_back(desk, waits).get(order, ""))

@@ -12,6 +12,10 @@ from .decide import (
     set_state as set_state,
     tape_events as tape_events,
 )
+from .gaps import (
+    mend_gaps as mend_gaps,
+    record_tape_marks as record_tape_marks,
+)
 from .parameters import (
     ParameterChange as ParameterChange,
     apply_parameters as apply_parameters,

@@ -42,6 +42,7 @@ from tradeflow_core.prices import (
     run_stages,
     stored_bars,
 )
+from tradeflow_core.rolls.gaps import record_tape_marks
 from tradeflow_core.rolls.rules import VOLUME_DAYS, AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
 from tradeflow_core.rolls.states import StateChange, check_change, enter_state
 from tradeflow_core.series import RollPlan, plan_roll
@@ -397,6 +398,7 @@ def _decide_by_tape(desk: Desk, instrument: str) -> RollStatus:
         )
         with desk.ledger.begin() as tx:
             append_roll_events(tx, [rolled], now, who="tape", why="rolled when the tape did")
+            record_tape_marks(tx, _tape_of(desk), instrument, after=current.after, until=roll_time, now=now)
             set_roll_state(tx, instrument, RollState.NO_ROLL, now=now, who="tape", why="rolled when the tape did")
         return roll_status(desk, instrument, decision=f"rolled into {contract_label(rolled.price_contract)}")
     new_state = tape_state(

@@ -37,6 +37,18 @@ from .multiple import (
     contracts_without_prices as contracts_without_prices,
     events_from_calendar as events_from_calendar,
 )
+from .roll_gaps import (
+    METHODS as METHODS,
+    MendedRoll as MendedRoll,
+    RollGap as RollGap,
+    RollMethod as RollMethod,
+    marks_of_rolls as marks_of_rolls,
+    mend_roll as mend_roll,
+    parse_told as parse_told,
+    require_used as require_used,
+    roll_gaps as roll_gaps,
+    told_for as told_for,
+)
 from .roll_plan import (
     RollPlan as RollPlan,
     plan_roll as plan_roll,

@@ -7,10 +7,10 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.model import CLOSING_HOUR
+
 SPIKE_SPAN = 500
 """Span, in rows, of the exponentially weighted average of absolute changes."""
-CLOSING_HOUR = 23
-"""The hour at which a daily close is stamped, as in pysystemtrade."""
 NANOSECONDS_A_DAY = 86_400 * 10**9
 
 Table = TypeVar("Table", pd.Series, pd.DataFrame)
@@ -39,8 +39,11 @@ def _spike_units(stamps: np.ndarray, values: np.ndarray) -> np.ndarray:
         return np.asarray(changes / (total / weight))
 
 
-def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, *, limit: float) -> tuple[int, float] | None:
-    """The first change of more than `limit` units among the rows from `first` on: its row, and its size as in `spike_units`.
+def first_spike(
+    stamps: np.ndarray, values: np.ndarray, first: int, *, limit: float, decided: np.ndarray | None = None
+) -> tuple[int, float] | None:
+    """The first change of more than `limit` units among the rows from `first` on that are not `decided`: its row, and its size as in
+    `spike_units`.
 
     `stamps`: nanoseconds. None where there is no such change.
     """
@@ -48,7 +51,7 @@ def first_spike(stamps: np.ndarray, values: np.ndarray, first: int, *, limit: fl
         return None
     skipped = max(first - 1, 0)
     units = _spike_units(stamps, values)[skipped:]
-    beyond = np.flatnonzero(units > limit)
+    beyond = np.flatnonzero(units > limit if decided is None else (units > limit) & ~decided[skipped + 1 :])
     return (skipped + int(beyond[0]) + 1, float(units[beyond[0]])) if len(beyond) else None
 
 

@@ -81,7 +81,7 @@ def plan_roll(
     or an older roll cannot be stitched.
     """
     table = read_contract_prices(contract_prices)
-    filled = _filled_within_contracts(multiple_prices) if forward_fill else multiple_prices
+    filled = filled_within_contracts(multiple_prices) if forward_fill else multiple_prices
     last = last_priced_row(filled)
     ids = [int(encode_contracts(multiple_prices[label].iloc[[last.row]])[0][0]) for label in LABEL_COLUMNS]
     stamp = pd.DatetimeIndex(multiple_prices.index)[last.row]
@@ -116,24 +116,31 @@ def last_priced_row(rows: pd.DataFrame) -> _LastRow:
     if not len(quoted):
         raise DataError("cannot roll: multiple prices hold no price at all; update contract prices first")
     row = int(quoted[-1])
-    labels = {
-        column: encode_contracts(rows[label])[0][: row + 1] for column, label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True)
-    }
-    prices = {column: values[: row + 1] for column, values in prices.items()}
     roll_prices: dict[str, float] = {}
-    for column, others in (("PRICE", ("FORWARD", "CARRY")), ("FORWARD", ("PRICE", "CARRY"))):
+    for column in ("PRICE", "FORWARD"):
         value = float(prices[column][row])
-        for other in others:
-            if np.isnan(value):
-                value = _inferred(prices[column], prices[other], labels[column], source_ids=labels[other])
+        value = inferred_at_end(rows.iloc[: row + 1], column) if np.isnan(value) else value
         if np.isnan(value):
+            contract = rows[f"{column}_CONTRACT"].iloc[row]
             raise DataError(
-                f"cannot roll: no {column} of contract {labels[column][-1]} at {rows.index[row]}, and no other price to infer it from; "
+                f"cannot roll: no {column} of contract {contract} at {rows.index[row]}, and no other price to infer it from; "
                 "fill forward, or wait for a quote"
             )
         roll_prices[column] = value
     inferred = bool(np.isnan(prices["PRICE"][row]) or np.isnan(prices["FORWARD"][row]))
     return _LastRow(row, roll_prices["PRICE"], roll_prices["FORWARD"], inferred)
+
+
+def inferred_at_end(rows: pd.DataFrame, column: str) -> float:
+    """The missing price of `column` in the last row, from the other contracts; NaN where it cannot be inferred."""
+    others = ("FORWARD", "CARRY") if column == "PRICE" else ("PRICE", "CARRY")
+    target, labels = rows[column].to_numpy(dtype=float), encode_contracts(rows[f"{column}_CONTRACT"])[0]
+    for other in others:
+        source, source_ids = rows[other].to_numpy(dtype=float), encode_contracts(rows[f"{other}_CONTRACT"])[0]
+        value = _inferred(target, source, labels, source_ids=source_ids)
+        if not np.isnan(value):
+            return value
+    return float("nan")
 
 
 def _inferred(target: np.ndarray, source: np.ndarray, target_ids: np.ndarray, *, source_ids: np.ndarray) -> float:
@@ -146,7 +153,8 @@ def _inferred(target: np.ndarray, source: np.ndarray, target_ids: np.ndarray, *,
     return float(source[-1] + np.median(offsets)) if len(offsets) else float("nan")
 
 
-def _filled_within_contracts(multiple_prices: pd.DataFrame) -> pd.DataFrame:
+def filled_within_contracts(multiple_prices: pd.DataFrame) -> pd.DataFrame:
+    """Gaps in the three prices filled with the last price of the same contract."""
     filled = {
         column: fill_within_runs(multiple_prices[column].to_numpy(dtype=float), label_changes(multiple_prices[label]))
         for column, label in zip(PRICE_COLUMNS, LABEL_COLUMNS, strict=True)

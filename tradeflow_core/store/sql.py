@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -59,8 +61,8 @@ def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_
     def _prepare(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None
         references = f"foreign_keys={'ON' if enforces_references else 'OFF'}"
-        # The busy timeout of the connection is in force already: changing the journal waits for others, too.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", references):
+        _to_write_ahead_log(connection, busy_seconds)
+        for pragma in ("synchronous=FULL", references):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -83,6 +85,23 @@ def _opened_to_read(file: Path, busy_seconds: float) -> sqlite3.Connection:
     log = file.with_name(f"{file.name}-wal")
     immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
     return sqlite3.connect(f"{file.as_uri()}?mode=ro{immutable}", uri=True, timeout=busy_seconds, check_same_thread=False)
+
+
+def _to_write_ahead_log(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Change the journal of a new database, when nobody else reads or writes it.
+
+    SQLite does not wait here for another one that does the same, since both would wait for each other.
+    """
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
+        else:
+            return
 
 
 @contextmanager

@@ -20,7 +20,7 @@ MANIFEST = "tape.json"
 
 @dataclass(frozen=True)
 class Tape:
-    """A tape in a folder: `tape.json`, `config/` (instrument tables), datasets `bars`, `fx` and `roll_events`.
+    """A tape in a folder: `tape.json`, `config/` (instrument tables), datasets `bars`, `fx`, `roll_events` and `roll_marks`.
 
     `zone`: time zone in which the history was recorded. `source`: what it was imported from.
     """
@@ -79,6 +79,20 @@ class Tape:
     def roll_events(self, instrument: str) -> pd.DataFrame:
         """Roll events in order: after (UTC, NaT first), price_contract, forward_contract, carry_contract, reason."""
         return self.store.read("roll_events", instrument)
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def roll_marks(self, instrument: str) -> pd.DataFrame:
+        """Prices of rolls that the recording lacks: contract, date (UTC), price, why (how it was found); mostly none."""
+        if not self.store.exists("roll_marks", instrument):
+            dates = pd.DatetimeIndex([], tz="UTC").as_unit("us")
+            return pd.DataFrame({"contract": [], "date": dates, "price": [], "why": []})
+        return self.store.read("roll_marks", instrument)
+
+    def has_intraday(self, instrument: str, start: datetime, end: datetime) -> bool:
+        """Whether a bar of the instrument that is shorter than a day ends in (start, end]; a mark, which has no length, is none."""
+        bars = self.bars(instrument)
+        bars = bars[(bars["end"] > start) & (bars["end"] <= end)]
+        return bool(((bars["frequency"] != "D") & (bars["start"] < bars["end"])).any())
 
     def first_and_last(self, instrument: str) -> tuple[datetime, datetime]:
         """When the first and the last bar of the instrument end (UTC)."""

@@ -6,10 +6,13 @@ hold is filled in by these rules:
 - **Open**: an hourly bar of any contract ended within the last two hours. So nights and holidays are closed without any calendar; the
   market opens an hour late and closes two hours late. Any contract counts, since a recording often ends for the old contract, and
   begins for the new one, at a roll.
+- **Open at the close**: so it is for half an hour after a daily bar of any contract has ended. That is the only time at which a tape of
+  daily closes trades; where there are hourly bars too, what they left unfilled is filled then.
 - **Price of a contract now**: its last visible price. Where that is more than two hours old, it is moved by what the most
   recently traded contract of the instrument has changed since then: the spread between the two is assumed not to change meanwhile.
 - **Quote**: that price plus and minus the instrument's usual half spread (not rounded to ticks), for `QUOTED_SIZE` contracts
-  on either side.
+  on either side, at the close for `CLOSING_SIZE`. It says when its newest price was made: no order is sent on the price that it was
+  decided on.
 - **Expiry**: the approximate one of the roll rule, or the last day on which the tape has a price of the contract where that
   is later. A contract is listed from the start of the tape on.
 - **Settlement**: a contract that has expired keeps its last price.
@@ -17,7 +20,7 @@ hold is filled in by these rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
@@ -32,25 +35,36 @@ from tradeflow_core.model import month_number
 from tradeflow_core.store import Tape
 
 STALE = timedelta(hours=2)
+AT_CLOSE = timedelta(minutes=30)
 QUOTED_SIZE = 20
+CLOSING_SIZE = 24 * QUOTED_SIZE
+"""A close stands for its whole day: as much as hourly bars would have offered in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bars:
-    """The bars of one contract, or of all contracts of an instrument, as arrays: `end` (rows,) in microseconds since 1970, sorted."""
+    """The bars of one contract, or of all contracts of an instrument, as arrays: `end` (rows,) in microseconds since 1970, sorted.
+
+    `traded`: the hourly ones but for marks, which have no length: a price that somebody noted, or that a roll wrote, is no trade.
+    """
 
     frame: pd.DataFrame
     end: np.ndarray
     final: np.ndarray
     hourly: np.ndarray
+    traded: np.ndarray
 
     def ended_by(self, at: int) -> int:
         """How many bars have ended at or before `at`."""
         return int(np.searchsorted(self.end, at, "right"))
 
+    def since(self, at: int, span: timedelta) -> slice:
+        """The bars that have ended within `span` before `at`."""
+        return slice(self.ended_by(at - _in_micros(span) - 1), self.ended_by(at))
+
     def rows(self, rows: slice) -> _Bars:
         """Some of the bars."""
-        return _Bars(self.frame.iloc[rows], self.end[rows], self.final[rows], self.hourly[rows])
+        return _Bars(self.frame.iloc[rows], self.end[rows], self.final[rows], self.hourly[rows], self.traded[rows])
 
 
 class TapeMarket:
@@ -112,10 +126,14 @@ class TapeMarket:
         return float(rates.iloc[count - 1])
 
     def is_open(self, instrument: str, now: datetime) -> bool:
-        """Whether an hourly bar of any contract ended in the last two hours."""
+        """Whether an hourly bar of any contract ended in the last two hours, or a daily one in the last half hour."""
         all_bars = self._bars_of(instrument)[0]
         at = micros(as_utc(now))
-        return bool(all_bars.hourly[all_bars.ended_by(at - _in_micros(STALE) - 1) : all_bars.ended_by(at)].any())
+        return bool(all_bars.traded[all_bars.since(at, STALE)].any()) or self._is_at_close(instrument, at)
+
+    def _is_at_close(self, instrument: str, at: int) -> bool:
+        all_bars = self._bars_of(instrument)[0]
+        return not all_bars.hourly[all_bars.since(at, AT_CLOSE)].all()
 
     def quote(self, instrument: str, contract: int, now: datetime) -> Quote:
         """The price now with the usual spread around it; raises NoQuote where the market is closed or there is no price yet."""
@@ -124,21 +142,24 @@ class TapeMarket:
         if has_expired(spec, now):
             raise NoQuote(f"{instrument}: contract {contract} expired on {spec.expiry}")
         if not self.is_open(instrument, now):
-            raise NoQuote(f"{instrument}: the market is closed at {now}; no hourly bar of it ended in the last two hours")
+            raise NoQuote(
+                f"{instrument}: the market is closed at {now}; no hourly bar of it ended in the last two hours, and no close in the last half"
+            )
+        at = micros(now)
         try:
-            price = self._price(instrument, contract, micros(now))
+            price, priced_at = self._price(instrument, contract, at)
         except NoData as error:
             raise NoQuote(str(error)) from error
-        return quote_around(
-            self.instruments[instrument], contract, now, price=price, sizes=(QUOTED_SIZE, QUOTED_SIZE), on_ticks=False
-        )
+        size = CLOSING_SIZE if self._is_at_close(instrument, at) else QUOTED_SIZE
+        quote = quote_around(self.instruments[instrument], contract, now, price=price, sizes=(size, size), on_ticks=False)
+        return replace(quote, priced_at=datetime.fromtimestamp(priced_at / 1e6, UTC))
 
     def mark(self, instrument: str, contract: int, now: datetime) -> float:
         """The price now; the last price of a contract that has expired. Raises NoData where there is none yet."""
         now = as_utc(now)
         if has_expired(self.contract(instrument, contract, now), now):
             return self._last(instrument, contract, micros(now))[0]
-        return self._price(instrument, contract, micros(now))
+        return self._price(instrument, contract, micros(now))[0]
 
     def _last(self, instrument: str, contract: int, at: int) -> tuple[float, int]:
         """Price and end of the last visible bar of a contract."""
@@ -148,16 +169,19 @@ class TapeMarket:
             raise NoData(f"{instrument}: the tape has no price of contract {contract} yet; it is too thin to trade")
         return float(bars.final[count - 1]), int(bars.end[count - 1])
 
-    def _price(self, instrument: str, contract: int, at: int) -> float:
+    def _price(self, instrument: str, contract: int, at: int) -> tuple[float, int]:
+        """The price of a contract now, and when the newest of the prices that it is made of ended."""
         price, price_time = self._last(instrument, contract, at)
         if at - price_time <= _in_micros(STALE):
-            return price
+            return price, price_time
         all_bars, by_contract = self._bars_of(instrument)
         most_recent = by_contract[int(all_bars.frame["contract"].iloc[all_bars.ended_by(at) - 1])]
-        count_then = most_recent.ended_by(price_time)
+        count_then, count_now = most_recent.ended_by(price_time), most_recent.ended_by(at)
         if not count_then:
-            return price
-        return price + float(most_recent.final[most_recent.ended_by(at) - 1] - most_recent.final[count_then - 1])
+            return price, price_time
+        return price + float(most_recent.final[count_now - 1] - most_recent.final[count_then - 1]), int(
+            most_recent.end[count_now - 1]
+        )
 
     def _load(self, instrument: str) -> tuple[_Bars, dict[int, _Bars]]:
         if instrument not in self.instruments:
@@ -192,7 +216,9 @@ class TapeMarket:
 
 def _as_bars(frame: pd.DataFrame) -> _Bars:
     end = pd.DatetimeIndex(frame["end"]).as_unit("us").asi8
-    return _Bars(frame, np.asarray(end), frame["FINAL"].to_numpy(float), (frame["frequency"] == "H").to_numpy(bool))
+    hourly = (frame["frequency"] == "H").to_numpy(bool)
+    traded = hourly & (frame["start"] < frame["end"]).to_numpy(bool)
+    return _Bars(frame, np.asarray(end), frame["FINAL"].to_numpy(float), hourly, traded)
 
 
 def _in_micros(span: timedelta) -> int:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 RULE_FUNCTIONS = {
-    "ewmac.ewmac": "ewmac",
-    "ewmac.ewmac_calc_vol": "ewmac_calc_vol",
-    "ewmac.ewmac_forecast_with_defaults": "ewmac_calc_vol",
-    "ewmac.ewmac_forecast_with_defaults_no_vol": "ewmac_with_defaults",
-    "breakout.breakout": "breakout",
-    "accel.accel": "accel",
-    "mr_wings.mr_wings": "mr_wings",
-    "carry.carry": "carry",
-    "carry.relative_carry": "relative_carry",
-    "cs_mr.cross_sectional_mean_reversion": "cross_sectional_mean_reversion",
-    "rel_mom.relative_momentum": "relative_momentum",
-    "factors.factor_trading_rule": "factor_trading_rule",
-    "factors.conditioned_factor_trading_rule": "conditioned_factor_trading_rule",
-    "long_bias.long_bias": "long_bias",
-    "short_bias.short_bias": "short_bias",
+    "ewmac": "ewmac",
+    "ewmac_calc_vol": "ewmac_calc_vol",
+    "ewmac_forecast_with_defaults": "ewmac_calc_vol",
+    "ewmac_forecast_with_defaults_no_vol": "ewmac_with_defaults",
+    "breakout": "breakout",
+    "accel": "accel",
+    "mr_wings": "mr_wings",
+    "carry": "carry",
+    "carry2": "carry",
+    "relative_carry": "relative_carry",
+    "cross_sectional_mean_reversion": "cross_sectional_mean_reversion",
+    "relative_momentum": "relative_momentum",
+    "factor_trading_rule": "factor_trading_rule",
+    "conditioned_factor_trading_rule": "conditioned_factor_trading_rule",
+    "long_bias": "long_bias",
+    "short_bias": "short_bias",
 }
+"""Rules by the names of their functions. The modules around them have moved more than once, and older files name the older ones."""
+
+THEIR_PACKAGES = ("systems", "syscore", "sysquant")
+"""Where those functions are, and were."""
+
+THEIR_MODULES = ("ewmac", "breakout", "accel", "mr_wings", "carry", "cs_mr", "rel_mom", "factors", "long_bias", "short_bias")
+"""Modules of rules that a file may name without their package."""
 
 DATA_ITEMS = {
     "data.daily_prices": "daily_price",
@@ -116,9 +124,14 @@ IGNORED_KEYS = frozenset(
 
 
 def rule_name(function: str) -> str:
-    """Our name for a rule of pysystemtrade; any other function, such as one's own, unchanged."""
-    theirs = function.startswith("systems.") or function in RULE_FUNCTIONS
-    return by_ending(function, RULE_FUNCTIONS) if theirs else function
+    """Our name for a rule of pysystemtrade, by its present path or an older one; any other function, such as one's own, unchanged."""
+    module, _, name = function.rpartition(".")
+    return RULE_FUNCTIONS.get(name, function) if is_theirs(function) or module in THEIR_MODULES else function
+
+
+def is_theirs(function: str) -> bool:
+    """Whether a path leads into a package of pysystemtrade."""
+    return "." in function and function.partition(".")[0] in THEIR_PACKAGES
 
 
 def by_ending(name: str, table: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from tradeflow_core.errors import ConfigError
-from tradeflow_core.model import nearest
+from tradeflow_core.model import nearest, nearest_names
 from tradeflow_core.strategy.config.changes import Changes, changed
 from tradeflow_core.strategy.config.data_items import check_item_for_volatility
 from tradeflow_core.strategy.config.reference_names import (
@@ -19,13 +20,15 @@ from tradeflow_core.strategy.config.reference_names import (
     ESTIMATES,
     IGNORED_IN_ESTIMATES,
     IGNORED_KEYS,
+    RULE_FUNCTIONS,
     VOLATILITY_FUNCTIONS,
     by_ending,
+    is_theirs,
     rule_name,
 )
 from tradeflow_core.strategy.config.rule_checks import check_rule
 from tradeflow_core.strategy.config.strategy_config import StrategyConfig
-from tradeflow_core.strategy.rules import require_allowed
+from tradeflow_core.strategy.rules import is_allowed, require_allowed
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
@@ -100,12 +103,13 @@ def _build(given: Tree, lines: dict[str, int], source: str, *, rule_modules: Col
     ours = {key: value for key, value in tree.items() if key in StrategyConfig.model_fields}
     defaults, _ = _parse((PACKAGE / "defaults.yaml").read_text(encoding="utf-8"), "defaults.yaml")
     merged = _layer(_translated(ours), defaults)
+    _require_known(merged.get("trading_rules"), rule_modules, place)
     if rule_modules is not None:
         _require_allowed(merged.get("trading_rules"), rule_modules, place)
     try:
         config = StrategyConfig.model_validate({**merged, "source": source})
     except ValidationError as error:
-        raise ConfigError("; ".join(_explained(mistake, place) for mistake in error.errors())) from None
+        raise ConfigError("\n".join(_explained(mistake, place) for mistake in error.errors())) from None
     _check_items(config, place)
     return config
 
@@ -239,6 +243,30 @@ def _explained(error: Any, place: Place) -> str:
     message = error["msg"].removeprefix("Value error, ")
     given = "" if error["type"] == "value_error" else f"; found {error['input']!r}"
     return f"{place(path)}: {path}: {message}{given}" if path else f"{place(path)}: {message}"
+
+
+def _require_known(rules: Any, modules: Collection[str] | None, place: Place) -> None:
+    """Raises ConfigError for functions in packages of pysystemtrade that are no rule here, each once with all rules that name it; unless a
+    package of that name is the user's own: one of these modules, or with None one that can be imported."""
+    unknown: dict[str, list[str]] = {}
+    for name, rule in rules.items() if isinstance(rules, dict) else ():
+        function = str(rule.get("function")) if isinstance(rule, dict) else ""
+        if not is_theirs(function):
+            continue
+        if is_allowed(function, modules) if modules is not None else find_spec(function.partition(".")[0]):
+            continue
+        unknown.setdefault(function, []).append(f"trading_rules.{name}")
+    if unknown:
+        raise ConfigError(
+            "\n".join(f"{place(paths[0])}: {_unknown_rule(function, paths)}" for function, paths in unknown.items())
+        )
+
+
+def _unknown_rule(function: str, paths: Collection[str]) -> str:
+    close = nearest_names(function.rpartition(".")[2], RULE_FUNCTIONS, count=3)
+    known = f"nearest: {', '.join(close)}" if close else f"rules are {', '.join(RULE_FUNCTIONS)}"
+    remedy = "name one that is known, or a function of your own by its import path, module.function"
+    return f"{', '.join(paths)}: {function} is no rule of pysystemtrade that is known here ({known}); {remedy}"
 
 
 def _require_allowed(rules: Any, modules: Collection[str], place: Place) -> None:

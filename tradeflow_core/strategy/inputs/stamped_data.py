@@ -14,6 +14,7 @@ import pandas as pd
 
 from tradeflow_core.errors import DataError
 from tradeflow_core.instruments import Instrument
+from tradeflow_core.model import CLOSING_HOUR
 from tradeflow_core.series import hourly_prices
 from tradeflow_core.strategy.common.lazy import LazyMapping
 from tradeflow_core.strategy.common.panel import Calendar, Floats, business_day_numbers, nanoseconds
@@ -23,7 +24,7 @@ from tradeflow_core.strategy.inputs.carry_times import years_apart
 from tradeflow_core.strategy.inputs.data import BacktestData, rate_at
 
 CARRY_COLUMNS = ("PRICE", "CARRY", "PRICE_CONTRACT", "CARRY_CONTRACT")
-CLOSE = pd.Timedelta(hours=23)
+CLOSE = pd.Timedelta(hours=CLOSING_HOUR)
 """The stamp of a daily close within its day."""
 
 Series = Mapping[str, pd.Series]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tradeflow_core.instruments import Instrument, load_instruments
+from tradeflow_core.plausibility import doubtful_facts, doubtful_history, doubtful_rates, rates_beside_futures
 from tradeflow_core.strategy.backtest import Backtest
 
 SHORT_HISTORY = 750
@@ -34,14 +36,17 @@ class Shortcoming:
 def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcoming]:
     """Everything worth knowing before trusting the figures, in the order of the instruments.
 
-    Instruments that never had a position and why, short histories (below 750 daily prices), prices that end early, stand still or
-    have many gaps, restrictions, costs that are unknown or high (above 0.01 of the annual risk a trade: Carver, Systematic Trading,
-    chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of annual risk, by instrument.
+    What is not plausible in their prices, rates and tables; instruments that never had a position and why, short histories (below 750 daily
+    prices), prices that end early, stand still or have many gaps, restrictions, costs that are unknown or high (above 0.01 of the annual
+    risk a trade: Carver, Systematic Trading, chapter 12), days without FX rate, and rates that end early. `cost_per_trade`: in units of
+    annual risk, by instrument.
     """
+    packaged = load_instruments()
     notes = []
     for place, instrument in enumerate(backtest.instruments):
         facts = [
             *_of_files(backtest, instrument),
+            *_of_plausibility(backtest, instrument, packaged.get(instrument)),
             *_of_prices(backtest, place),
             *_of_costs(backtest, instrument, float(cost_per_trade[instrument])),
             *_of_trading(backtest, place),
@@ -58,6 +63,20 @@ def _of_files(backtest: Backtest, instrument: str) -> list[tuple[str, str]]:
         for note in backtest.data.notes
         if note.about in {instrument, *pairs} and note.kind != "no spread"
     ]
+
+
+def _of_plausibility(backtest: Backtest, instrument: str, known: Instrument | None) -> list[tuple[str, str]]:
+    """What its prices, its rates and its lines in the tables cannot well be."""
+    data = backtest.data
+    facts, multiple = data.instrument(instrument), data.multiple_prices[instrument]
+    findings = doubtful_history(multiple, data.adjusted_prices[instrument])
+    for currency in sorted({facts.currency, backtest.config.base_currency} - {"USD"}):
+        if facts.currency != backtest.config.base_currency and (rates := data.fx.get(f"{currency}USD")) is not None:
+            findings += doubtful_rates(currency, rates)
+            for other in backtest.instruments:
+                if data.instrument(other).is_on_currency(currency):
+                    findings += rates_beside_futures(currency, rates, data.multiple_prices[other]["PRICE"])
+    return [*((finding.kind, finding.detail) for finding in findings), *doubtful_facts(facts, multiple["PRICE"], known)]
 
 
 def _of_prices(backtest: Backtest, place: int) -> list[tuple[str, str]]:

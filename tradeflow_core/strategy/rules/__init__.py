@@ -41,10 +41,16 @@ RULES: dict[str, Callable[..., Any]] = {
 }
 
 
+def is_allowed(name: str, modules: Collection[str]) -> bool:
+    """Whether a function of one's own lies in one of these modules."""
+    module = name.rpartition(".")[0]
+    return any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules)
+
+
 def require_allowed(name: str, modules: Collection[str]) -> None:
     """Raises ConfigError for a function of one's own that lies in none of these modules. Nothing is imported to find that out."""
     module = name.rpartition(".")[0]
-    if name in RULES or "." not in name or any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules):
+    if name in RULES or "." not in name or is_allowed(name, modules):
         return
     raise ConfigError(
         f"{name} was not run: a strategy file may name functions of modules that were allowed only; if you trust it, "
@@ -62,4 +68,4 @@ def rule_function(name: str) -> Callable[..., Any]:
     raise ConfigError(f"{name} is not a trading rule{hint}; name a function of your own by its import path, module.function")
 
 
-__all__ = ["RULES", "require_allowed", "rule_function", "takes_whole_table", "whole_table"]
+__all__ = ["RULES", "is_allowed", "require_allowed", "rule_function", "takes_whole_table", "whole_table"]

@@ -1,0 +1,1 @@
+"""What cannot well be is noticed: in bars, rates, histories and tables."""
