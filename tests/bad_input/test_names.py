@@ -66,7 +66,7 @@ OTHERS = [
     ("an execution", ("orders", "void", "NOPE", *WHY), "NOPE"),
     ("an override", ("overrides", "set", "half", "--instrument", "CORN", *WHY), "override 'half': write a fraction"),
     ("an override above one", ("overrides", "set", "2", "--instrument", "CORN", *WHY), "override '2': write a fraction"),
-    ("a frequency", ("prices", "seed", "CORN", "--csv", "x.csv", "--contract", "20240300", "--frequency", "2H"), "'2H' is not"),
+    ("a frequency", ("prices", "seed", "CORN", "--csv", ".", "--contract", "20240300", "--frequency", "2H"), "'2H' is not"),
     ("a market", ("init", "--market", "moon"), "'moon' is not one of"),
     ("a setting of a strategy", ("backtest", "run", "static_trend_carry", "--set", "buffers=1"), "unknown key buffers"),
     ("a setting without a value", ("backtest", "run", "static_trend_carry", "--set", "buffer_size"), "write key=value"),

@@ -221,7 +221,7 @@ def _parse_decision(verdict: str, text: str, currency: str | None) -> PriceDecis
         raise problem from error
     if not first or pd.NaT in stamps or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
         raise problem
-    if not 1900 <= stamp.year < 2200 or (number is not None and not abs(number) <= PRICE.most):
+    if not all(1900 <= stamp.year < 2200 for stamp in stamps) or (number is not None and not abs(number) <= PRICE.most):
         raise problem
     time, *until = (
         (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).to_pydatetime() for stamp in stamps
