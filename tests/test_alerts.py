@@ -150,8 +150,6 @@ def test_a_mail_goes_encrypted_to_a_server_whose_certificate_is_trusted(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"email_to": "a@b\nBcc: c@d"},
-        {"email_from": "a\r\nb"},
         {"email_to": "@"},
         {"email_from": "\udcff"},
         {"smtp_server": "a b"},

@@ -140,7 +140,6 @@ def test_a_mistaken_withdrawal_and_whatever_is_advised_then_never_double_the_cap
         "1_000",
         "2.005",
         "٢٥",
-        "",
         "ten",
     ],
 )

@@ -113,7 +113,7 @@ def test_a_variable_that_makes_no_sense_is_refused_by_its_name(
 
 
 def test_an_unknown_instrument_in_the_universe_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no instrument 'GOLDEN'"):
+    with pytest.raises(ConfigError, match="no such instrument \\['GOLDEN'\\]"):
         make_home(tmp_path / "home", universe=("GOLDEN",))
     assert not (tmp_path / "home" / SETTINGS_FILE).exists()
 

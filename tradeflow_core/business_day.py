@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from tradeflow_core import capital, execution, nightly, orders, prices, replay, reports, rolls
+from tradeflow_core import capital, execution, nightly, orders, prices, readiness, replay, reports, rolls
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import DataError, StateError
 from tradeflow_core.home import Home, next_business_day
@@ -283,6 +283,7 @@ def run_day(
             raise StateError(
                 f"trading is stopped since {stop.since:%Y-%m-%d %H:%M} UTC by {stop.who} ({stop.why}); lift it with `tradeflow resume`"
             )
+    readiness.require_ready(desk)
     desk.clock.advance_to(desk.home.at(day, desk.settings.day.start))
     for job, names in JOBS.items():
         with desk.ledger.read() as view:

@@ -11,8 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tradeflow_core import brokers, ledger, parquet, store
-from tradeflow_core.errors import ConfigError
-from tradeflow_core.home import Alerts, Home, next_business_day
+from tradeflow_core.home import Alerts, Home, NoSuchMarket, next_business_day, sqlite_url
 from tradeflow_core.instruments import find_instrument, load_simulated_fx, load_simulated_market
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class Desk:
 def open_broker(home: Home) -> Broker:
     """The broker of the home's market, not yet connected."""
     settings = home.settings
-    book = f"sqlite:///{home.path / 'market' / 'book.sqlite'}"
+    book = sqlite_url(home.path / "market" / "book.sqlite")
     if settings.market == "simulated":
         broker = brokers.SimulatedBroker(
             instruments=home.instruments,
@@ -146,6 +145,4 @@ def open_broker(home: Home) -> Broker:
             base_currency=settings.base_currency,
             capital=settings.capital,
         )
-    raise ConfigError(
-        f"market {settings.market}: this version trades simulated and replayed markets only; set `market` to one of them"
-    )
+    raise NoSuchMarket(settings.market)

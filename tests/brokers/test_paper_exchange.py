@@ -279,9 +279,12 @@ def test_the_book_outlives_the_broker(tmp_path):
     assert again.broker.positions(ACCOUNT) == {("SP500_micro", MARCH): 3}
 
 
-def test_the_capital_of_a_book_is_that_with_which_it_began_and_its_account_does_not_change(tmp_path):
+def test_neither_the_capital_of_a_book_nor_its_account_changes(tmp_path):
     desk = open_desk(tmp_path)
-    assert value(open_desk(tmp_path, capital=Decimal(5))) == value(desk)
+    with pytest.raises(
+        StateError, match=r"capital is 5, and the account of this home began with \d+, which cannot be changed later"
+    ):
+        open_desk(tmp_path, capital=Decimal(5))
     broker = type(desk.broker)
     assert broker.name == "simulated"
     from tradeflow_core.brokers.paper.exchange import Exchange

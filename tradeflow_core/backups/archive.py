@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from tradeflow_core.errors import DataError, StateError
-from tradeflow_core.home import sqlite_problems
+from tradeflow_core.home import sqlite_problems, sqlite_url
 from tradeflow_core.ledger import HEAD, damage
 from tradeflow_core.store import create_sql_engine
 
@@ -111,7 +111,7 @@ def extract(file: Path, folder: Path, *, on_file: OnFile = tell_nobody, only_dat
     if LEDGER not in manifest.files:
         problems.append(f"{LEDGER} is missing")
     elif not problems and manifest.schema == HEAD:
-        engine = create_sql_engine(f"sqlite:///{folder / LEDGER}")
+        engine = create_sql_engine(sqlite_url(folder / LEDGER))
         problems += damage(engine, quick=False)
         engine.dispose()
     return problems

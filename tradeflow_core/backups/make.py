@@ -15,7 +15,16 @@ from tradeflow_core import __version__
 from tradeflow_core.backups.archive import LEDGER, MANIFEST, Manifest, OnFile, add_file, problems_of, tell_nobody
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
-from tradeflow_core.home import BACKUPS, LEDGER_WORD_FILE, SETTINGS_FILE, LedgerWord, WallClock, copy_sqlite, finished_file
+from tradeflow_core.home import (
+    BACKUPS,
+    LEDGER_WORD_FILE,
+    SETTINGS_FILE,
+    LedgerWord,
+    WallClock,
+    copy_sqlite,
+    finished_file,
+    sqlite_url,
+)
 from tradeflow_core.ledger import HEAD, copy_ledger, word_about
 from tradeflow_core.store import RECENT, create_sql_engine, read_only
 
@@ -140,7 +149,7 @@ def _write(desk: Desk, content: Content, target: Path, *, on_file: OnFile) -> Ma
 
 
 def _word_of(ledger: Path) -> LedgerWord:
-    engine = create_sql_engine(f"sqlite:///{ledger}")
+    engine = create_sql_engine(sqlite_url(ledger))
     try:
         with read_only(engine) as view:
             return word_about(view, replaced=0)

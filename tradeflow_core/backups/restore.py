@@ -33,6 +33,7 @@ from tradeflow_core.home import (
     change_settings,
     finished_file,
     load_settings,
+    sqlite_url,
 )
 from tradeflow_core.ledger import (
     RESTORE,
@@ -133,7 +134,7 @@ def take_as_it_is(to: Path, *, who: str, dry_run: bool = False) -> Restored:
 
 def _prepare(ledger: Path, now: datetime, *, who: str, why: str) -> LedgerWord:
     """Make a ledger file ready to be put back: of this version's schema, with trading stopped; returns what a home may say about it."""
-    opened = Ledger.open(f"sqlite:///{ledger}")
+    opened = Ledger.open(sqlite_url(ledger))
     if problems := damage(opened.engine, quick=False):  # one of an older version was not looked at until now
         raise DataError(
             f"the ledger of the backup is damaged ({'; '.join(problems[:3])}); nothing was restored, choose another backup"
@@ -283,7 +284,7 @@ def _now(folder: Path) -> datetime:
 
 def _url_of(folder: Path, to: Path) -> str:
     """The database of a home that is made of the files in `folder`."""
-    return load_settings(folder / SETTINGS_FILE).database or f"sqlite:///{to / LEDGER}"
+    return load_settings(folder / SETTINGS_FILE).database or sqlite_url(to / LEDGER)
 
 
 def _aside(url: str) -> Path | None:

@@ -14,7 +14,7 @@ import pandas as pd
 from rich.markup import escape
 from upath import UPath
 
-from tradeflow_core.cli.common import console, error_console, json_option, print_json, print_table, progress
+from tradeflow_core.cli.common import CAPITAL, DAY, console, error_console, json_option, print_json, print_table, progress
 from tradeflow_core.cli.saved import compare, show
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
@@ -137,9 +137,9 @@ def _limited_to(config: StrategyConfig, data: BacktestData, names: str | None) -
 @backtest.command()
 @click.argument("config")
 @data_option
-@click.option("--capital", type=click.FloatRange(min=1), help="Notional capital (default: as the strategy says).")
+@click.option("--capital", type=CAPITAL, help="Notional capital (default: as the strategy says).")
 @click.option("--currency", help="Base currency.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="Ignore prices before this day.")
+@click.option("--start", type=DAY, help="Ignore prices before this day.")
 @instruments_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting; keys are dotted, values YAML.")
 @rules_option

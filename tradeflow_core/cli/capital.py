@@ -12,7 +12,17 @@ from rich.markup import escape
 
 from tradeflow_core import capital as books, reports
 from tradeflow_core.cli.changes import reason_option
-from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.common import (
+    WHOLE,
+    ask,
+    console,
+    dry_run_option,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from tradeflow_core.capital import CapitalChange
@@ -33,7 +43,9 @@ def _said(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--rows", "newest", type=click.IntRange(min=1), default=10, show_default=True, help="So many of the newest rows.")
+@click.option(
+    "--rows", "newest", type=click.IntRange(1, 100_000), default=10, show_default=True, help="So many of the newest rows."
+)
 @json_option
 @click.pass_context
 def capital(ctx: click.Context, newest: int, *, as_json: bool) -> None:
@@ -104,7 +116,7 @@ def flow(home: Path | None, amount: str, *, at: str | None, total: str | None, f
 
 
 @capital.command()
-@click.argument("event", type=int)
+@click.argument("event", type=WHOLE)
 @force_option
 @_said
 def void(home: Path | None, event: int, *, force: bool, **how: Any) -> None:
@@ -113,7 +125,7 @@ def void(home: Path | None, event: int, *, force: bool, **how: Any) -> None:
 
 
 @capital.command(context_settings=amounts)
-@click.argument("event", type=int)
+@click.argument("event", type=WHOLE)
 @click.argument("amount")
 @force_option
 @_said

@@ -39,6 +39,50 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what wou
 why_option = click.option("--why", default=DEFAULT_WHY, show_default=True, help="The reason, kept in the ledger.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
+
+class Number(click.ParamType):
+    """A number of an option: finite, from `least` to `most`."""
+
+    name = "number"
+
+    def __init__(self, least: float = -1e12, most: float = 1e12) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number; write it with digits and a point, such as 1000.5", param, ctx)
+        if not self.least <= number <= self.most:
+            self.fail(f"{value} is not a number from {self.least:,g} to {self.most:,g}", param, ctx)
+        return number
+
+
+PRICE = Number()
+CAPITAL = Number(1)
+OFFSET = click.IntRange(-3650, 3650)
+"""Days before or after: at most ten years."""
+WHOLE = click.IntRange(-(10**9), 10**9)
+"""A whole number: of contracts, or of a row in the ledger."""
+DAYS = click.IntRange(0, 36_500)
+"""A number of days in an option: at most a hundred years."""
+
+
+class Day(click.DateTime):
+    """A day, YYYY-MM-DD, between 1900 and 2200: days far from that are slips, and overflow as instants."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        day = super().convert(value, param, ctx)
+        if not 1900 <= day.year < 2200:
+            self.fail(f"{value} is not a day between 1900 and 2200", param, ctx)
+        return day
+
+
+DAY = Day()
+
 Rows = Sequence[Mapping[str, Any]]
 """A table as plain values: one mapping a row, all with the same columns."""
 

@@ -11,16 +11,20 @@ from zoneinfo import ZoneInfo
 
 import click
 import pandas as pd
+from click.core import ParameterSource
 from rich.markup import escape
 
 from tradeflow_core import business_day as business
-from tradeflow_core.cli.common import console, open_desk, print_json, print_table
+from tradeflow_core.cli.common import CAPITAL, DAY, console, open_desk, print_json, print_table
 from tradeflow_core.cli.ending import obey
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home import SETTINGS_FILE, Home, Settings, environment_home
 from tradeflow_core.ledger import recorded_steps
 from tradeflow_core.reports import capital_history, contract_positions, fills_by_contract, fills_of_day, not_traded, orders_of_day
+
+WRITTEN_BY_INIT = ("market", "capital", "base", "universe", "time_zone", "seed")
+"""Options of init that become settings."""
 
 RUNNER = "tradeflow_assets.runner"
 """The module that runs a job through Dagster. Named, not imported: the core works without Dagster."""
@@ -56,7 +60,7 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
 )
 @click.option(
     "--capital",
-    type=click.FloatRange(min=1),
+    type=CAPITAL,
     default=10_000_000,
     show_default=True,
     help="Starting capital of a simulated account.",
@@ -66,12 +70,12 @@ def executor(*, through_dagster: bool) -> Callable[[Desk, str], None]:
 @click.option(
     "--time-zone", default="America/New_York", show_default=True, help="The desk's zone: business days and schedules are in it."
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the simulated market.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=7, show_default=True, help="Seed of the simulated market.")
 @click.option("--if-missing", is_flag=True, help="Do nothing if the home exists already.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@click.pass_obj
+@click.pass_context
 def init(
-    home: Path | None,
+    context: click.Context,
     market: str,
     capital: float,
     *,
@@ -82,34 +86,48 @@ def init(
     if_missing: bool,
     as_json: bool,
 ) -> None:
-    """Make a home: the folder that holds everything of one desk."""
+    """Make a home: the folder that holds everything of one desk.
+
+    In a folder with nothing but a tradeflow.toml that you have written, the home is made as that says.
+    """
+    home: Path | None = context.obj
     path = home or environment_home()
-    if if_missing and (path / SETTINGS_FILE).exists():
+    if Home.is_written_by_hand(path):
+        if given := [name for name in WRITTEN_BY_INIT if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ConfigError(
+                f"{path / SETTINGS_FILE} says what the home is like; write {options} into it, and call init without"
+            )
+        new_home = Home.complete(path)
+    elif if_missing and (path / SETTINGS_FILE).exists():
         return
-    values: dict[str, object] = {"market": market, "capital": f"{capital:.2f}", "base_currency": base, "time_zone": time_zone}
-    if universe:
-        values["universe"] = [code.strip() for code in universe.split(",") if code.strip()]
-    start = None
-    if market == "simulated":
-        values["simulated"] = {"seed": seed}
-        first = Settings().simulated.first_day
+    else:
+        values: dict[str, object] = {
+            "market": market,
+            "capital": f"{capital:.2f}",
+            "base_currency": base,
+            "time_zone": time_zone,
+            "simulated": {"seed": seed},
+        }
+        if universe is not None:
+            values["universe"] = [code.strip() for code in universe.split(",") if code.strip()]
+            if not values["universe"]:
+                raise ConfigError(f"--universe {universe!r} names no instrument; see `tradeflow instruments`")
         try:
-            start = datetime.combine(first, clock_time(0), ZoneInfo(time_zone))
-        except (KeyError, ValueError) as error:
+            start = datetime.combine(Settings().simulated.first_day, clock_time(0), ZoneInfo(time_zone))
+        except (KeyError, ValueError, OSError) as error:
             raise ConfigError(f"--time-zone: {time_zone!r} is not a time zone; use an IANA name such as Europe/London") from error
-    new_home = Home.create(path, values, start)
+        new_home = Home.create(path, values, start)
+    settings = new_home.settings
     if as_json:
-        print_json({"home": str(new_home.path), "market": market, "universe": new_home.universe})
+        print_json({"home": str(new_home.path), "market": settings.market, "universe": new_home.universe})
     else:
         console.print(
-            f"made [bold]{new_home.path}[/bold]: {market} market, {len(new_home.universe)} instruments, {capital:,.0f} {base}",
+            f"made [bold]{new_home.path}[/bold]: {settings.market} market, {len(new_home.universe)} instruments, "
+            f"{settings.capital:,.0f} {settings.base_currency}",
             soft_wrap=True,
         )
-        console.print(
-            "next: [bold]tradeflow day[/bold] runs the first business day"
-            if start
-            else f"next: read {new_home.path / SETTINGS_FILE}"
-        )
+        console.print("next: [bold]tradeflow day[/bold] runs the first business day")
 
 
 @click.command()
@@ -198,8 +216,8 @@ def print_closing(desk: Desk, last: date | None) -> None:
 
 @click.command()
 @click.argument("codes", nargs=-1, required=True)
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day to fetch (default: everything).")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to fetch (default: now).")
+@click.option("--start", type=DAY, help="First day to fetch (default: everything).")
+@click.option("--end", type=DAY, help="Last day to fetch (default: now).")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 @click.pass_obj

@@ -13,7 +13,7 @@ import pandas as pd
 from rich.markup import escape
 
 from tradeflow_core.business_day import run_replay
-from tradeflow_core.cli.common import console, print_json, print_table, progress
+from tradeflow_core.cli.common import CAPITAL, DAY, console, print_json, print_table, progress
 from tradeflow_core.cli.days import executor
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
@@ -140,12 +140,10 @@ def _kinds(counts: dict[str, int]) -> str:
 
 @click.command()
 @click.argument("tape", type=click.Path(path_type=Path))
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First business day.")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Last day.")
+@click.option("--start", type=DAY, required=True, help="First business day.")
+@click.option("--end", type=DAY, required=True, help="Last day.")
 @click.option("--instruments", help="Codes, separated by commas (default: all on the tape).")
-@click.option(
-    "--capital", type=click.FloatRange(min=1), default=5_000_000, show_default=True, help="Starting capital in US dollars."
-)
+@click.option("--capital", type=CAPITAL, default=5_000_000, show_default=True, help="Starting capital in US dollars.")
 @click.option(
     "--fill-at",
     type=click.Choice(["next close", "close after next"]),

@@ -18,7 +18,18 @@ from tradeflow_core.cli.changes import (
     reason_option,
     strategy_option,
 )
-from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.common import (
+    DAYS,
+    Number,
+    ask,
+    console,
+    dry_run_option,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from tradeflow_core.orders import RiskLimit
@@ -74,7 +85,7 @@ def position(
 @click.argument("instrument")
 @contracts_argument
 @strategy_option
-@click.option("--days", type=int, required=True, help="The period: as many days that end now.")
+@click.option("--days", type=DAYS, required=True, help="The period: as many days that end now.")
 @reason_option
 @dry_run_option
 @json_option
@@ -93,11 +104,11 @@ def trade(
 
 @limits.command()
 @click.option(
-    "--days", type=int, multiple=True, default=(1,), show_default=True, help="Period of the trade limits; may be repeated."
+    "--days", type=DAYS, multiple=True, default=(1,), show_default=True, help="Period of the trade limits; may be repeated."
 )
 @click.option(
     "--max-leverage",
-    type=float,
+    type=Number(0, 1000),
     default=1.0,
     show_default=True,
     help="Largest value of a position, as a multiple of the capital.",

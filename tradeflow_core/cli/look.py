@@ -66,7 +66,7 @@ def instruments(home: Path | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--newest", default=20, show_default=True, help="How many alerts.")
+@click.option("--newest", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many alerts.")
 @json_option
 @click.pass_obj
 def alerts(home: Path | None, newest: int, *, as_json: bool) -> None:

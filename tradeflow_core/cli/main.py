@@ -5,8 +5,12 @@ Only the module of the command that is run is imported, so `tradeflow --help` an
 
 from __future__ import annotations
 
+import errno
 import importlib
+import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,9 +18,13 @@ from rich.markup import escape
 
 from tradeflow_core import __version__
 from tradeflow_core.cli.ending import TERMINATED, Terminated, listen, terminated
-from tradeflow_core.errors import TradeflowError
+from tradeflow_core.errors import StateError, TradeflowError
 from tradeflow_core.home.files import keep_private
 from tradeflow_core.model import nearest
+
+WORDS = "tradeflow.words"
+"""Under this name the context of click has the words of the command, as they were typed."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("days", "Make a home: the folder that holds everything of one desk."),
@@ -86,18 +94,60 @@ class _Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
+        words = ctx.meta[WORDS]
         try:
+            require_text(words)
             return super().invoke(ctx)
         except BaseException as error:
             if terminated():  # whatever the interruption has become on its way up
                 raise Terminated from None
+            as_json = "--json" in words
+            if isinstance(error, click.ClickException) and as_json:
+                _print_error(error.format_message(), as_json=True)
+                ctx.exit(error.exit_code)
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                error = StateError(f"{error}; what was not finished is not written. {_remedy(error)}, and then do this again")
             if not isinstance(error, TradeflowError):
                 raise
-            from tradeflow_core.cli.common import error_console
-
-            error_console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+            _print_error(str(error), as_json=as_json)
             ctx.exit(1)
+
+
+def _remedy(error: OSError) -> str:
+    """What to do about an error of the operating system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room on the disk"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Give the rights that are missing"
+    return "Correct the name" if error.errno == errno.ENAMETOOLONG else "Look at what it names"
+
+
+def _print_error(message: str, *, as_json: bool) -> None:
+    """An error on standard error: a line for people, or for a program `{"error": ...}`. Standard output is left to answers."""
+    if as_json:
+        print(json.dumps({"error": message}), file=sys.stderr)
+        return
+    from tradeflow_core.cli.common import error_console
+
+    error_console.print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
+
+
+def require_text(words: Sequence[str]) -> None:
+    """Raise UsageError for an argument that is empty, or that has control characters other than line ends and tabs: it is a slip of a script,
+    and no name, amount or reason."""
+    for before, word in zip(("", *words), words, strict=False):
+        option, _, value = word.partition("=")
+        if not word or (option.startswith("--") and "=" in word and not value):
+            named = option or before
+            where = f"the value of {named}" if re.match("--.", named) else "an argument"
+            raise click.UsageError(f"{where} is empty; give a value, or leave it out")
+        if _CONTROL.search(word):
+            raise click.UsageError(f"the argument {word!r} has control characters; write it without them")
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -130,3 +180,20 @@ def main() -> None:
             print("ended by SIGTERM; what was done is kept, and the same command goes on where it stood", file=sys.stderr)
             sys.exit(TERMINATED)
         raise
+    except Exception as error:
+        _print_error(our_mistake(error), as_json="--json" in sys.argv)
+        sys.exit(1)
+
+
+def our_mistake(error: Exception) -> str:
+    """What a person is told of an error that nobody foresaw; its traceback goes to a file for us."""
+    import tempfile
+    import traceback
+
+    text = f"tradeflow {__version__} has a mistake here ({type(error).__name__}: {error}); what was not finished is not written. Please report it"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tradeflow-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+        return f"{text} with {file.name}"
+    except OSError:  # no room for it
+        return text

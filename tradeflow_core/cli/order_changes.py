@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradeflow_core import capital, execution
+from tradeflow_core.cli.common import PRICE, WHOLE
 from tradeflow_core.cli.mending import NEGATIVE, force_option, mending
 from tradeflow_core.model import parse_contract
 
@@ -20,7 +21,7 @@ exec_id_option = click.option(
 
 
 @click.command()
-@click.argument("order", type=int)
+@click.argument("order", type=WHOLE)
 @mending
 def cancel(desk: Desk, order: int, *, by: ByHand) -> Mended:
     """Cancel the instrument order ORDER: it is closed at once, and what works for it at the broker is cancelled there.
@@ -36,7 +37,7 @@ def cancel(desk: Desk, order: int, *, by: ByHand) -> Mended:
 
 
 @click.command()
-@click.argument("order", type=int)
+@click.argument("order", type=WHOLE)
 @mending
 def retry(desk: Desk, order: int, *, by: ByHand) -> Mended:
     """Have ORDER, which the broker has rejected, tried again at once instead of after its waiting time.
@@ -50,11 +51,11 @@ def retry(desk: Desk, order: int, *, by: ByHand) -> Mended:
 @click.command(context_settings=NEGATIVE)
 @click.argument("strategy")
 @click.argument("instrument")
-@click.argument("quantity", type=int)
+@click.argument("quantity", type=WHOLE)
 @click.option("--contract", help="Trade this contract, such as 202403.  [default: as the state of the roll says]")
 @click.option("--spread", help="Trade two contracts together: NEAR:QUANTITY,FAR:QUANTITY, such as 202403:-2,202406:2.")
 @click.option(
-    "--limit", type=float, help="At this price or better; of a spread: the price of the earlier contract less the later's."
+    "--limit", type=PRICE, help="At this price or better; of a spread: the price of the earlier contract less the later's."
 )
 @force_option
 @mending
@@ -95,8 +96,8 @@ def manual(
 @click.argument("strategy")
 @click.argument("instrument")
 @click.argument("contract")
-@click.argument("quantity", type=int)
-@click.argument("price", type=float)
+@click.argument("quantity", type=WHOLE)
+@click.argument("price", type=PRICE)
 @click.option("--time", help="When it was traded: 2024-01-31T14:30, in the zone of the desk.  [default: now]")
 @click.option("--commission", help="What it cost, in the currency of the instrument.")
 @force_option
@@ -137,8 +138,8 @@ def balance(
 
 @click.command(context_settings=NEGATIVE)
 @click.argument("reference")
-@click.argument("quantity", type=int)
-@click.argument("price", type=float)
+@click.argument("quantity", type=WHOLE)
+@click.argument("price", type=PRICE)
 @click.option("--contract", "--leg", "contract", help="Which leg of a spread: its contract, such as 202403.")
 @exec_id_option
 @force_option
@@ -189,8 +190,8 @@ def void(desk: Desk, execution_number: str, *, exec_id: str | None, by: ByHand) 
 
 @click.command()
 @click.argument("execution_number", metavar="EXEC_ID")
-@click.option("--quantity", type=int, help="What was traded, signed.  [default: as it is booked]")
-@click.option("--price", type=float, help="At which price.  [default: as it is booked]")
+@click.option("--quantity", type=WHOLE, help="What was traded, signed.  [default: as it is booked]")
+@click.option("--price", type=PRICE, help="At which price.  [default: as it is booked]")
 @exec_id_option
 @force_option
 @mending

@@ -12,7 +12,15 @@ import click
 
 from tradeflow_core import business_day, execution, nightly, reports
 from tradeflow_core.cli import order_changes
-from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
+from tradeflow_core.cli.common import (
+    DAY,
+    WHOLE,
+    console,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+)
 from tradeflow_core.cli.order_story import print_story
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError, StateError
@@ -72,7 +80,7 @@ for each in order_changes.COMMANDS:
 
 
 @orders.command("list")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Those that were made for this business day.")
+@click.option("--day", type=DAY, help="Those that were made for this business day.")
 @click.option("--all", "every", is_flag=True, help="Every one that there ever was.")
 @json_option
 @click.pass_obj
@@ -106,7 +114,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @orders.command()
-@click.argument("order", type=int)
+@click.argument("order", type=WHOLE)
 @json_option
 @click.pass_obj
 def show(home: Path | None, order: int, *, as_json: bool) -> None:

@@ -10,7 +10,18 @@ import click
 
 from tradeflow_core import execution, reports
 from tradeflow_core.cli.changes import of_instrument_option
-from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_beside, print_json, print_table, yes_option
+from tradeflow_core.cli.common import (
+    PRICE,
+    WHOLE,
+    ask,
+    console,
+    json_option,
+    open_desk,
+    print_beside,
+    print_json,
+    print_table,
+    yes_option,
+)
 from tradeflow_core.cli.mending import NEGATIVE, by_hand, force_option, mending, print_mended
 from tradeflow_core.model import contract_label
 
@@ -18,7 +29,7 @@ if TYPE_CHECKING:
     from tradeflow_core.desk import Desk
     from tradeflow_core.execution import ByHand, Mended
 
-price_option = click.option("--price", type=float, help="The price of it.  [default: the last of the priced contract]")
+price_option = click.option("--price", type=PRICE, help="The price of it.  [default: the last of the priced contract]")
 
 
 @click.group(invoke_without_command=True)
@@ -37,6 +48,8 @@ def positions(ctx: click.Context, instrument: str | None, *, as_json: bool) -> N
     if ctx.invoked_subcommand is not None:
         return
     desk = open_desk(ctx.obj, quiet=as_json)
+    if instrument is not None:
+        desk.instrument(instrument)
     owners, contracts = reports.owner_rows(desk, instrument), reports.contract_rows(desk, instrument)
     accounts = reports.account_rows(desk, instrument)
     if as_json:
@@ -53,7 +66,7 @@ def positions(ctx: click.Context, instrument: str | None, *, as_json: bool) -> N
 
 @positions.command(context_settings=NEGATIVE)
 @click.argument("instrument")
-@click.argument("quantity", type=int)
+@click.argument("quantity", type=WHOLE)
 @click.option("--from", "giver", required=True, help="Who holds it now, also a strategy that is no longer in the settings.")
 @click.option("--to", "taker", required=True, help="The strategy that gets it.")
 @price_option
@@ -88,7 +101,7 @@ def transfer(
 @positions.command()
 @click.argument("instrument")
 @click.option("--to", "taker", required=True, help="The strategy that gets it.")
-@click.option("--quantity", type=int, help="So many contracts of it, signed.  [default: all]")
+@click.option("--quantity", type=WHOLE, help="So many contracts of it, signed.  [default: all]")
 @price_option
 @mending
 def assign(

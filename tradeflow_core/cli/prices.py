@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import math
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +10,18 @@ import click
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tradeflow_core.cli.common import ask, console, dry_run_option, json_option, open_desk, print_json, print_table, yes_option
+from tradeflow_core.cli.common import (
+    DAY,
+    PRICE,
+    ask,
+    console,
+    dry_run_option,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+    yes_option,
+)
 from tradeflow_core.cli.repair import repair
 from tradeflow_core.cli.seed import seed
 from tradeflow_core.desk import Desk
@@ -49,8 +59,8 @@ prices.add_command(seed)
 @click.argument("instruments", nargs=-1)
 @click.option("--region", help=f"Only the instruments of this region: {', '.join(REGIONS)}.")
 @click.option("--full-refresh", is_flag=True, help="Fetch history again; what is stored stays, what is missing is added.")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day of a full refresh (default: everything).")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day to fetch (default: now).")
+@click.option("--start", type=DAY, help="First day of a full refresh (default: everything).")
+@click.option("--end", type=DAY, help="Last day to fetch (default: now).")
 @dry_run_option
 @json_option
 @click.pass_obj
@@ -211,7 +221,7 @@ def _parse_decision(verdict: str, text: str, currency: str | None) -> PriceDecis
         raise problem from error
     if not first or pd.NaT in stamps or bool(separator) == bool(currency) or (number is None) == (verdict == "replace"):
         raise problem
-    if number is not None and not math.isfinite(number):
+    if not all(1900 <= stamp.year < 2200 for stamp in stamps) or (number is not None and not abs(number) <= PRICE.most):
         raise problem
     time, *until = (
         (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).to_pydatetime() for stamp in stamps

@@ -10,7 +10,18 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from tradeflow_core.cli.common import ask, console, json_option, open_desk, print_json, print_table, why_option, yes_option
+from tradeflow_core.cli.common import (
+    DAYS,
+    OFFSET,
+    ask,
+    console,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+    why_option,
+    yes_option,
+)
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.instruments import RollRule
@@ -35,7 +46,7 @@ from tradeflow_core.series import METHODS, MendedRoll, RollMethod, RollPlan
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--days", type=int, help="Only instruments that roll, or whose contract or carry contract expires, within this many days."
+    "--days", type=DAYS, help="Only instruments that roll, or whose contract or carry contract expires, within this many days."
 )
 @json_option
 @click.pass_context
@@ -281,9 +292,9 @@ def _mended(each: MendedRoll) -> dict[str, object]:
 @click.argument("instrument")
 @click.option("--hold", help="Letters of the months that are held, such as HMUZ.")
 @click.option("--priced", help="Letters of the months with usable prices.")
-@click.option("--roll-offset", type=int, help="Days from expiry to the desired roll, usually negative.")
-@click.option("--carry-offset", type=int, help="-1 or 1: the carry contract is the priced one before, or after.")
-@click.option("--expiry-offset", type=int, help="Days from the first of the month to the approximate expiry.")
+@click.option("--roll-offset", type=OFFSET, help="Days from expiry to the desired roll, usually negative.")
+@click.option("--carry-offset", type=OFFSET, help="-1 or 1: the carry contract is the priced one before, or after.")
+@click.option("--expiry-offset", type=OFFSET, help="Days from the first of the month to the approximate expiry.")
 @why_option
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @yes_option

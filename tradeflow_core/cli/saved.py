@@ -11,7 +11,14 @@ import pandas as pd
 from rich.markup import escape
 from upath import UPath
 
-from tradeflow_core.cli.common import console, json_option, open_desk, print_json, print_table
+from tradeflow_core.cli.common import (
+    DAY,
+    console,
+    json_option,
+    open_desk,
+    print_json,
+    print_table,
+)
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.model import contract_label, nearest
 from tradeflow_core.nightly import (
@@ -31,8 +38,6 @@ from tradeflow_core.nightly import (
 SMALL = 0.05
 """Contracts: smaller changes are counted, not listed one by one."""
 
-DAY = click.DateTime(["%Y-%m-%d"])
-
 
 @click.command()
 @click.argument("strategy")
@@ -40,7 +45,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--stage", help="The stage to show (default: list the stages).")
 @click.option("--instrument", help="Only this instrument.")
 @click.option("--rule", help="Only this rule, where the stage is by rule.")
-@click.option("--rows", type=click.IntRange(1), default=10, show_default=True, help="How many of the last days.")
+@click.option("--rows", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many of the last days.")
 @json_option
 @click.pass_obj
 def show(

@@ -14,12 +14,18 @@ from .fault_settings import (
 )
 from .files import (
     BACKUPS as BACKUPS,
+    ROOM_FILE as ROOM_FILE,
     SETTINGS_FILE as SETTINGS_FILE,
     finished_file as finished_file,
+    give_room as give_room,
+    keep_room as keep_room,
     replace_text as replace_text,
     sync_folder as sync_folder,
 )
-from .folder import Home as Home
+from .folder import (
+    Home as Home,
+    NoSuchMarket as NoSuchMarket,
+)
 from .ledger_word import (
     LEDGER_WORD_FILE as LEDGER_WORD_FILE,
     LedgerWord as LedgerWord,
@@ -41,6 +47,9 @@ from .sqlite_files import (
     as_one_file as as_one_file,
     copy_sqlite as copy_sqlite,
     is_sqlite as is_sqlite,
+    is_without_room as is_without_room,
+    sqlite_path as sqlite_path,
     sqlite_problems as sqlite_problems,
+    sqlite_url as sqlite_url,
 )
 from .upgrades import change_settings as change_settings

@@ -49,6 +49,13 @@ def _weekdays_before(day: date) -> int:
     return 5 * weeks + min(rest, 5)
 
 
+def _plausible(instant: datetime) -> datetime:
+    """The same instant. Raises StateError for one beyond what prices and calendars reach."""
+    if not 1900 <= instant.year < 2200:
+        raise StateError(f"{instant.isoformat()} is not a time between 1900 and 2200")
+    return instant
+
+
 class WallClock:
     """The time of the machine."""
 
@@ -84,9 +91,9 @@ class SimulatedClock:
         try:
             modified = self._path.stat().st_mtime_ns
             if modified != self._modified:
-                self._now = as_utc(datetime.fromisoformat(json.loads(self._path.read_text(encoding="utf-8"))["now"]))
+                self._now = _plausible(as_utc(datetime.fromisoformat(json.loads(self._path.read_text(encoding="utf-8"))["now"])))
                 self._modified = modified
-        except (OSError, ValueError, TypeError, KeyError, StateError) as error:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, StateError) as error:
             raise StateError(
                 f"the simulated clock {self._path} cannot be read ({error}); write the last time of the desk into it, which logs/ and reports/ "
                 'show, as in {"now": "2024-01-02T21:00:00+00:00"}'

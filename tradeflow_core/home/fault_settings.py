@@ -5,30 +5,35 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from tradeflow_core.home.settings_section import Section, Seed
 from tradeflow_core.model import nearest
 
+MANY_MINUTES = 10**6
+"""Two years: no fault lasts longer."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class FaultSettings(BaseModel):
+class FaultSettings(Section):
     """Faults of the simulated broker, to practise with: each is a probability, from 0 (never, the default) to 1 (always).
 
     The same seed gives the same faults. Corrections, voided trades, refusals and trades made elsewhere are facts of the exchange; the other
     faults are only in what the broker says, or does not say.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(default=1, description="seed of the faults: the same seed and the same orders give the same faults")
+    seed: Seed = Field(default=1, description="seed of the faults: the same seed and the same orders give the same faults")
     delay_minutes: int = Field(
         default=45,
         ge=0,
+        le=MANY_MINUTES,
         description="how long after a trade its late report, its late commission, its correction or its voiding comes",
     )
     denied_minutes: int = Field(
-        default=0, ge=0, description="how long a denied order is missing from the snapshots; 0: from one snapshot"
+        default=0,
+        ge=0,
+        le=MANY_MINUTES,
+        description="how long a denied order is missing from the snapshots; 0: from one snapshot",
     )
     late_executions: Probability = Field(default=0, description="an execution is reported `delay_minutes` late")
     doubled_executions: Probability = Field(default=0, description="an execution is reported twice")

@@ -12,6 +12,11 @@ from pathlib import Path
 
 SETTINGS_FILE = "tradeflow.toml"
 """The settings of a home: a folder with this file is one."""
+CLOCK_FILE = "clock.json"
+"""The time of a simulated desk."""
+ROOM_FILE = "room"
+"""A file of nothing: `tradeflow stop` removes it where the disk is full, to have room for what it writes."""
+ROOM_BYTES = 2**20
 BACKUPS = "backups"
 """The folder of a home in which its backups lie, and what was copied before an upgrade."""
 
@@ -79,6 +84,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def keep_room(home: Path) -> None:
+    """Take the room that `give_room` gives back. A disk without that much is left as it is."""
+    file = home / ROOM_FILE
+    if file.exists():
+        return
+    try:
+        file.write_bytes(os.urandom(ROOM_BYTES))  # zeros take no room on some disks
+    except OSError:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def give_room(home: Path) -> None:
+    """Give back the room that `keep_room` has taken."""
+    with suppress(OSError):
+        (home / ROOM_FILE).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tradeflow_core import instruments
 from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.alerts import Alerts
 from tradeflow_core.home.clock import Clock, SimulatedClock, WallClock
-from tradeflow_core.home.files import SETTINGS_FILE, close_to_others, keep_private
+from tradeflow_core.home.files import CLOCK_FILE, SETTINGS_FILE, close_to_others, keep_private, keep_room
 from tradeflow_core.home.ledger_word import LEDGER_WORD_FILE, LedgerWord
 from tradeflow_core.home.settings import (
     Settings,
@@ -20,11 +20,22 @@ from tradeflow_core.home.settings import (
     load_settings,
     validate_settings,
 )
-from tradeflow_core.home.upgrades import HOME_VERSION, OlderHome, upgrade_home, write_settings
+from tradeflow_core.home.sqlite_files import sqlite_url
+from tradeflow_core.home.upgrades import HOME_VERSION, OlderHome, upgrade_home, write_settings, write_version
 from tradeflow_core.instruments import Instrument, load_fx_table, load_instruments
 
 if TYPE_CHECKING:
     from tradeflow_core.instruments import Sessions
+
+
+class NoSuchMarket(ConfigError):
+    """The market of the settings has no broker in this version."""
+
+    def __init__(self, market: str) -> None:
+        super().__init__(
+            f"market {market}: this version trades simulated and replayed markets only; Interactive Brokers is not there yet. Set `market` to "
+            "one of them"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,39 +76,86 @@ class Home:
         Raises ConfigError where the folder cannot be written, is a home already, or a setting is wrong. The settings file, which makes a
         folder a home, is written last, so that an interrupted call leaves no home.
         """
-        keep_private()
         path = path.absolute()
         if (path / SETTINGS_FILE).exists():
             raise ConfigError(f"{path} is a home already; open it, or choose another folder")
-        settings = validate_settings(values, str(path / SETTINGS_FILE))
-        table = load_instruments(*([path / "config"] if (path / "config").exists() else []))
-        for instrument in settings.universe:
-            if instrument not in table:
-                raise ConfigError(f"universe: no instrument {instrument!r} in the tables; see `tradeflow instruments`")
+        home = cls(path, validate_settings(values, str(path / SETTINGS_FILE)))
+        home._make(start)
+        home._write({"home_version": HOME_VERSION, **values})
+        return cls.open(path)
+
+    @classmethod
+    def is_written_by_hand(cls, path: Path) -> bool:
+        """Whether the folder has a settings file, and nothing else of a home yet."""
+        return (path / SETTINGS_FILE).exists() and not any(
+            (path / name).exists() for name in (LEDGER_WORD_FILE, CLOCK_FILE, "ledger.sqlite", "data", "market")
+        )
+
+    @classmethod
+    def complete(cls, path: Path) -> Home:
+        """Make a home of a folder with a settings file that a person has written; the file keeps its comments.
+
+        Raises ConfigError where a setting is wrong, or the folder cannot be written.
+        """
+        path = path.absolute()
+        home = cls(path, load_settings(path / SETTINGS_FILE))
+        if home.settings.market == "replay":
+            raise ConfigError(
+                f"{path}: the home of a replay is made by `tradeflow replay TAPE --start DAY --end DAY`; remove {SETTINGS_FILE}"
+            )
+        home._make(home.first_time)
+        write_version(path / SETTINGS_FILE)
+        return cls.open(path)
+
+    @property
+    def first_time(self) -> datetime:
+        """The beginning of the first day of a simulated market (UTC)."""
+        return self.at(self.settings.simulated.first_day, time(0))
+
+    def _make(self, start: datetime | None) -> None:
+        """Make the folders and files of a home, but for its settings file. Raises ConfigError where what the settings want is not there."""
+        keep_private()
+        path = self.path
+        if self.settings.time_is_real:
+            raise NoSuchMarket(self.settings.market)
+        _ = self.universe, self.currencies
         try:
             for name in ("config", "data", "market", "dagster", "logs", "reports"):
                 (path / name).mkdir(parents=True, exist_ok=True)
-            if not settings.time_is_real:
-                if start is None:
-                    raise StateError("a simulated or replayed home needs the time at which its clock starts")
-                SimulatedClock(path / "clock.json", start)
+            if start is None:
+                raise StateError("a simulated or replayed home needs the time at which its clock starts")
+            SimulatedClock(path / CLOCK_FILE, start)
             if not (path / LEDGER_WORD_FILE).exists():
                 LedgerWord().write(path)
-            write_settings(path / SETTINGS_FILE, {"home_version": HOME_VERSION, **values})
+            keep_room(path)
         except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home"
-            ) from error
-        return cls.open(path)
+            raise self._cannot_be_written(error) from error
+
+    def _write(self, values: dict[str, Any]) -> None:
+        try:
+            write_settings(self.path / SETTINGS_FILE, values)
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+
+    def _cannot_be_written(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"{self.path} cannot be written ({error.strerror}); choose another folder with TRADEFLOW_HOME or --home"
+        )
 
     @cached_property
     def clock(self) -> Clock:
-        return WallClock() if self.settings.time_is_real else SimulatedClock(self.path / "clock.json")
+        return WallClock() if self.settings.time_is_real else SimulatedClock(self.path / CLOCK_FILE)
+
+    @property
+    def _tables(self) -> list[Path]:
+        """The folder of tables; a home that is just being made may have none."""
+        folder = self.path / "config"
+        return [folder] if folder.exists() or (self.path / LEDGER_WORD_FILE).exists() else []
 
     @cached_property
     def instruments(self) -> dict[str, Instrument]:
         """All instruments of the packaged tables and of this home's, by code, traded or not."""
-        return load_instruments(self.path / "config")
+        return load_instruments(*self._tables)
 
     @cached_property
     def universe(self) -> list[str]:
@@ -117,20 +175,20 @@ class Home:
 
     @cached_property
     def sessions(self) -> Sessions:
-        return instruments.load_sessions(self.instruments, self.path / "config")
+        return instruments.load_sessions(self.instruments, *self._tables)
 
     @cached_property
     def currencies(self) -> list[str]:
         """Currencies that need a rate against the dollar: those of the universe and the base, without USD, sorted."""
         needed = {self.instruments[code].currency for code in self._universe_with_stale} | {self.settings.base_currency}
-        with_code = {pair.currency for pair in load_fx_table(self.path / "config").values()}
+        with_code = {pair.currency for pair in load_fx_table(*self._tables).values()}
         if missing := needed - {"USD"} - with_code:
             raise ConfigError(f"no FX code for currency {sorted(missing)}; add a row to {self.path / 'config' / 'fx.csv'}")
         return sorted(needed - {"USD"})
 
     @property
     def database_url(self) -> str:
-        return self.settings.database or f"sqlite:///{self.path / 'ledger.sqlite'}"
+        return self.settings.database or sqlite_url(self.path / "ledger.sqlite")
 
     @property
     def data_url(self) -> str:

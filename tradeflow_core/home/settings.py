@@ -14,11 +14,21 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.home.fault_settings import FaultSettings
+from tradeflow_core.home.settings_section import (
+    LONGEST_NAME,
+    MANY_DAYS,
+    MOST_CAPITAL,
+    Name,
+    Section,
+    Seed,
+    Size,
+    is_strategy_name,
+)
 from tradeflow_core.home.upgrades import HOME_VERSION
 from tradeflow_core.model import nearest
 
@@ -37,15 +47,13 @@ NOT_SETTINGS = {"TRADEFLOW_HOME", "TRADEFLOW_HOME_VERSION", "TRADEFLOW_SHARED", 
 of the UI."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SimulatedMarketSettings(_Model):
+class SimulatedMarketSettings(Section):
     """The simulated market: its random seed, its first business day (a Monday) and its price history before that day."""
 
-    seed: int = Field(default=7, description="seed of its random numbers: the same seed gives the same market")
-    first_day: date = Field(default=date(2024, 1, 8), description="first business day, a Monday")
+    seed: Seed = Field(default=7, description="seed of its random numbers: the same seed gives the same market")
+    first_day: date = Field(
+        default=date(2024, 1, 8), ge=date(1990, 1, 1), le=date(2100, 1, 1), description="first business day, a Monday"
+    )
     history_years: int = Field(default=3, ge=1, le=30, description="years of prices before the first day")
     broken: tuple[str, ...] = Field(
         default=(), description="instruments for which the market sends invalid bars: a fault to practise with"
@@ -58,7 +66,7 @@ class SimulatedMarketSettings(_Model):
         return tuple(instrument for instrument in value.split(",") if instrument) if isinstance(value, str) else value
 
 
-class ReplaySettings(_Model):
+class ReplaySettings(Section):
     """A replay: the tape that is the market, and the first and last day."""
 
     tape: str = Field(description="folder of the tape, as `tradeflow import` made it")
@@ -76,7 +84,7 @@ class ReplaySettings(_Model):
         return self.fill_at == "close after next"
 
 
-class DaySettings(_Model):
+class DaySettings(Section):
     """The business day, in the desk's time zone: when it begins, when the stack handler stops, and how often it runs."""
 
     start: time = Field(default=time(0, 5), description="when the business day begins, in the desk's time zone")
@@ -92,13 +100,13 @@ class DaySettings(_Model):
     )
 
 
-class PriceSettings(_Model):
+class PriceSettings(Section):
     """How bars are collected and checked."""
 
     intraday_frequency: Literal["H", "30M", "15M", "5M", "1M"] = Field(
         default="H", description="length of the bars collected beside the daily ones; the broker must have them"
     )
-    max_price_spike: float = Field(
+    max_price_spike: Size = Field(
         default=8.0,
         gt=0,
         description="a change above this multiple of the average daily change is a suspected spike: its batch of bars is refused",
@@ -110,17 +118,17 @@ class PriceSettings(_Model):
         default=False, description="leave out bars whose last price is below 0; off, since some markets have negative prices"
     )
     stale_after_business_days: int = Field(
-        default=3, ge=1, description="an instrument whose newest price is older may only reduce its position"
+        default=3, ge=1, le=MANY_DAYS, description="an instrument whose newest price is older may only reduce its position"
     )
     intraday_history_days: int = Field(
-        default=30, ge=1, description="days of intraday bars that are fetched for a contract without any"
+        default=30, ge=1, le=MANY_DAYS, description="days of intraday bars that are fetched for a contract without any"
     )
     stitching: Literal["panama", "ratio", "none"] = Field(
         default="panama", description="how adjusted prices are stitched at rolls"
     )
 
 
-class CapitalSettings(_Model):
+class CapitalSettings(Section):
     """How account values become capital: the compounding method, and the change that somebody has to confirm."""
 
     method: Literal["full", "half", "fixed"] = Field(
@@ -136,7 +144,7 @@ class CapitalSettings(_Model):
     )
 
 
-class RollSettings(_Model):
+class RollSettings(Section):
     """Who decides rolls, and by which rules.
 
     `decide`: None means auto in a simulated market, tape in a replay, person elsewhere. `passive_days` and `force_days` are used in a
@@ -151,57 +159,61 @@ class RollSettings(_Model):
     passive_days: int = Field(
         default=10,
         ge=0,
+        le=MANY_DAYS,
         description="in a replay: business days before the tape's roll from which new risk goes to the forward contract",
     )
     force_days: int = Field(
         default=3,
         ge=0,
+        le=MANY_DAYS,
         description="in a replay: business days before the tape's roll from which the rest of the position is rolled by spread orders",
     )
-    auto_roll_if_relative_volume_higher_than: float = Field(
+    auto_roll_if_relative_volume_higher_than: Size = Field(
         default=1.0,
         gt=0,
         description="the forward contract is liquid where its volume divided by that of the priced contract is above this",
     )
-    min_relative_volume: float = Field(
+    min_relative_volume: Size = Field(
         default=0.01,
         ge=0,
         description="it is also liquid above this relative volume, if its volume is above `min_absolute_volume` too",
     )
-    min_absolute_volume: float = Field(default=100, ge=0, description="contracts a day, used with `min_relative_volume`")
-    near_expiry_days: int = Field(default=10, ge=0, description="days before the desired roll date from which the rules decide")
+    min_absolute_volume: Size = Field(default=100, ge=0, description="contracts a day, used with `min_relative_volume`")
+    near_expiry_days: int = Field(
+        default=10, ge=0, le=MANY_DAYS, description="days before the desired roll date from which the rules decide"
+    )
     when_undecided: Literal["Force", "Force_Outright", "Close", "Passive", "Ask"] = Field(
         default="Force", description="the roll state for a position held close to the roll; Ask: leave the decision to a person"
     )
 
 
-class ExecutionSettings(_Model):
+class ExecutionSettings(Section):
     """Quotes that are not traded on: the order waits for a better one."""
 
-    max_quote_age_seconds: float = Field(default=60.0, gt=0, description="an older quote is not traded on")
-    max_spread_ratio: float = Field(
+    max_quote_age_seconds: Size = Field(default=60.0, gt=0, description="an older quote is not traded on")
+    max_spread_ratio: Size = Field(
         default=20.0, gt=1, description="a quote wider than this multiple of the usual spread is not traded on"
     )
-    max_price_change: float = Field(
+    max_price_change: Size = Field(
         default=0.20,
         gt=0,
         description="an order is not sent where the price is further from the one it was decided on, as a share of that",
     )
 
 
-class StrategySettings(_Model):
+class StrategySettings(Section):
     """One strategy: a packaged name or the path of a YAML file, and its weight in the capital."""
 
     config: str = Field(
         default="static_trend_carry",
         description="a packaged strategy (`tradeflow backtest strategies`), or the path of a YAML file",
     )
-    weight: float = Field(
+    weight: Size = Field(
         default=1.0, ge=0, description="its share of the capital, relative to the weights of the other strategies"
     )
 
 
-class DagsterSettings(_Model):
+class DagsterSettings(Section):
     """How Dagster runs the steps of a job: one after the other in the process of the run, or each in its own process.
 
     Six empty steps take 2 s in one process and 12 s in six.
@@ -212,30 +224,33 @@ class DagsterSettings(_Model):
     )
 
 
-class AlertSettings(_Model):
+class AlertSettings(Section):
     """Where alerts go besides the log. The password comes from TRADEFLOW_ALERTS__SMTP_PASSWORD, never from a file."""
 
     email_to: str | None = Field(default=None, description="where alerts are sent; none: nowhere")
     email_from: str | None = Field(default=None, description="the sender; none: the same as `email_to`")
     smtp_server: str | None = Field(default=None, description="the mail server")
-    smtp_port: int = Field(default=587, description="its port")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="its port")
     smtp_user: str | None = Field(default=None, description="the user to log in as; none: without login")
     smtp_password: str | None = Field(
         default=None, repr=False, description="the password; only by its environment variable, never in a file"
     )
 
 
-class Settings(_Model):
+class Settings(Section):
     """All settings of a desk. The README has an annotated `tradeflow.toml`."""
 
     home_version: int = Field(default=FIRST_VERSION, ge=1, description="version of the layout of the home; set by tradeflow")
     market: Literal["simulated", "replay", "ib_paper", "ib_live"] = Field(
         default="simulated", description="where the desk trades"
     )
-    account: str = Field(default="SIM-1", description="the account at the broker")
+    account: Name = Field(default="SIM-1", description="the account at the broker")
     base_currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="currency of capital and profit")
     capital: Decimal = Field(
-        default=Decimal("10000000"), gt=0, description="starting capital of a simulated or replayed account, in base currency"
+        default=Decimal("10000000"),
+        ge=1,
+        le=MOST_CAPITAL,
+        description="starting capital of a simulated or replayed account, in base currency",
     )
     time_zone: str = Field(default="America/New_York", description="time zone of the desk: of its business days and schedules")
     universe: tuple[str, ...] = Field(default=(), description="instrument codes; empty: every packaged instrument")
@@ -243,8 +258,8 @@ class Settings(_Model):
         default=(),
         description="instruments that are paused: their prices are not collected, and they are not rolled, reported or traded",
     )
-    database: str | None = Field(default=None, description="URL of the ledger; default: ledger.sqlite in the home")
-    data: str | None = Field(default=None, description="URL of the Parquet store; default: data/ in the home")
+    database: str | None = Field(default=None, min_length=1, description="URL of the ledger; default: ledger.sqlite in the home")
+    data: str | None = Field(default=None, min_length=1, description="URL of the Parquet store; default: data/ in the home")
     strategies: dict[str, StrategySettings] = Field(default_factory=lambda: {"trend_carry": StrategySettings()})
     rule_modules: tuple[str, ...] = Field(
         default=(),
@@ -261,7 +276,7 @@ class Settings(_Model):
     dagster: DagsterSettings = DagsterSettings()
     live_trading: bool = Field(default=False, description="must be true for a home with market ib_live to send any order")
     keep_runs_days: int = Field(
-        default=30, ge=1, description="days after which Dagster runs and saved runs of strategies are removed"
+        default=30, ge=1, le=MANY_DAYS, description="days after which Dagster runs and saved runs of strategies are removed"
     )
 
     @field_validator("time_zone")
@@ -269,7 +284,7 @@ class Settings(_Model):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder of zones, such as Europe
             raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Europe/London") from error
         return value
 
@@ -299,8 +314,13 @@ class Settings(_Model):
     def _clean_names(cls, value: dict[str, StrategySettings]) -> dict[str, StrategySettings]:
         if not value:
             raise ValueError("at least one strategy is needed")
-        if bad := [name for name in value if name.startswith("_") or "/" in name]:
-            raise ValueError(f"strategy names must not begin with _ or hold a slash: {bad}")
+        if bad := [name for name in value if not is_strategy_name(name)]:
+            raise ValueError(
+                f"a strategy is named by at most {LONGEST_NAME} letters, digits, spaces, '_', '-', '.' and '+', the first one a letter or "
+                f"a digit: {bad}"
+            )
+        if not any(strategy.weight for strategy in value.values()):
+            raise ValueError("the weights of all strategies are 0, so that none has any capital; give one of them a weight")
         return value
 
     @model_validator(mode="after")
@@ -308,7 +328,9 @@ class Settings(_Model):
         if self.market == "replay" and self.replay is None:
             raise ValueError("market is replay, so [replay] with tape, start and end is needed")
         if self.simulated.first_day.weekday() != 0:
-            raise ValueError("simulated.first_day must be a Monday")
+            raise ValueError(f"simulated.first_day must be a Monday (it is {self.simulated.first_day:%A %Y-%m-%d})")
+        if self.replay is not None and self.replay.end < self.replay.start:
+            raise ValueError(f"replay.end, {self.replay.end}, is before replay.start, {self.replay.start}")
         if self.day.session_end <= self.day.start:
             raise ValueError("day.session_end must be later than day.start")
         return self
@@ -329,7 +351,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} is missing; make a home with `tradeflow init`") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from error
     version = values.get("home_version", FIRST_VERSION)
     if isinstance(version, int) and version > HOME_VERSION:

@@ -8,12 +8,24 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from tradeflow_core.errors import StateError
 from tradeflow_core.home.files import finished_file
 
+SQLITE = "sqlite:///"
 PARTS = ("", "-wal", "-shm")
 """The files of one database, by what is added to its name."""
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of the database in a file, whatever characters its path has."""
+    return SQLITE + quote(str(path), safe="/\\: ")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file that the URL of a database names; None where it names no file."""
+    return Path(unquote(url.removeprefix(SQLITE))) if url.startswith(SQLITE) else None
 
 
 def is_sqlite(path: Path) -> bool:
@@ -33,8 +45,15 @@ def is_sqlite(path: Path) -> bool:
     return True
 
 
+def is_without_room(error: sqlite3.Error) -> bool:
+    """Whether the disk, not the database, is what is wrong: it is full, or cannot be written. What cannot be read may be damaged."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    reading = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+    return code & 0xFF == sqlite3.SQLITE_FULL or (code & 0xFF == sqlite3.SQLITE_IOERR and code not in reading)
+
+
 def sqlite_problems(path: Path, *, quick: bool = False) -> list[str]:
-    """What SQLite finds wrong with the structure of a database file; empty where it is sound.
+    """What SQLite finds wrong with the structure of a database file; empty where it is sound. Raises StateError where the disk is full.
 
     `quick`: without comparing the indexes with their tables, which takes half the time. The file is read once as a whole.
     """
@@ -44,6 +63,8 @@ def sqlite_problems(path: Path, *, quick: bool = False) -> list[str]:
         with closing(_connect(path)) as connection:
             found = connection.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check(20)").fetchall()
     except sqlite3.Error as error:
+        if is_without_room(error):
+            raise StateError(f"{path} cannot be looked at ({error}); make room on the disk, then do this again") from error
         return [f"{path.name}: {error}"]
     said = [line for row in found for line in _text(row[0]).splitlines()]
     return [] if said == ["ok"] else [f"{path.name}: {' '.join(line.split())}" for line in said]

@@ -17,7 +17,7 @@ from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.home.clock import WallClock
 from tradeflow_core.home.files import BACKUPS, SETTINGS_FILE, replace_text
 from tradeflow_core.home.ledger_word import LedgerWord
-from tradeflow_core.home.sqlite_files import copy_sqlite
+from tradeflow_core.home.sqlite_files import copy_sqlite, sqlite_path
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -49,7 +49,7 @@ def upgrade_home(home: OlderHome, version: int) -> str:
         copy = _copy(home, version)
         for number in range(version + 1, HOME_VERSION + 1):
             UPGRADES[number](home)
-        _write_version(settings_file)
+        write_version(settings_file)
     except OSError as error:
         raise ConfigError(
             f"{home.path} is a home of an older version ({version}) and cannot be upgraded ({error}); make it writable first"
@@ -72,15 +72,15 @@ def _copy(home: OlderHome, version: int) -> Path:
 
 def _ledger_file(home: OlderHome) -> Path | None:
     """The file of the ledger; None where it is missing or empty, and in PostgreSQL."""
-    file = Path(home.database.partition("sqlite:///")[2])
-    return file if home.database.startswith("sqlite:///") and file.exists() and file.stat().st_size else None
+    file = sqlite_path(home.database)
+    return file if file is not None and file.exists() and file.stat().st_size else None
 
 
 def _decisions_get_their_own_name(home: OlderHome) -> None:
     """The dataset of decisions was called `instrument_orders`, which hid the ledger's table of that name in SQL."""
-    from upath import UPath
+    from tradeflow_core.parquet import ParquetFiles
 
-    data = UPath(home.data)
+    data = ParquetFiles(home.data).root
     before, after = data / "instrument_orders", data / "order_decisions"
     if not before.exists():
         return
@@ -149,7 +149,8 @@ UPGRADES: dict[int, Callable[[OlderHome], None]] = {
 """By version: the upgrade from the version before it."""
 
 
-def _write_version(settings_file: Path) -> None:
+def write_version(settings_file: Path) -> None:
+    """Write the present version of a home into its settings file; its comments are kept. Raises OSError."""
     import tomlkit
 
     document = tomlkit.parse(settings_file.read_text(encoding="utf-8"))

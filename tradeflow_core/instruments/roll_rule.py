@@ -10,6 +10,9 @@ from numbers import Integral
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.model import MONTH_LETTERS, adjacent_contract, first_day
 
+MOST_DAYS = 3650
+"""Ten years: no contract is listed for longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class RollRule:
@@ -40,6 +43,8 @@ class RollRule:
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool):
                 raise ConfigError(f"roll rule: {name} is {value!r}; give a whole number")
+            if abs(int(value)) > MOST_DAYS:
+                raise ConfigError(f"roll rule: {name} is {value}; it can be {MOST_DAYS} days at most")
             object.__setattr__(self, name, int(value))
         if self.carry_offset not in (-1, 1):
             raise ConfigError(f"roll rule: carry_offset is {self.carry_offset}; it can only be -1 or +1")

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tradeflow_core.errors import ConfigError, DataError
 from tradeflow_core.instruments.instrument import Costs, Instrument
-from tradeflow_core.instruments.roll_rule import RollRule
+from tradeflow_core.instruments.roll_rule import MOST_DAYS, RollRule
 from tradeflow_core.model import nearest
 
 if TYPE_CHECKING:
@@ -175,6 +175,13 @@ class Row:
     def cost(self, column: str) -> float:
         """A cost, zero or more; an empty cell or NaN means 0."""
         return 0.0 if self.cells[column].lower() in ("", "nan") else self.number(column, low=0.0)
+
+    def days(self, column: str) -> int:
+        """A whole number of days, before or after."""
+        value = self.whole(column)
+        if abs(value) > MOST_DAYS:
+            raise self.error(column, f"{value} is out of range; it can be {MOST_DAYS} days at most")
+        return value
 
     def whole(self, column: str) -> int:
         """A whole number."""
@@ -430,9 +437,9 @@ def _roll_rule(row: Row) -> RollRule:
     return RollRule(
         hold=row.cycle("HoldRollCycle"),
         priced=row.cycle("PricedRollCycle"),
-        roll_offset=row.whole("RollOffsetDays"),
+        roll_offset=row.days("RollOffsetDays"),
         carry_offset=carry,
-        expiry_offset=row.whole("ExpiryOffset"),
+        expiry_offset=row.days("ExpiryOffset"),
     )
 
 

@@ -80,6 +80,7 @@ from .frames import (
 from .journal import (
     LAST_STEP as LAST_STEP,
     last_done_day as last_done_day,
+    last_step_day as last_step_day,
     record_step as record_step,
     step_done as step_done,
 )

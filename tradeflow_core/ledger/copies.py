@@ -12,7 +12,16 @@ from sqlalchemy import Connection, Engine, MetaData, Table, delete, func, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradeflow_core.errors import StateError
-from tradeflow_core.home import BACKUPS, SETTINGS_FILE, WallClock, as_one_file, copy_sqlite, finished_file, sqlite_problems
+from tradeflow_core.home import (
+    BACKUPS,
+    SETTINGS_FILE,
+    WallClock,
+    as_one_file,
+    copy_sqlite,
+    finished_file,
+    sqlite_problems,
+    sqlite_url,
+)
 from tradeflow_core.ledger.migrate import migrate, migration
 from tradeflow_core.ledger.trouble import LedgerRefused, place
 from tradeflow_core.store import create_sql_engine, read_only
@@ -46,7 +55,7 @@ def fill_database(source: Path, target: Engine) -> dict[str, int]:
 
     Raises StateError where the database has tables already.
     """
-    copy = create_sql_engine(f"sqlite:///{source}")
+    copy = create_sql_engine(sqlite_url(source))
     try:
         with read_only(copy) as view, migration(target.url) as tx:
             if there := inspect(tx).get_table_names():
@@ -88,7 +97,7 @@ def revision_of(view: Connection) -> str | None:
 
 
 def _copy_out(source: Engine, file: Path) -> dict[str, int]:
-    copy = create_sql_engine(f"sqlite:///{file}")
+    copy = create_sql_engine(sqlite_url(file))
     try:
         with read_only(source) as view:
             with migration(copy.url) as tx:

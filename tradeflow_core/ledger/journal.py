@@ -27,6 +27,11 @@ def step_done(view: Connection, day: date, step: str) -> bool:
     return view.execute(select(day_steps.c.step).where(day_steps.c.day == day, day_steps.c.step == step)).first() is not None
 
 
+def last_step_day(view: Connection) -> date | None:
+    """The latest business day of which any step is done; None if there is none."""
+    return view.execute(select(func.max(day_steps.c.day))).scalar()
+
+
 def last_done_day(view: Connection) -> date | None:
     """The latest business day that is done, which is when its last step is; None if there is none."""
     return view.execute(select(func.max(day_steps.c.day)).where(day_steps.c.step == LAST_STEP)).scalar()

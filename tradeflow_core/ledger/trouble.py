@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from tradeflow_core.errors import StateError
+from tradeflow_core.home import is_without_room
 
 RESTORE = (
     "put a backup back with `tradeflow restore FILE` (those of this home lie in its folder `backups`), take the ledger that lies there if "
@@ -87,6 +88,8 @@ def _sqlite_kind(error: sqlite3.Error) -> type[LedgerTrouble] | None:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # the module's own, such as text that is not UTF-8 or a closed connection
         return None
+    if is_without_room(error):
+        return LedgerTrouble
     primary = code & 0xFF
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return LedgerBusy
@@ -94,7 +97,6 @@ def _sqlite_kind(error: sqlite3.Error) -> type[LedgerTrouble] | None:
         return LedgerRefused
     of_the_file = (
         sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_AUTH,

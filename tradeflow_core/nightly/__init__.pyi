@@ -15,6 +15,7 @@ from .run import (
     save_run as save_run,
     store_optimal as store_optimal,
     strategy_config as strategy_config,
+    written_strategy as written_strategy,
 )
 from .run_writer import (
     prune as prune,

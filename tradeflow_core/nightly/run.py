@@ -32,6 +32,13 @@ class StrategyRun:
 
 def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
     """The configuration of a strategy of this home, with the live capital and base currency put in."""
+    return written_strategy(desk, strategy).model_copy(
+        update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency}
+    )
+
+
+def written_strategy(desk: Desk, strategy: str) -> StrategyConfig:
+    """The configuration of a strategy of this home as its file says. Raises ConfigError naming the file where it is wrong."""
     settings = desk.settings.strategies.get(strategy)
     if settings is None:
         raise ConfigError(f"no strategy {strategy!r} in this home; it has {', '.join(desk.settings.strategies)}")
@@ -39,10 +46,7 @@ def strategy_config(desk: Desk, strategy: str) -> StrategyConfig:
     path = packaged.get(settings.config) or Path(settings.config)
     if not path.is_absolute():
         path = desk.home.path / path
-    config = load_strategy(path, rule_modules=desk.settings.rule_modules)
-    return config.model_copy(
-        update={"notional_trading_capital": strategy_capital(desk, strategy), "base_currency": desk.settings.base_currency}
-    )
+    return load_strategy(path, rule_modules=desk.settings.rule_modules)
 
 
 def production_data(desk: Desk) -> BacktestData:

@@ -176,12 +176,18 @@ def parse_override(word: str) -> Override:
     raise ConfigError(f"override {word!r}{nearest(word, kinds)}: write a fraction from 0 to 1, reduce_only or no_trading")
 
 
+MOST_DIGITS = 9
+"""Digits of a limit in contracts."""
+
+
 def parse_contracts(word: str) -> int | None:
     """The number of contracts that a word names, None for `none`. Raises ConfigError for another word or a negative number."""
     if word.lower() == NONE:
         return None
     if not word.isascii() or not word.isdigit():
         raise ConfigError(f"{word!r} is no limit: write a number of contracts, 0 or more, or {NONE} for no limit")
+    if len(word) > MOST_DIGITS:
+        raise ConfigError(f"{word} contracts are no limit at all: write fewer, or {NONE} for no limit")
     return int(word)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from tradeflow_core.errors import StateError
+from tradeflow_core.errors import ConfigError, StateError
 from tradeflow_core.parquet.codec import DamagedFile, checksum_problem, decode, encode, naming_damage
 
 _REPAIR = 'repair it with `tradeflow prices repair {name} --why "..."`'
@@ -56,7 +56,16 @@ class ParquetFiles:
     """
 
     def __init__(self, root: str) -> None:
-        self.root = UPath(root)
+        try:
+            self.root = UPath(root)
+            self.root.fs  # noqa: B018 - the package of the protocol is imported only here
+        except ImportError as error:
+            extra = "tradeflow with its extra `s3`" if root.startswith("s3") else "it"
+            raise ConfigError(f"data: {root} needs a package that is not installed ({error}); install {extra}") from error
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(
+                f"data: {root} cannot be used ({error}); give a folder, or a URL such as s3://BUCKET/FOLDER"
+            ) from error
         self.is_local = self.root.protocol in ("", "file", "local")
         self._root = self.root.path
 

@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, SupportsIndex
 
-from sqlalchemy import Connection, Engine, Enum, Integer, TypeDecorator, create_engine, event
+from sqlalchemy import Connection, Engine, Enum, Integer, QueuePool, TypeDecorator, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from tradeflow_core.errors import ConfigError
 
@@ -29,9 +32,19 @@ def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_
     lock, in both databases. `enforces_references`: False while tables are made anew under others that refer to them (SQLite).
     Raises ConfigError for other databases.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise ConfigError(
+            "database: what is set there is not a URL; use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        ) from error
     backend = parsed.get_backend_name()
     if backend == "postgresql":
+        if find_spec("psycopg2") is None:
+            raise ConfigError(
+                "database: a ledger in PostgreSQL needs the package psycopg2, which is not installed; install tradeflow with its extra "
+                "`postgres`, or remove `database` from the settings"
+            )
         return create_engine(
             parsed.set(drivername="postgresql+psycopg2"),
             isolation_level="SERIALIZABLE",
@@ -40,6 +53,8 @@ def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_
         )
     if backend != "sqlite":
         raise ConfigError(f"database: {backend} is not supported; use a sqlite:/// or postgresql:// URL")
+    if (file := _read_only_file(parsed.database)) is not None:
+        return create_engine("sqlite://", poolclass=QueuePool, creator=lambda: _opened_to_read(file, busy_seconds))
     engine = create_engine(parsed, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
@@ -55,6 +70,21 @@ def create_sql_engine(url: str, *, busy_seconds: float = BUSY_SECONDS, enforces_
         connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("read_only") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _read_only_file(database: str | None) -> Path | None:
+    """The file of a database where its folder cannot be written, so that SQLite cannot make the files that it needs beside it."""
+    if not database or database == ":memory:":
+        return None
+    file = Path(database).absolute()
+    return file if file.exists() and not os.access(file.parent, os.W_OK) else None
+
+
+def _opened_to_read(file: Path, busy_seconds: float) -> sqlite3.Connection:
+    """A connection to a file that cannot be written. Without a write-ahead log beside it nobody has it open, and it is all there is."""
+    log = file.with_name(f"{file.name}-wal")
+    immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    return sqlite3.connect(f"{file.as_uri()}?mode=ro{immutable}", uri=True, timeout=busy_seconds, check_same_thread=False)
 
 
 def _to_write_ahead_log(connection: sqlite3.Connection, busy_seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -39,6 +39,9 @@ from tradeflow_core.store import BUSY_SECONDS, Whole, create_sql_engine, word_ty
 FOREIGN = "foreign/"
 LIQUIDATION = "liquidation/"
 """References of orders that are not the client's begin with this in the book; a client sees "" in their place."""
+
+POINT_SIZE = "point size of "
+"""How the condition of an instrument's point size is named."""
 
 _metadata = MetaData()
 
@@ -137,6 +140,9 @@ liquidity = Table(
 # What faults on request have done already, so that a client that is started again does not meet them again.
 marks = Table("marks", _metadata, Column("mark", String, primary_key=True))
 
+# What the market was made with, by the name of the setting: none of it may change under a book.
+conditions = Table("conditions", _metadata, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+
 
 @dataclass(frozen=True, slots=True)
 class BookAccount:
@@ -181,6 +187,37 @@ def open_book(url: str, account: str, base_currency: str, *, capital: Decimal, b
             f"not to {account} in {base_currency}; correct the settings or use another home"
         )
     return engine
+
+
+def require_conditions(
+    engine: Engine, made_with: Mapping[str, str], point_sizes: Mapping[str, float], *, capital: Decimal
+) -> None:
+    """Note what a market was made with, by setting, and point sizes by instrument; what was noted before has to be the same, and so has the
+    capital with which the account began.
+
+    Only the point size of an instrument that was never traded may change. Raises StateError naming what has changed, and how it was.
+    """
+    given = dict(made_with) | {f"{POINT_SIZE}{instrument}": str(size) for instrument, size in point_sizes.items()}
+    with engine.begin() as connection:
+        stored = read_account(connection)
+        if stored.capital != capital:
+            raise StateError(
+                f"capital is {capital}, and the account of this home began with {stored.capital}, which cannot be changed later; set it back "
+                "(`tradeflow capital flow` adds or takes money, `tradeflow capital initial` sets what is traded with), or make another home"
+            )
+        known = {row.name: row.value for row in connection.execute(select(conditions))}
+        traded = {f"{POINT_SIZE}{holding.instrument}" for holding in read_holdings(connection)}
+        changed = [name for name, value in given.items() if known.get(name, value) != value]
+        if fixed := [name for name in changed if name in traded or not name.startswith(POINT_SIZE)]:
+            words = "; ".join(f"{name} is {given[name]} and was {known[name]}" for name in fixed)
+            raise StateError(
+                f"{words}: the market and the positions of this home were made with that, so it cannot be changed; set it back, or make "
+                "another home with `tradeflow init`"
+            )
+        for name in changed:
+            connection.execute(update(conditions).where(conditions.c.name == name).values(value=given[name]))
+        if new := [{"name": name, "value": value} for name, value in given.items() if name not in known]:
+            connection.execute(insert(conditions), new)
 
 
 def _no_answer(context: ExceptionContext) -> None:

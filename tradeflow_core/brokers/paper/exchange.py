@@ -12,7 +12,7 @@ A contract that has expired was settled in cash at its last price: it leaves the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -38,6 +38,7 @@ from tradeflow_core.brokers.paper.book import (
     orders as orders_table,
     read_account,
     read_holdings,
+    require_conditions,
     session_table,
 )
 from tradeflow_core.brokers.paper.changes import change_execution
@@ -72,6 +73,10 @@ class Exchange:
         self._matched_at: datetime | None = None
         with self._read() as connection:
             self._capital = read_account(connection).capital
+
+    def require_conditions(self, made_with: Mapping[str, str], point_sizes: Mapping[str, float], *, capital: Decimal) -> None:
+        """Note what the market was made with; raises StateError where that is something else than before (see `book`)."""
+        require_conditions(self._engine, made_with, point_sizes, capital=capital)
 
     def close(self) -> None:
         """Release the connections to the book."""

@@ -43,6 +43,13 @@ class SimulatedBroker(PaperBroker):
         market = SyntheticMarket(seed, instruments, sessions, parameters=parameters, fx=fx, first_day=first_day)
         super().__init__(market, clock, book_url=book_url, account=account, base_currency=base_currency, capital=capital)
         self._broken = frozenset(broken)
+        made_with = {"simulated.seed": str(seed), "first day of the price history": str(first_day)}
+        sizes = {code: instrument.point_size for code, instrument in instruments.items()}
+        try:
+            self.exchange.require_conditions(made_with, sizes, capital=capital)
+        except BaseException:
+            self.exchange.close()
+            raise
 
     def bars(self, instrument: str, contract: int, frequency: str, *, start: datetime, end: datetime) -> pd.DataFrame:
         """As `PaperBroker.bars`; those of a broken instrument hold prices that are not numbers."""

@@ -70,5 +70,7 @@ def _split(text: str, option: str) -> tuple[str, str]:
 def _value(value: str, text: str, option: str) -> Any:
     try:
         return yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"{option} {text}: the value is not YAML; put text with special characters in quotes") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):  # ValueError: a date that does not exist
+        raise ConfigError(
+            f"{option} {text}: the value is not YAML, or a date that does not exist; put text with special characters in quotes"
+        ) from None

@@ -32,6 +32,10 @@ from tradeflow_core.strategy.rules import is_allowed, require_allowed
 
 Tree = dict[str, Any]
 Place = Callable[[str], str]
+LARGEST = 2**20
+"""Bytes of a strategy file."""
+MOST_VALUES = 100_000
+"""Values of a strategy file, each counted as often as it is named."""
 PACKAGE = resources.files("tradeflow_core.strategy")
 
 
@@ -57,6 +61,8 @@ def load_strategy(path: str | Path, changes: Changes | None = None, *, rule_modu
 def _read(file: Path, above: tuple[Path, ...]) -> tuple[Tree, dict[str, int]]:
     """The keys of a file and of those it is based on, and the lines of its own; `above`: the files that lead to it."""
     try:
+        if file.is_file() and file.stat().st_size > LARGEST:
+            raise ConfigError(f"strategy file {file} has more than {LARGEST:,} bytes: that is no strategy; name another file")
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"strategy file {file} cannot be read: {error}") from None
@@ -114,6 +120,7 @@ def _parse(text: str, source: str) -> tuple[Tree, dict[str, int]]:
         node = yaml.compose(text, yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{source}, line 1: a strategy file is a mapping of keys to values")
+        _refuse_endless(node, source)
         _refuse_doubled_keys(node, source)
         below = {path: line for key, value in node.value for path, line in _lines(value, f"{key.value}.").items()}
         return yaml.safe_load(text), {**_lines(node), **below}
@@ -121,7 +128,11 @@ def _parse(text: str, source: str) -> tuple[Tree, dict[str, int]]:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{source}{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
+    except RecursionError:
+        raise ConfigError(
+            f"{source}: its values lie within each other too deeply, or refer to themselves; write them out"
+        ) from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # ValueError: a date that does not exist; TypeError: a list as a key
         raise ConfigError(f"{source}: not valid YAML: {error}") from None
 
 
@@ -129,6 +140,23 @@ def _lines(node: yaml.Node, prefix: str = "") -> dict[str, int]:
     if not isinstance(node, yaml.MappingNode):
         return {}
     return {f"{prefix}{key.value}": key.start_mark.line + 1 for key, _ in node.value}
+
+
+def _refuse_endless(node: yaml.Node, source: str) -> None:
+    """Refuse values that refer to themselves, or to each other so often that they would fill the memory: each is walked as often as it is named."""
+    waiting, walked = [node], 0
+    while waiting:
+        below = waiting.pop()
+        walked += 1
+        if walked > MOST_VALUES:
+            line = below.start_mark.line + 1
+            raise ConfigError(
+                f"{source}, line {line}: more than {MOST_VALUES:,} values; an anchor (&) that is named too often (*), or within itself: write it out"
+            )
+        if isinstance(below, yaml.MappingNode):
+            waiting += [part for pair in below.value for part in pair]
+        elif isinstance(below, yaml.SequenceNode):
+            waiting += below.value
 
 
 def _refuse_doubled_keys(node: yaml.Node, source: str) -> None:
