@@ -76,6 +76,24 @@ def test_a_jump_does_not_count_and_the_capital_stays() -> None:
         assert f"`tradeflow capital {command}`" in jump.message
 
 
+def test_a_profit_is_measured_against_the_account_with_what_was_paid_in_or_out() -> None:
+    into = said(1, "flow", 1, 10_000_000)
+    assert fold([1_000_000, 11_000_000 * 0.982], into)["state"].tolist() == ["counted", "counted"], (
+        "1.8 % of what is there is lost"
+    )
+    out = said(1, "flow", 1, -900_000)
+    assert fold([1_000_000, 100_000], out)["state"].tolist() == ["counted", "counted"]
+    assert fold([1_000_000, 50_000], out)["state"].tolist() == ["counted", "jump"], "half of what is left is lost"
+    jump = waits([1_000_000, 50_000], out)
+    assert jump is not None and "(-50.0%)" in jump.message and "-900,000 that were paid" in jump.message
+
+
+def test_a_deposit_that_never_came_raises_no_limit() -> None:
+    for amount in (9, 50, 1000, 10**9):
+        state = fold([100, 100], said(1, "flow", 1, amount))["state"].iloc[1]
+        assert state == ("counted" if amount < 10 else "jump"), amount
+
+
 def test_a_jump_that_is_over_settles_itself() -> None:
     assert fold([100, 150, 103])["capital"].tolist() == [100, 100, 103]
     assert waits([100, 150, 103]) is None
@@ -222,7 +240,8 @@ def test_nothing_that_is_said_makes_more_profit_of_a_jump_than_the_account_moved
     accepted = rows[rows["state"] == "accepted"]
     assert (accepted["profit"].abs() <= accepted["change"].abs() * (1 + 1e-9)).all()
     ordinary = rows[rows["state"] == "counted"]
-    assert (ordinary["profit"].abs() <= MAX_CHANGE * (ordinary["broker"] - ordinary["change"]).abs() + 1e-6).all()
+    with_flows = ordinary["broker"] - ordinary["change"] + ordinary["flow"]
+    assert (ordinary["profit"].abs() <= MAX_CHANGE * with_flows.abs() + 1e-6).all()
 
 
 @given(HISTORIES, st.lists(st.tuples(st.sampled_from(["accept", "refuse"]), st.integers(0, DAYS)), max_size=8))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tradeflow_core.capital.fold import fold_capital
-from tradeflow_core.capital.jump import CapitalJump, ValueState
+from tradeflow_core.capital.jump import CapitalJump, ValueState, believed
 from tradeflow_core.capital.total import waiting_jump
 from tradeflow_core.desk import Desk
 from tradeflow_core.errors import StateError
@@ -192,7 +192,7 @@ class Books:
             )
         row = shown.iloc[0]
         left, last = float(row["profit"]), float(row["broker"] - row["change"])
-        without, limit = left + amount, self.rules.max_change * abs(last)
+        without, limit = left + amount, believed(last, float(row["flow"]), self.rules.max_change)
         ordinary, smaller = abs(left) <= limit, abs(left) < abs(without)
         if (counts_before & ~counts).any() or not (ordinary or smaller):
             raise StateError(f"{self._did(row)}: {flow_in_words(new.amount)} does not fit, it would leave {_profit(left)}")

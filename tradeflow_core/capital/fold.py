@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tradeflow_core.capital.jump import ROUNDING, ValueState, acceptable
+from tradeflow_core.capital.jump import ROUNDING, ValueState, acceptable, believed
 from tradeflow_core.model import CapitalEvent, CapitalEventKind, events_in_force
 
 COLUMNS = ["capital", "maximum", "accumulated", "broker", "change", "flow", "profit", "state"]
@@ -22,7 +22,7 @@ def fold_capital(values: pd.Series, events: Sequence[CapitalEvent], method: str,
     (the rest), `state` (`ValueState`). Methods: full: profits are added to capital; half: they only make up for earlier losses; fixed: capital
     stays.
 
-    The first value is the capital. A profit or loss above `max_change` of the value before is a jump: it does not count, capital stays, and
+    The first value is the capital. A profit or loss above `max_change` of the value before, flows since included, is a jump: it does not count, capital stays, and
     the next value is compared with the last that counted, until a person accepts it. Nobody can accept more profit or loss than the account
     has moved: what exceeds that comes from a flow that does not fit.
     """
@@ -38,7 +38,11 @@ def fold_capital(values: pd.Series, events: Sequence[CapitalEvent], method: str,
             flow = 0.0
         change, of_flow = value - base, flow
         profit = change - of_flow
-        state = ValueState.COUNTED if place == 0 else _state(kinds, change=change, profit=profit, limit=max_change * abs(base))
+        state = (
+            ValueState.COUNTED
+            if place == 0
+            else _state(kinds, change=change, profit=profit, limit=believed(base, of_flow, max_change))
+        )
         if state.counts:
             if state != ValueState.SET:
                 capital = _grown(method, capital, profit, maximum=maximum)

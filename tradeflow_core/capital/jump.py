@@ -31,6 +31,15 @@ ROUNDING = 1e-9
 """Differences of account values below this share of them are of floating point, not of money."""
 
 
+def believed(before: float, flow: float, max_change: float) -> float:
+    """The largest profit or loss that is believed without a person: a share of what the account was with the deposits and withdrawals since.
+
+    After flows, since it is earned with what is there: a loss of 1.8 % after 10 million were paid into an account of one is ordinary, half of what
+    is left of it after nine tenths were taken out is not.
+    """
+    return max_change * abs(before + flow)
+
+
 def acceptable(change: float, profit: float) -> bool:
     """Whether a person may accept a profit or loss: it is no more than the account value has moved."""
     return abs(profit) <= abs(change) * (1 + ROUNDING)
@@ -66,7 +75,8 @@ class CapitalJump:
     @property
     def message(self) -> str:
         """What is wrong, what happens meanwhile, and what to do, in one line."""
-        percent = f" ({self.profit / abs(self.before):+.1%})" if self.before else ""
+        with_flows = self.before + self.flow
+        percent = f" ({self.profit / abs(with_flows):+.1%})" if with_flows else ""
         what = f"a {'profit' if self.profit > 0 else 'loss'} of {abs(self.profit):,.0f}{percent}"
         seen = (
             f"the account value of {self.time:%Y-%m-%d %H:%M} UTC does not count: {self.value:,.0f} {self.currency}, "

@@ -139,8 +139,8 @@ class CapitalSettings(Section):
         default=0.10,
         gt=0,
         lt=1,
-        description="a profit or loss since the last account value above this share of the account waits until somebody confirms it, "
-        "and the capital stays",
+        description="a profit or loss since the last account value above this share of the account, deposits and withdrawals since included, "
+        "waits until somebody confirms it, and the capital stays",
     )
 
 
