@@ -82,6 +82,17 @@ def test_processes_and_threads_that_write_at_once_lose_nothing_and_see_no_error(
         assert books.ledger_problems(view) == []
 
 
+def test_a_writer_is_not_refused_for_one_that_is_over(new_postgres_database: Callable[[], str]) -> None:
+    """Serializable transactions of PostgreSQL may be refused for another one that gave the lock free and is not quite over."""
+    ledger = Ledger.open(new_postgres_database())
+    for _ in range(2):  # a connection is used again
+        with ledger.begin() as tx:
+            assert tx.exec_driver_sql("show transaction_isolation").scalar() == "repeatable read"
+        with ledger.read() as view:
+            assert view.exec_driver_sql("show transaction_read_only").scalar() == "on"
+    ledger.close()
+
+
 def test_whoever_finds_the_ledger_busy_for_too_long_is_told_so(new_database: Callable[[], str]) -> None:
     url = new_database()
     first, second = Ledger.open(url), Ledger.open(url, busy_seconds=0.3)

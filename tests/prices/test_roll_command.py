@@ -81,7 +81,8 @@ def test_only_what_is_due_soon_is_listed_if_asked(trading_desk: Desk) -> None:
     urgency = sorted(row["urgency"] for row in answer(trading_desk))
     rows = answer(trading_desk, "--days", str(urgency[1]))
     assert [row["urgency"] for row in rows] == [days for days in urgency if days <= urgency[1]] and len(rows) < len(urgency)
-    assert "nothing is due in the next -1000 days" in run(trading_desk, "--days", "-1000").output
+    assert urgency[0] > 0 and "nothing is due in the next 0 days" in run(trading_desk, "--days", "0").output
+    assert "-1 is not in the range" in said(run(trading_desk, "--days", "-1"))
 
 
 def test_every_state_can_be_explained(trading_desk: Desk) -> None:

@@ -36,6 +36,9 @@ class Ledger:
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
         self.engine = create_sql_engine(url, busy_seconds=busy_seconds)
+        # Transactions that write wait for each other (`_queue`). PostgreSQL lets the next one begin shortly before the last one is over in its
+        # books of serializable transactions, and would now and then take the two for concurrent.
+        self._writes = {"isolation_level": "REPEATABLE READ"} if self.engine.dialect.name == "postgresql" else {}
         self._busy_seconds = busy_seconds
         self._fence: tuple[str, int] | None = None
         self._word: KeptWord | None = None
@@ -78,7 +81,7 @@ class Ledger:
         It begins when no other one writes, of whatever program, so that nothing in the block can collide with what others do. Within
         `fenced` it raises Superseded once somebody else has taken over the lease. Raises LedgerBusy where others write all the time.
         """
-        with self._explained(), self.engine.connect() as transaction:
+        with self._explained(), self.engine.connect().execution_options(**self._writes) as transaction:
             self._wait_for_turn(transaction)
             if self._fence is not None:
                 require_lease(transaction, *self._fence)
