@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from tests.commands import run, said
 from tests.strategy.markets import market, write_csv_folder
@@ -57,6 +58,18 @@ def test_a_line_without_any_value_is_no_line(folder: Path, blank: str) -> None:
     change(multiple(folder), lambda lines: [*lines[:100], blank, *lines[100:], blank])
     pd.testing.assert_frame_equal(BacktestData.from_pysystemtrade(folder).multiple_prices["B"], before)
     assert imported(folder).proven
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=1, max_size=200))
+@example([2.6310000000000002, 0.1 + 0.2, 5e-324, 1.7976931348623157e308, 123456789.12345679, 9007199254740993.0])
+def test_a_price_is_read_to_its_last_digit(tmp_path: Path, prices: list[float]) -> None:
+    """A price and the carry price beside it that differ in the last digit are one price as written: carry would be seen where none is."""
+    days = pd.bdate_range("2000-01-03", periods=len(prices))
+    for digits in (repr, lambda price: f"{price:.25e}"):
+        lines = [f"{day:%Y-%m-%d},{digits(price)},20240300" for day, price in zip(days, prices, strict=True)]
+        (tmp_path / "B.csv").write_text("\n".join(["DATETIME,PRICE,PRICE_CONTRACT", *lines]) + "\n")
+        assert read_series(tmp_path / "B.csv", COLUMNS).frame["PRICE"].tolist() == prices
 
 
 def test_dates_without_times_are_daily_closes(folder: Path) -> None:

@@ -232,6 +232,16 @@ def test_skewness_and_kurtosis_are_those_of_each_window_alone(seed: int, days: i
     np.testing.assert_allclose(factors.kurtosis(table, days)["A"], kurtoses, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("stuck", [0.0, 0.01, 1e-9])
+def test_returns_that_are_all_the_same_have_no_shape(stuck: float) -> None:
+    random = np.random.default_rng(1)
+    days = pd.bdate_range("2020-01-01", periods=120)
+    returns = pd.DataFrame({"A": np.r_[random.normal(0, 0.02, 40), np.full(80, stuck)], "B": random.normal(0, 0.02, 120)}, days)
+    for statistic in (factors.skew, factors.kurtosis):
+        shape = statistic(returns, 30)
+        assert shape["A"].iloc[65:].isna().all() and shape["A"].iloc[10:50].notna().all() and shape["B"].iloc[10:].notna().all()
+
+
 @pytest.mark.parametrize("days", [0, -5, "many", True])
 def test_a_window_that_is_not_a_number_of_days_is_refused(days: Any) -> None:
     with pytest.raises(ConfigError, match=r"lookback_days is .*; give a number of calendar days above 0"):

@@ -5,23 +5,39 @@ Tables are business days x instruments.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from tradeflow_core.errors import ConfigError
 from tradeflow_core.strategy.common.years import BUSINESS_DAYS_PER_YEAR
+
+if TYPE_CHECKING:
+    from pandas.core.window.rolling import Rolling
 
 LONG_AVERAGE = BUSINESS_DAYS_PER_YEAR * 15
 """Centre of mass, in business days, of an average over about 15 years."""
 
 
 def skew(returns: pd.DataFrame, lookback_days: float) -> pd.DataFrame:
-    """Sample skewness G1 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 3 of them."""
-    return returns.rolling(_window(lookback_days)).skew()
+    """Sample skewness G1 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 3 of them.
+
+    Missing where they are all the same, as of a price that does not move: they have no shape.
+    """
+    window = returns.rolling(_window(lookback_days))
+    return window.skew().where(_differ(window))
 
 
 def kurtosis(returns: pd.DataFrame, lookback_days: float) -> pd.DataFrame:
-    """Sample excess kurtosis G2 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 4 of them."""
-    return returns.rolling(_window(lookback_days)).kurt()
+    """Sample excess kurtosis G2 (bias-corrected) of the returns of the last `lookback_days` calendar days, at least 4 of them; missing where they
+    are all the same."""
+    window = returns.rolling(_window(lookback_days))
+    return window.kurt().where(_differ(window))
+
+
+def _differ(window: Rolling[pd.DataFrame]) -> pd.DataFrame:
+    # Versions of pandas differ about windows of equal values: NaN, 0 and -3, or rounding noise.
+    return window.max() > window.min()
 
 
 def _window(days: float) -> pd.Timedelta:
