@@ -189,6 +189,18 @@ def test_two_tables_of_one_kind_and_a_folder_that_does_not_exist_are_refused(tmp
     assert "two tables of the same kind" in refusal(write(tmp_path, "instrumentconfig.csv", FOREIGN))
 
 
+def test_all_lines_of_a_table_that_are_wrong_are_named_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "XXXUSD,XX,XXX.USD,no", "YYYUSD,YYY,YYY.USD,perhaps", "ZZZ,ZZZ")
+    with pytest.raises(ConfigError, match="line 4: has 2 cells"):
+        load_fx_table(tmp_path)
+    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "XXXUSD,XX,XXX.USD,no", "YYYUSD,YYY,YYY.USD,perhaps")
+    with pytest.raises(ConfigError, match=r"line 2, column Currency: .*\n.*line 3, column Invert"):
+        load_fx_table(tmp_path)
+    write(tmp_path, "rolls.csv", ROLLS, "NOPE,HMUZ,-5,1,HMUZ,0", "NEITHER,HMUZ,-5,1,HMUZ,0")
+    with pytest.raises(ConfigError, match=r"line 2, column Instrument: unknown instrument 'NOPE'.*\n.*line 3.*'NEITHER'"):
+        load_instruments(tmp_path)
+
+
 def test_a_wrong_currency_table_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "USDJPY,JPY,USD.JPY,yes")
     with pytest.raises(ConfigError, match=r"fx\.csv, line 2, column Code: .*JPYUSD"):

@@ -11,7 +11,7 @@ a pysystemtrade installation) may have tables of the same kinds; a row there rep
 | currencies | fx.csv | |
 | the simulated market | simulated_market.csv, simulated_fx.csv | |
 
-Every error is a ConfigError that names the file, the line, the column and what to write instead.
+Every error is a ConfigError that names the file, the line, the column and what to write instead, for all lines of a table that are wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -220,18 +220,15 @@ def load_instruments(*folders: str | Path) -> dict[str, Instrument]:
     rows: list[Row] = []
     for folder in table_folders(folders):
         tables = _Tables.read(folder, instruments)
-        if tables.wrong:
-            raise ConfigError("\n".join(text for texts in tables.wrong.values() for text in texts))
+        _raise_all(text for texts in tables.wrong.values() for text in texts)
         instruments.update(tables.instruments)
         rules.update(tables.rules)
         spreads.update(tables.spreads)
         if not tables.is_foreign:
             rows += [*tables.roll_rows, *tables.spread_rows]
-    for row in rows:
-        if (code := row.cells["Instrument"]) not in instruments:
-            raise row.error(
-                "Instrument", f"{unknown_name(code, instruments)}; add it to {INSTRUMENT_FILES[0]} or remove this line"
-            )
+    unknown = [row for row in rows if row.cells["Instrument"] not in instruments]
+    remedy = f"add it to {INSTRUMENT_FILES[0]} or remove this line"
+    _raise_all(str(row.error("Instrument", f"{unknown_name(row.cells['Instrument'], instruments)}; {remedy}")) for row in unknown)
     return {code: _with_rule_and_spread(instruments[code], rules, spreads) for code in sorted(instruments)}
 
 
@@ -294,17 +291,25 @@ class _Tables:
         )
 
 
-def _rows_of(rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T]) -> dict[str, T]:
-    """What the lines of a table give, by code; what is wrong with a line goes to `wrong`."""
+def _rows_of(
+    rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T], key: str = "Instrument"
+) -> dict[str, T]:
+    """What the lines of a table give, by their `key`; what is wrong with a line goes to `wrong`."""
     built: dict[str, T] = {}
     rows_of: dict[str, Row] = {}
     for row in rows:
         try:
-            _add(rows_of, row, "Instrument")
-            built[row.cells["Instrument"]] = build(row)
+            _add(rows_of, row, key)
+            built[row.cells[key]] = build(row)
         except ConfigError as error:
-            wrong.setdefault(row.cells["Instrument"], []).append(str(error))
+            wrong.setdefault(row.cells[key], []).append(str(error))
     return built
+
+
+def _raise_all(wrong: Iterable[str]) -> None:
+    """Raise ConfigError with everything that is wrong, if anything is."""
+    if text := "\n".join(wrong):
+        raise ConfigError(text)
 
 
 def load_fx_table(*folders: str | Path) -> dict[str, FxPair]:
@@ -367,25 +372,19 @@ def read_table(table: Traversable, columns: Sequence[str]) -> list[Row]:
     for column in columns:
         if column not in header:
             raise ConfigError(f"{table}, line 1: column {column} is missing; the header needs {','.join(columns)}")
-    rows = []
+    rows, wrong = [], []
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            raise ConfigError(
+            wrong.append(
                 f"{table}, line {reader.line_num}: has {len(cells)} cells, the header has {len(header)} columns from "
                 f"{header[0]} to {header[-1]}; codes hold no comma, and a text with a comma goes in double quotes"
             )
+            continue
         rows.append(Row(str(table), reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+    _raise_all(wrong)
     return rows
-
-
-def by_code(rows: Sequence[Row], column: str = "Instrument") -> dict[str, Row]:
-    """The lines of one table by code. Raises ConfigError for a code that occurs twice."""
-    rows_of: dict[str, Row] = {}
-    for row in rows:
-        _add(rows_of, row, column)
-    return rows_of
 
 
 def _add(rows_of: dict[str, Row], row: Row, column: str) -> None:
@@ -401,7 +400,9 @@ def _load(
     values: dict[str, T] = {}
     for folder in table_folders(folders):
         _, rows = read_first(folder, (name,), columns)
-        values.update({code: build(row) for code, row in by_code(rows, key).items()})
+        wrong: dict[str, list[str]] = {}
+        values.update(_rows_of(rows, wrong, build, key))
+        _raise_all(text for texts in wrong.values() for text in texts)
     return dict(sorted(values.items()))
 
 
