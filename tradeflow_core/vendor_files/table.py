@@ -29,6 +29,10 @@ SEARCHED = 30
 """So many lines at either end of a file may be something else than prices."""
 
 
+SHOWN_ALIKE = 3
+"""So many cells of a column that are wrong in the same way are shown; of the others only the lines are named."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Stripped texts of the columns that count, by what they are; `names`: what they are called in the file; `lines`: of each row, from 1;
@@ -42,11 +46,23 @@ class Table:
     problems: Problems = field(default_factory=Problems)
 
     def refuse(self, column: str, wrong: NDArray[np.bool_] | NDArray[np.intp], why: str) -> None:
-        """A problem for the cell of each `wrong` row (True, or its number)."""
-        places = np.flatnonzero(wrong) if wrong.dtype == bool else np.sort(wrong)
-        for place in places.tolist():
+        """A problem for the cell of each `wrong` row (True, or its number); the first ones are shown, the others of the kind counted."""
+        places = (np.flatnonzero(wrong) if wrong.dtype == bool else np.sort(wrong)).tolist()
+        for place in places[:SHOWN_ALIKE]:
             where = f"{self.path}, line {self.lines[place]}, column {self.names[column]}"
             self.problems.add(f"{where}: {self.cells[column][place]!r} {why}")
+        if more := places[SHOWN_ALIKE:]:
+            lines = in_ranges([self.lines[place] for place in more])
+            self.problems.add(f"{self.path}, column {self.names[column]}: it is the same with {len(more):,} more lines: {lines}")
+
+
+def in_ranges(lines: Sequence[int], most: int = 20) -> str:
+    """Increasing line numbers in short, such as `5-31, 40`; after `most` ranges only how many there are."""
+    numbers = np.asarray(lines)
+    groups = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    texts = [f"{group[0]}-{group[-1]}" if len(group) > 1 else str(group[0]) for group in groups]
+    more = len(texts) - most
+    return ", ".join([*texts[:most], *([f"and {more:,} more places"] if more > 0 else [])])
 
 
 def read_table(path: Path, profile: Profile) -> Table:
