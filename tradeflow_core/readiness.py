@@ -32,11 +32,28 @@ def require_ready(desk: Desk) -> None:
         raise ConfigError(
             f"{settings_file}: data: {desk.store.root} cannot be written ({error}); choose another folder"
         ) from error
+    _require_currencies(desk)
     for strategy in desk.settings.strategies:
         nightly.written_strategy(desk, strategy)
     _require_clock(desk)
     _ = desk.broker
     keep_room(desk.home.path)
+
+
+def _require_currencies(desk: Desk) -> None:
+    """Amounts of today are in the present currency of an instrument, and its past needs the rates of its earlier ones."""
+    for instrument in map(desk.instrument, desk.universe):
+        for last, currency in instrument.earlier_currencies:
+            if desk.today() <= last:
+                raise ConfigError(
+                    f"instruments.csv: {instrument.code} is in {currency} until {last}, and today is {desk.today()}; write {currency} as its "
+                    "currency until then, close its positions, and write the change on the day after"
+                )
+            if currency != "USD" and not desk.store.exists("fx", f"{currency}USD"):
+                raise ConfigError(
+                    f"instruments.csv: {instrument.code} was in {currency} until {last}, and there are no rates of {currency}; import them with "
+                    "the prices of that time, or remove EarlierCurrencies"
+                )
 
 
 def _require_clock(desk: Desk) -> None:

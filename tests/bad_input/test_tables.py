@@ -23,6 +23,12 @@ def corn(size: str = "50", currency: str = "USD", cost: str = "1", region: str =
     return INSTRUMENTS + CORN.format(size=size, currency=currency, cost=cost, region=region, session=session)
 
 
+def once_in(currency: str) -> str:
+    """A table with one row, that of corn, which was in another currency once."""
+    header, row = corn().splitlines()
+    return f"{header},EarlierCurrencies\n{row},{currency}\n"
+
+
 TABLES = [
     ("an empty file", "instruments.csv", "", "instruments.csv"),
     ("bytes that are no text", "instruments.csv", b"\xff\xfe\x00", "instruments.csv"),
@@ -79,6 +85,9 @@ TABLES = [
     ),
     ("a rate of zero", "simulated_fx.csv", SIMULATED_FX + "EUR,0,0.1\n", "simulated_fx.csv, line 2"),
     ("a rate that is endless", "simulated_fx.csv", SIMULATED_FX + "EUR,inf,0.1\n", "simulated_fx.csv, line 2"),
+    ("a currency of days to come", "instruments.csv", once_in("DEM until 2030-01-01"), "CORN is in DEM until 2030-01-01"),
+    ("a currency without rates", "instruments.csv", once_in("DEM until 2020-01-01"), "there are no rates of DEM"),
+    ("a currency until nothing", "instruments.csv", once_in("DEM"), "line 2, column EarlierCurrencies"),
     ("a pair that is none", "fx.csv", FX + "EURUSD,EUR,EUR,perhaps\n", "fx.csv, line 2"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -103,6 +104,21 @@ def test_a_home_adds_an_instrument_and_changes_one_roll_rule(tmp_path: Path) -> 
     old = before["US10"].roll_rule
     assert old is not None and after["US10"].roll_rule == replace(old, roll_offset=-9)
     assert {c: i for c, i in after.items() if c != "US10"} == {c: i for c, i in before.items() if c != "US10"}
+
+
+def test_an_instrument_may_have_been_in_other_currencies(tmp_path: Path) -> None:
+    header, line = f"{INSTRUMENTS},EarlierCurrencies", f"{TEA.replace('USD', 'EUR')},"
+    tea = load_instruments(write(tmp_path, "instruments.csv", header, f"{line}DEM until 1998-12-31; XEU until 2000-06-30"))["TEA"]
+    assert tea.earlier_currencies == ((date(1998, 12, 31), "DEM"), (date(2000, 6, 30), "XEU"))
+    assert tea.currencies == ("DEM", "XEU", "EUR")
+    assert load_instruments(write(tmp_path, "instruments.csv", header, line))["TEA"].currencies == ("EUR",)
+    for wrong, words in (
+        ("DEM", "write it as DEM until 1998-12-31"),
+        ("DEM until 1998-02-31", "write it as"),
+        ("DEM until 1998-12-31; XEU until 1998-12-31", "write the oldest currency first"),
+    ):
+        said = refusal(write(tmp_path, "instruments.csv", header, line + wrong))
+        assert "line 2, column EarlierCurrencies: " in said and words in said
 
 
 def test_a_later_folder_overlays_an_earlier_one(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def fold_capital(values: pd.Series, events: Sequence[CapitalEvent], method: str,
     (the rest), `state` (`ValueState`). Methods: full: profits are added to capital; half: they only make up for earlier losses; fixed: capital
     stays.
 
-    The first value is the capital. A profit or loss above `max_change` of the value before, flows since included, is a jump: it does not count, capital stays, and
-    the next value is compared with the last that counted, until a person accepts it. Nobody can accept more profit or loss than the account
-    has moved: what exceeds that comes from a flow that does not fit.
+    The first value is the capital. A profit or loss above `max_change` of the value before, flows since included, is a jump: it does not count,
+    capital stays, and the next value is compared with the last that counted, until a person accepts it. Nobody can accept more profit or loss
+    than the account has moved: what exceeds that comes from a flow that does not fit.
     """
     broker, said = values.to_numpy(dtype=float).tolist(), _by_value(pd.DatetimeIndex(values.index), events)
     rows: list[tuple[object, ...]] = []

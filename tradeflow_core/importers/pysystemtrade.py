@@ -122,13 +122,15 @@ def _usable(source: DataFolder, name: str, *, rates: Mapping[str, int], wrong_ra
     instrument = source.instrument(name)
     if instrument.roll_rule is None:
         raise ConfigError(f"{source.root / CONFIG / TABLES[1]}: no line for {name}; add it, or leave the instrument out")
-    pair = f"{instrument.currency}USD"
-    if pair in wrong_rates:
-        raise ConfigError(f"{name} needs rates that are wrong: {wrong_rates[pair]}")
-    if instrument.currency != "USD" and pair not in rates:
-        raise ConfigError(
-            f"{source.root / FX / f'{pair}.csv'} missing; add the rates, or leave {name} out, which is in {instrument.currency}"
-        )
+    for currency in instrument.currencies:
+        pair = f"{currency}USD"
+        if pair in wrong_rates:
+            raise ConfigError(f"{name} needs rates that are wrong: {wrong_rates[pair]}")
+        if currency != "USD" and pair not in rates:
+            when = "is" if currency == instrument.currency else "was"
+            raise ConfigError(
+                f"{source.root / FX / f'{pair}.csv'} missing; add the rates, or leave {name} out, which {when} in {currency}"
+            )
     return instrument
 
 
@@ -329,7 +331,7 @@ def _import_tables(folder: Path, config: Path, instruments: Sequence[Instrument]
             rows = list(csv.reader(file))
         column_of_code = [column.strip() for column in rows[0]].index("Instrument")
         _write_csv(config / name, [rows[0], *(row for row in rows[1:] if any(row) and row[column_of_code].strip() in codes)])
-    currencies = {instrument.currency for instrument in instruments} - {"USD"}
+    currencies = {currency for instrument in instruments for currency in instrument.currencies} - {"USD"}
     without_code = sorted(currencies - {pair.currency for pair in load_fx_table().values()})
     if without_code:
         lines = [[f"{currency}USD", currency, f"USD.{currency}", "yes"] for currency in without_code]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from tradeflow_core.instruments.roll_rule import RollRule
 
@@ -34,6 +35,7 @@ class Instrument:
     `point_size`: money, in `currency`, that one contract moves when the price moves by 1.0.
     `region`: US, EMEA or ASIA. `session`: key of its trading hours in the sessions table
     (None where hours are unknown). `tick`: smallest price step (0 where unknown).
+    `earlier_currencies`: last day and currency, by day, where prices were in another currency than `currency` once.
     """
 
     code: str
@@ -46,6 +48,12 @@ class Instrument:
     roll_rule: RollRule | None
     session: str | None = None
     tick: float = 0.0
+    earlier_currencies: tuple[tuple[date, str], ...] = ()
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Every currency that it ever had, the present one at the end."""
+        return (*(currency for _, currency in self.earlier_currencies), self.currency)
 
     def is_on_currency(self, currency: str) -> bool:
         """Whether it is a future on that currency, priced in dollars for one unit of it: its code begins with the currency."""

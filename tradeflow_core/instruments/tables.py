@@ -22,6 +22,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -57,6 +58,7 @@ INSTRUMENT_COLUMNS = (
     "Region",
 )
 ROLL_COLUMNS = ("Instrument", "HoldRollCycle", "RollOffsetDays", "CarryOffset", "PricedRollCycle", "ExpiryOffset")
+_EARLIER = re.compile(r"([A-Z]{3}) until (\d{4}-\d{2}-\d{2})")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -152,6 +154,22 @@ class Row:
             raise self.error(column, f"{text!r} is not a currency; write three capital letters such as EUR")
         return text
 
+    def earlier_currencies(self, column: str) -> tuple[tuple[date, str], ...]:
+        """Last days and currencies, such as `DEM until 1998-12-31`, several of them with semicolons between; an empty cell means none."""
+        found: list[tuple[date, str]] = []
+        for text in filter(None, map(str.strip, self.cells[column].split(";"))):
+            match = _EARLIER.fullmatch(text)
+            try:
+                if match is None:
+                    raise ValueError
+                day = date.fromisoformat(match[2])
+            except ValueError:
+                raise self.error(column, f"{text!r} is no earlier currency; write it as DEM until 1998-12-31") from None
+            if found and day <= found[-1][0]:
+                raise self.error(column, f"{day} is not later than {found[-1][0]}; write the oldest currency first")
+            found.append((day, match[1]))
+        return tuple(found)
+
     def number(self, column: str, low: float = -math.inf, high: float = math.inf) -> float:
         """A finite number between `low` and `high`, both included."""
         text = self.text(column)
@@ -211,7 +229,8 @@ def load_instruments(*folders: str | Path) -> dict[str, Instrument]:
 
     The tables in each of `folders` in turn are merged into the packaged ones: a row replaces the row of the same code, table by
     table, so a folder with a `rolls.csv` of one line changes one roll rule. The columns Session and Tick may be missing: these
-    values then stay as before, or unknown. An instrument without roll row has `roll_rule` None, one without spread row has a
+    values then stay as before, or unknown. So may EarlierCurrencies, of an instrument whose prices were in another currency
+    once (`DEM until 1998-12-31`). An instrument without roll row has `roll_rule` None, one without spread row has a
     spread cost of 0. Raises ConfigError for a missing folder, and with all lines of a folder that are wrong.
     """
     instruments: dict[str, Instrument] = {}
@@ -292,7 +311,7 @@ class _Tables:
 
 
 def _rows_of(
-    rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T], key: str = "Instrument"
+    rows: Sequence[Row], wrong: dict[str, list[str]], build: Callable[[Row], T], *, key: str = "Instrument"
 ) -> dict[str, T]:
     """What the lines of a table give, by their `key`; what is wrong with a line goes to `wrong`."""
     built: dict[str, T] = {}
@@ -401,7 +420,7 @@ def _load(
     for folder in table_folders(folders):
         _, rows = read_first(folder, (name,), columns)
         wrong: dict[str, list[str]] = {}
-        values.update(_rows_of(rows, wrong, build, key))
+        values.update(_rows_of(rows, wrong, build, key=key))
         _raise_all(text for texts in wrong.values() for text in texts)
     return dict(sorted(values.items()))
 
@@ -424,6 +443,7 @@ def _instrument(row: Row, before: Instrument | None, *, is_ours: bool) -> Instru
         roll_rule=None,
         session=session,
         tick=tick,
+        earlier_currencies=row.earlier_currencies("EarlierCurrencies") if row.has("EarlierCurrencies") else (),
     )
 
 

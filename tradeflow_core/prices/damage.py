@@ -16,8 +16,8 @@ def lock_damaged(desk: Desk, instrument: str, error: Exception) -> None:
 
 def rates_needed(desk: Desk, instrument: str) -> set[str]:
     """FX codes of the rates by which amounts of an instrument become base currency."""
-    currency, base = desk.instrument(instrument).currency, desk.settings.base_currency
-    return {f"{each}USD" for each in (currency, base) if currency != base and each != "USD"}
+    currencies, base = desk.instrument(instrument).currencies, desk.settings.base_currency
+    return set() if set(currencies) == {base} else {f"{each}USD" for each in (*currencies, base) if each != "USD"}
 
 
 def lock_without_rates(desk: Desk, damaged: dict[str, str]) -> None:

@@ -164,11 +164,13 @@ def _seed(home: Home, tape: Tape) -> None:
         now = desk.now()
         with desk.ledger.read() as view:
             has_rolls = bool(current_rolls(view))
-        if missing := sorted(set(home.currencies) - set(tape.currencies)):
+        earlier = {currency for code in home.universe for _, currency in home.instruments[code].earlier_currencies}
+        currencies = sorted({*home.currencies, *earlier} - {"USD"})
+        if missing := sorted(set(currencies) - set(tape.currencies)):
             raise ConfigError(
                 f"the tape {tape.path} has no rates of {', '.join(missing)}; choose another base currency or other instruments"
             )
-        copy_history(tape, desk.store, home.universe, currencies=home.currencies, until=now)
+        copy_history(tape, desk.store, home.universe, currencies=currencies, until=now)
         if not has_rolls:
             with desk.ledger.begin() as tx:
                 record_rolls_and_contracts(tx, tape, home.universe, until=now, now=now)

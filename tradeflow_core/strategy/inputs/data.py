@@ -102,6 +102,21 @@ class BacktestData:
         stamps = ours.index.union(theirs.index)
         return ours.reindex(stamps).ffill() / theirs.reindex(stamps).ffill()
 
+    def rate_of(self, instrument: str, base: str) -> pd.Series | None:
+        """Units of `base` for one unit of the currency that an instrument's prices are in on each day; None where that is always 1.
+
+        The first day of another currency begins with the rate of that which is known by then. Raises DataError as `fx_rate` does.
+        """
+        facts = self.instrument(instrument)
+        rate = self.fx_rate(facts.currency, base, instrument)
+        for last, currency in reversed(facts.earlier_currencies):
+            change = pd.Timestamp(last) + pd.Timedelta(days=1)
+            before, after = (_or_one(each, change) for each in (self.fx_rate(currency, base, instrument), rate))
+            known = after[after.index <= change].iloc[-1:]
+            first = known.set_axis(pd.DatetimeIndex([change]).as_unit("ns"), axis=0) if len(known) else known
+            rate = pd.concat([before[before.index < change], first, after[after.index > change]])
+        return rate
+
     def _dollars(self, currency: str, instrument: str) -> pd.Series:
         pair = f"{currency}USD"
         series = self.fx.get(pair)
@@ -109,6 +124,11 @@ class BacktestData:
             wanted = f" (needed by {instrument})" if instrument else ""
             raise DataError(f"no FX rate for currency {currency}{wanted}: give a series {pair}, dollars for one {currency}")
         return _rates(series, pair)
+
+
+def _or_one(rate: pd.Series | None, change: pd.Timestamp) -> pd.Series:
+    """Rates, or 1 from long before a change of currency, where nothing is to be converted."""
+    return pd.Series(1.0, index=pd.DatetimeIndex([pd.Timestamp(1900, 1, 1), change]).as_unit("ns")) if rate is None else rate
 
 
 def _stamped(frame: pd.DataFrame) -> pd.DataFrame:

@@ -86,10 +86,9 @@ class StampedData:
         return pd.DatetimeIndex(latest)
 
     def fx(self, instrument: str, base: str) -> pd.Series | None:
-        """Units of `base` for one unit of the instrument's currency, from the start date on; None for the same currency."""
-        currency = self.data.instrument(instrument).currency
-        rate = self.data.fx_rate(currency, base, instrument)
-        return None if rate is None else self._since_start(rate, f"FX rates of {currency} in {base}")
+        """Units of `base` for one unit of the instrument's currency, from the start date on; None where they were always the same."""
+        rate = self.data.rate_of(instrument, base)
+        return None if rate is None else self._since_start(rate, f"FX rates of {instrument} in {base}")
 
     def rates(self, base: str) -> Floats:
         """Units of `base` for one unit of each instrument's currency, the latest known at the start of each day: (days, instruments)."""

@@ -57,7 +57,7 @@ def shortcomings(backtest: Backtest, cost_per_trade: pd.Series) -> list[Shortcom
 
 def _of_files(backtest: Backtest, instrument: str) -> list[tuple[str, str]]:
     """What the reader of its files noted, those of its rates included; costs have their own sentences."""
-    pairs = {f"{currency}USD" for currency in (backtest.data.instrument(instrument).currency, backtest.config.base_currency)}
+    pairs = {f"{currency}USD" for currency in (*backtest.data.instrument(instrument).currencies, backtest.config.base_currency)}
     return [
         (note.kind, note.detail)
         for note in backtest.data.notes
@@ -70,8 +70,8 @@ def _of_plausibility(backtest: Backtest, instrument: str, known: Instrument | No
     data = backtest.data
     facts, multiple = data.instrument(instrument), data.multiple_prices[instrument]
     findings = doubtful_history(multiple, data.adjusted_prices[instrument])
-    for currency in sorted({facts.currency, backtest.config.base_currency} - {"USD"}):
-        if facts.currency != backtest.config.base_currency and (rates := data.fx.get(f"{currency}USD")) is not None:
+    for currency in sorted({*facts.currencies, backtest.config.base_currency} - {"USD"}):
+        if set(facts.currencies) != {backtest.config.base_currency} and (rates := data.fx.get(f"{currency}USD")) is not None:
             findings += doubtful_rates(currency, rates)
             for other in backtest.instruments:
                 if data.instrument(other).is_on_currency(currency):
