@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from tradeflow_core.brokers import BrokerUnavailable, NoQuote, OrderRejected, OrderState, Quote, UnknownContract
 from tradeflow_core.desk import Desk
+from tradeflow_core.execution.hours import odd_hours
 from tradeflow_core.execution.isolation import Failures, collecting, lock_failures, lock_for_execution
 from tradeflow_core.execution.quotes import known_price_problem, price_problem, quote_problem
 from tradeflow_core.execution.rolls import led_by
@@ -61,7 +62,7 @@ def send_orders(desk: Desk) -> tuple[int, list[Blocked]]:
     closed market or in a locked instrument. All intents are committed, in one transaction, before the first is sent; when the broker does
     not answer, an order stays `sending` and is found again by its reference (`fills.poll_orders`).
     """
-    sized, blocked, failures = _sized_orders(desk)
+    sized, blocked, failures = _sized_orders(desk, alarmed=True)
     intents: list[_Intent] = []
     if sized:
         with desk.ledger.begin() as tx:
@@ -85,8 +86,11 @@ def blocked_orders(desk: Desk) -> list[Blocked]:
     return blocked
 
 
-def _sized_orders(desk: Desk) -> tuple[list[_Sized], list[Blocked], Failures]:
-    """The orders that are waiting, with what the market would take of them now, and those that it would not; and what failed."""
+def _sized_orders(desk: Desk, *, alarmed: bool = False) -> tuple[list[_Sized], list[Blocked], Failures]:
+    """The orders that are waiting, with what the market would take of them now, and those that it would not; and what failed.
+
+    `alarmed`: an alert is sent where the broker's hours are not ours.
+    """
     if desk.settings.market == "ib_live" and not desk.settings.live_trading:
         why = "live trading is switched off; set live_trading = true in tradeflow.toml to allow it"
         return [], [Blocked(order, why) for order in waiting_orders(desk)], {}
@@ -99,7 +103,7 @@ def _sized_orders(desk: Desk) -> tuple[list[_Sized], list[Blocked], Failures]:
     failures: Failures = {}
     for order in orders:
         with collecting(failures, order.instrument, "sending its order"):
-            why, quotes = _market(desk, order, rejected.get(order.id))
+            why, quotes = _market(desk, order, rejected.get(order.id), alarmed=alarmed)
             sizes = tuple(_offside_size(quote, leg.remaining) for quote, leg in zip(quotes, order.legs, strict=False))
             if not why and order.id in led:
                 sizes = tuple(min(size, led[order.id]) for size in sizes)
@@ -122,14 +126,17 @@ def _waiting(view: Connection, desk: Desk) -> list[ContractOrder]:
     return [order for order in orders if any(leg.remaining for leg in order.legs)]
 
 
-def _market(desk: Desk, order: ContractOrder, rejected: Rejections | None) -> tuple[str, tuple[Quote, ...]]:
+def _market(desk: Desk, order: ContractOrder, rejected: Rejections | None, *, alarmed: bool) -> tuple[str, tuple[Quote, ...]]:
     """Why the order is not sent on what the market quotes now, or an empty text; and the quotes of its legs."""
     if rejected and (again_at := rejected.last + rejection_delay(rejected.count)) > desk.now():
         why = f"rejected {rejected.count} times ({rejected.reason}); it is tried again after {again_at:%H:%M} UTC"
         return why, ()
     try:
-        if not desk.broker.is_open(order.instrument):
-            return "market closed", ()
+        is_open = desk.broker.is_open(order.instrument)
+        if (odd := odd_hours(desk, order.instrument, is_open=is_open)) and alarmed:
+            desk.alerts.send_once(f"trading hours of {order.instrument}", odd, desk.now())
+        if not is_open:
+            return odd or "market closed", ()
         quotes = tuple(desk.broker.quote(order.instrument, leg.contract) for leg in order.legs)
     except (NoQuote, UnknownContract, BrokerUnavailable) as error:
         return str(error), ()

@@ -44,6 +44,11 @@ class Alerts:
             except Exception as error:  # no mail is worth a trading day
                 self._log("mail failed", f"{subject}: {error}; check [alerts] in tradeflow.toml", now)
 
+    def send_once(self, subject: str, message: str, now: datetime) -> None:
+        """The same, but only if there is no alert of this subject on the (UTC) day of `now`."""
+        if not self._alerted_today(subject, now):
+            self.send(subject, message, now)
+
     def read(self, newest: int = 50) -> list[dict[str, str]]:
         """The newest alerts, oldest first: dictionaries of time, subject, message."""
         return list(islice(self._newest_first(), newest))[::-1]

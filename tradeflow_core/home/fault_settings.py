@@ -69,6 +69,9 @@ class FaultSettings(Section):
     late_cancels: Probability = Field(
         default=0, description="a cancellation takes effect only when time has moved on, and the order may have filled by then"
     )
+    odd_hours: Probability = Field(
+        default=0, description="the broker says all day that a market is closed, whatever the tables say"
+    )
     session_drops: Probability = Field(
         default=0, description="the connection breaks, once for each instant, and is then synchronised anew"
     )

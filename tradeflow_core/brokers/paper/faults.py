@@ -102,8 +102,9 @@ class FaultyBroker:
         return self.inner.fx_rates(currency, start, end)
 
     def is_open(self, instrument: str) -> bool:
-        """Whether the market trades now."""
-        return self.inner.is_open(instrument)
+        """Whether the market trades now; on a day with odd hours the broker says that it does not."""
+        day = self.inner.clock.now().date().isoformat()
+        return self.inner.is_open(instrument) and not self._choice.strikes("odd_hours", instrument, day)
 
     def quote(self, instrument: str, contract: int) -> Quote:
         """Current quote, or one with another price or size than can be had; raises NoQuote."""
