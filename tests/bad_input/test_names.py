@@ -57,7 +57,7 @@ OTHERS = [
     ("a state to explain", ("roll", "explain", "Sideways"), "Sideways"),
     ("a region", ("prices", "update", "--region", "MOON"), "unknown region 'MOON'"),
     ("a region of spreads", ("prices", "spreads", "--region", "MOON"), "unknown region 'MOON'"),
-    ("a currency", ("prices", "check", "--fx", "XXX"), "XXX"),
+    ("a currency", ("prices", "check", "--fx", "QQQ"), "QQQ"),
     ("a month letter", ("roll", "parameters", "CORN", "--hold", "?", "--yes"), "month letters"),
     ("a contract", ("orders", "manual", "trend_carry", "CORN", "1", "--contract", "soon", *WHY), "soon"),
     ("a spread", ("orders", "manual", "trend_carry", "CORN", "1", "--spread", "soon", *WHY), "soon"),

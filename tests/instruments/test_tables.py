@@ -206,10 +206,10 @@ def test_two_tables_of_one_kind_and_a_folder_that_does_not_exist_are_refused(tmp
 
 
 def test_all_lines_of_a_table_that_are_wrong_are_named_at_once(tmp_path: Path) -> None:
-    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "XXXUSD,XX,XXX.USD,no", "YYYUSD,YYY,YYY.USD,perhaps", "ZZZ,ZZZ")
+    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "QQQUSD,QQ,QQQ.USD,no", "YYYUSD,YYY,YYY.USD,perhaps", "ZZZ,ZZZ")
     with pytest.raises(ConfigError, match="line 4: has 2 cells"):
         load_fx_table(tmp_path)
-    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "XXXUSD,XX,XXX.USD,no", "YYYUSD,YYY,YYY.USD,perhaps")
+    write(tmp_path, "fx.csv", "Code,Currency,BrokerPair,Invert", "QQQUSD,QQ,QQQ.USD,no", "YYYUSD,YYY,YYY.USD,perhaps")
     with pytest.raises(ConfigError, match=r"line 2, column Currency: .*\n.*line 3, column Invert"):
         load_fx_table(tmp_path)
     write(tmp_path, "rolls.csv", ROLLS, "NOPE,HMUZ,-5,1,HMUZ,0", "NEITHER,HMUZ,-5,1,HMUZ,0")

@@ -24,7 +24,6 @@ from tradeflow_core.ledger import (
     instruments_locked_by,
     lock_instrument,
     positions_by_contract,
-    record_mark,
     roll_state,
     set_roll_state,
     unfinished_rolls,
@@ -42,7 +41,7 @@ from tradeflow_core.prices import (
     run_stages,
     stored_bars,
 )
-from tradeflow_core.rolls.gaps import record_tape_marks
+from tradeflow_core.rolls.gaps import record_roll_marks, record_tape_marks
 from tradeflow_core.rolls.rules import VOLUME_DAYS, AutoRollRules, allowed_states, relative_volume, smoothed_volume, suggest_state
 from tradeflow_core.rolls.states import StateChange, check_change, enter_state
 from tradeflow_core.series import RollPlan, plan_roll
@@ -346,18 +345,7 @@ def roll_prices(desk: Desk, instrument: str, reason: str, *, who: str, why: str,
         if rest := unfinished_rolls(tx, desk.account).get(instrument):
             raise StateError(f"{instrument}: {_unfinished(rest)}")
         append_roll_events(tx, [event], now, who=who, why=why)
-        for mark in plan.marks.to_dict("records"):
-            record_mark(
-                tx,
-                instrument,
-                int(mark["contract"]),
-                time=mark["date"].to_pydatetime(),
-                price=float(mark["price"]),
-                source="roll",
-                now=now,
-                who=who,
-                why=mark["why"],
-            )
+        record_roll_marks(tx, instrument, plan.marks, now=now, who=who)
         set_roll_state(tx, instrument, RollState.NO_ROLL, now=now, who=who, why=why)
     run_stages(desk, instrument, ("sampled_contracts", "multiple_prices", "adjusted_prices"))
     return event

@@ -52,7 +52,7 @@ def mend_gaps(
         raise DataError(f"{instrument}: {error} with --price CONTRACT@TIME=PRICE") from error
     if mended and not dry_run:
         with desk.ledger.begin() as tx:
-            _record(tx, instrument, marks_of_rolls(mended), now=desk.now(), who=who, why=why)
+            record_roll_marks(tx, instrument, _at_a_gap(marks_of_rolls(mended), why), now=desk.now(), who=who)
         run_stages(desk, instrument)
     return mended
 
@@ -65,10 +65,12 @@ def record_tape_marks(
     if until is None or marks.empty:
         return
     due = marks[marks["date"] <= until]
-    _record(tx, instrument, due if after is None else due[due["date"] > after], now=now, who="tape", why="")
+    due = due if after is None else due[due["date"] > after]
+    record_roll_marks(tx, instrument, _at_a_gap(due), now=now, who="tape")
 
 
-def _record(tx: Connection, instrument: str, marks: pd.DataFrame, *, now: datetime, who: str, why: str) -> None:
+def record_roll_marks(tx: Connection, instrument: str, marks: pd.DataFrame, *, now: datetime, who: str) -> None:
+    """Record prices that a roll needs, with columns contract, date (UTC), price and why."""
     for mark in marks.to_dict("records"):
         record_mark(
             tx,
@@ -79,5 +81,10 @@ def _record(tx: Connection, instrument: str, marks: pd.DataFrame, *, now: dateti
             source="roll",
             now=now,
             who=who,
-            why=f"{mark['why']} at a roll without common prices" + (f": {why}" if why else ""),
+            why=mark["why"],
         )
+
+
+def _at_a_gap(marks: pd.DataFrame, why: str = "") -> pd.DataFrame:
+    """The marks with the occasion in their reasons, and what a person said."""
+    return marks.assign(why=marks["why"] + " at a roll without common prices" + (f": {why}" if why else ""))
